@@ -1,0 +1,2 @@
+//! The osupg command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The command wimx.
+fn main() {}

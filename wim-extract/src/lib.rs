@@ -1,0 +1,16 @@
+//! The WIM engine: reads, verifies, exports and applies Windows Imaging files over memory maps.
+
+pub mod apply;
+pub mod archive;
+pub mod beneath;
+pub mod cancel;
+pub mod error;
+pub mod export;
+pub mod hash;
+pub mod map;
+pub mod output;
+pub mod pipeline;
+pub mod progress;
+pub mod source;
+pub mod verify;
+pub mod write;

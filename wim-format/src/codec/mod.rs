@@ -1,0 +1,94 @@
+//! The three codecs of WIM chunks.
+//!
+//! A chunk is one independent stream: it has no header and no checksum of its own, and its exact
+//! uncompressed size is known from outside. A [`Decoder`] is the reusable state of one thread.
+
+pub mod lzms;
+pub mod lzx;
+pub mod xpress;
+
+use crate::DecodeError;
+
+/// A compression method. Numbers in the comments are the header flags of [`crate::header`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// XPRESS with Huffman coding, [MS-XCA] §2.1 (0x20000).
+    Xpress,
+    /// LZX as WIM uses it (0x40000).
+    Lzx,
+    /// LZMS (0x80000).
+    Lzms,
+}
+
+impl Codec {
+    /// Smallest and largest legal chunk size; every legal size is a power of two.
+    #[must_use]
+    pub const fn chunk_size_range(self) -> std::ops::RangeInclusive<u32> {
+        match self {
+            Self::Xpress => 1 << 12..=1 << 16,
+            Self::Lzx => 1 << 15..=1 << 21,
+            Self::Lzms => 1 << 15..=1 << 30,
+        }
+    }
+
+    /// Whether a WIM may use `size` as the chunk size of this codec.
+    #[must_use]
+    pub fn is_valid_chunk_size(self, size: u32) -> bool {
+        size.is_power_of_two() && self.chunk_size_range().contains(&size)
+    }
+}
+
+/// Decoder state for chunks of one codec and chunk size. It allocates when made, never per chunk.
+#[derive(Debug)]
+pub struct Decoder(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Xpress(Box<xpress::Decoder>),
+    Lzx(Box<lzx::Decoder>),
+    Lzms(Box<lzms::Decoder>),
+}
+
+impl Decoder {
+    /// Makes a decoder for chunks of up to `chunk_size` uncompressed bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError::BadSize`] when `chunk_size` is not legal for `codec`.
+    pub fn new(codec: Codec, chunk_size: u32) -> Result<Self, DecodeError> {
+        if !codec.is_valid_chunk_size(chunk_size) {
+            return Err(DecodeError::BadSize);
+        }
+        Ok(Self(match codec {
+            Codec::Xpress => Inner::Xpress(Box::new(xpress::Decoder::new())),
+            Codec::Lzx => Inner::Lzx(Box::new(lzx::Decoder::new(chunk_size))),
+            Codec::Lzms => Inner::Lzms(Box::new(lzms::Decoder::new())),
+        }))
+    }
+
+    /// Decodes one whole chunk: `src` is all of its compressed bytes, `dst` exactly its
+    /// uncompressed size. After an error the contents of `dst` are unspecified.
+    ///
+    /// # Errors
+    /// See [`DecodeError`]; hostile input never panics and never reads or writes out of bounds.
+    pub fn decode(&mut self, src: &[u8], dst: &mut [u8]) -> Result<(), DecodeError> {
+        match &mut self.0 {
+            Inner::Xpress(d) => d.decode(src, dst),
+            Inner::Lzx(d) => d.decode(src, dst),
+            Inner::Lzms(d) => d.decode(src, dst),
+        }
+    }
+
+    /// Decodes two chunks at once. Their latencies overlap, so where the codec gains from it this
+    /// is faster than two calls of [`decode`](Self::decode); the result is the same.
+    pub fn decode_two(
+        &mut self,
+        a: (&[u8], &mut [u8]),
+        b: (&[u8], &mut [u8]),
+    ) -> [Result<(), DecodeError>; 2] {
+        match &mut self.0 {
+            Inner::Xpress(d) => d.decode_two(a, b),
+            Inner::Lzx(d) => d.decode_two(a, b),
+            Inner::Lzms(d) => [d.decode(a.0, a.1), d.decode(b.0, b.1)],
+        }
+    }
+}
