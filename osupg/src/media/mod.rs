@@ -1,0 +1,2 @@
+//! Media: where a package's files come from.
+pub mod path;
