@@ -5,6 +5,7 @@
 
 pub mod lzms;
 pub mod lzx;
+mod range;
 pub mod xpress;
 
 use crate::DecodeError;
@@ -61,7 +62,7 @@ impl Decoder {
         Ok(Self(match codec {
             Codec::Xpress => Inner::Xpress(Box::new(xpress::Decoder::new())),
             Codec::Lzx => Inner::Lzx(Box::new(lzx::Decoder::new(chunk_size))),
-            Codec::Lzms => Inner::Lzms(Box::new(lzms::Decoder::new())),
+            Codec::Lzms => Inner::Lzms(Box::default()),
         }))
     }
 
