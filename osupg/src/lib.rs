@@ -15,6 +15,7 @@ pub mod error;
 pub mod home;
 pub mod media;
 pub mod package;
+pub mod progress;
 pub mod store;
 pub mod text;
 pub mod time;

@@ -5,6 +5,7 @@
 //! name, with the folder synchronised after it: what [`Library::put`] has returned from survives a
 //! power cut.
 
+pub mod cut;
 pub mod layout;
 pub mod lease;
 pub mod sweep;
