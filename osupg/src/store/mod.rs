@@ -6,6 +6,7 @@
 //! power cut.
 
 pub mod cut;
+pub mod ingest;
 pub mod layout;
 pub mod lease;
 pub mod sweep;
