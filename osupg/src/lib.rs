@@ -16,6 +16,7 @@ pub mod home;
 pub mod media;
 pub mod package;
 pub mod progress;
+pub mod staged;
 pub mod store;
 pub mod text;
 pub mod time;

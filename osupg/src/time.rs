@@ -1,6 +1,6 @@
 //! Times: moments of the database and modification times of files.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
@@ -53,6 +53,17 @@ pub struct FileTime {
 impl FileTime {
     /// The start of 1970, for things that carry no time.
     pub const EPOCH: Self = Self { seconds: 0, nanos: 0 };
+
+    /// As the system has it; `None` when it is beyond what the system can hold.
+    #[must_use]
+    pub fn to_system(self) -> Option<SystemTime> {
+        let whole = Duration::from_secs(self.seconds.unsigned_abs());
+        let start = match self.seconds {
+            0.. => UNIX_EPOCH.checked_add(whole)?,
+            _ => UNIX_EPOCH.checked_sub(whole)?,
+        };
+        start.checked_add(Duration::from_nanos(u64::from(self.nanos)))
+    }
 }
 
 impl From<SystemTime> for FileTime {
@@ -87,7 +98,6 @@ impl Serialize for FileTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn moments_print_in_utc() {
@@ -101,5 +111,8 @@ mod tests {
         assert_eq!(FileTime::from(time), FileTime { seconds: -2, nanos: 750_000_000 });
         let whole = UNIX_EPOCH - Duration::new(3, 0);
         assert_eq!(FileTime::from(whole), FileTime { seconds: -3, nanos: 0 });
+        for there in [time, whole, UNIX_EPOCH + Duration::new(5, 999_999_999)] {
+            assert_eq!(FileTime::from(there).to_system(), Some(there));
+        }
     }
 }

@@ -1,2 +1,21 @@
-//! Packages.
+//! What can be done with packages: one module each.
+
+pub mod export;
+pub mod fields;
+pub mod manifest;
 pub mod model;
+
+use crate::error::{Error, Result};
+use model::{Entry, Package};
+
+/// Checks that the manifest in the database is the one that was committed.
+pub(crate) fn check_digest(package: &Package, entries: &[Entry]) -> Result<()> {
+    if manifest::digest(entries) == package.revision.digest {
+        return Ok(());
+    }
+    Err(Error::damaged(format!(
+        "the manifest of {} revision {} in the database is not the one that was stored",
+        package.id, package.revision.number
+    ))
+    .advise("restore the database from a backup, or remove the package and add its source again"))
+}
