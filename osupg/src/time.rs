@@ -66,6 +66,16 @@ impl FileTime {
     }
 }
 
+impl FileTime {
+    /// As in RFC 3339, in UTC; seconds since 1970 for a time beyond year 9999.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let nanos = i32::try_from(self.nanos).unwrap_or(0);
+        jiff::Timestamp::new(self.seconds, nanos)
+            .map_or_else(|_| self.seconds.to_string(), |time| time.to_string())
+    }
+}
+
 impl From<SystemTime> for FileTime {
     fn from(time: SystemTime) -> Self {
         match time.duration_since(UNIX_EPOCH) {
@@ -87,11 +97,7 @@ impl From<SystemTime> for FileTime {
 
 impl Serialize for FileTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let nanos = i32::try_from(self.nanos).unwrap_or(0);
-        match jiff::Timestamp::new(self.seconds, nanos) {
-            Ok(time) => serializer.serialize_str(&time.to_string()),
-            Err(_) => serializer.serialize_i64(self.seconds),
-        }
+        serializer.serialize_str(&self.rfc3339())
     }
 }
 
