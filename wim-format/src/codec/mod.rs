@@ -8,6 +8,7 @@ mod e8;
 mod huffman;
 pub mod lzms;
 pub mod lzx;
+mod range;
 pub mod xpress;
 
 use crate::DecodeError;
@@ -64,7 +65,7 @@ impl Decoder {
         Ok(Self(match codec {
             Codec::Xpress => Inner::Xpress(Box::default()),
             Codec::Lzx => Inner::Lzx(Box::new(lzx::Decoder::new(chunk_size))),
-            Codec::Lzms => Inner::Lzms(Box::new(lzms::Decoder::new())),
+            Codec::Lzms => Inner::Lzms(Box::default()),
         }))
     }
 
