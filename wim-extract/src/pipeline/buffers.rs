@@ -5,9 +5,10 @@
 //! buffer waits for something that is going to happen.
 
 use std::mem;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::sync::Condvar;
 
+use crate::error::Damage;
 use crate::pipeline::lock::{Lock, wait_while};
 
 /// A stock of reusable buffers.
@@ -64,14 +65,23 @@ pub(crate) struct Buffer<'p> {
 
 impl Buffer<'_> {
     /// The first `len` bytes, with whatever was in them; grows when it has to.
-    pub(crate) fn first(&mut self, len: usize) -> &mut [u8] {
+    ///
+    /// # Errors
+    /// [`Damage::Memory`] when there is not so much memory: `len` comes from the file.
+    pub(crate) fn first(&mut self, len: usize) -> Result<&mut [u8], Damage> {
         if self.bytes.len() < len {
-            // A fresh zeroed vector, not resize: nothing is copied, and the pages of a big one
-            // come zeroed from the kernel when they are first touched.
-            self.bytes = vec![0; len];
+            self.bytes = zeroed(len)?;
         }
-        &mut self.bytes[..len]
+        Ok(&mut self.bytes[..len])
     }
+}
+
+/// A vector of zeros, or an error in place of an abort.
+pub(crate) fn zeroed(len: usize) -> Result<Vec<u8>, Damage> {
+    // A reservation tells whether it can be had, but would have to be filled by hand; a zeroed
+    // vector comes from the kernel as it is, page by page when touched.
+    Vec::<u8>::new().try_reserve_exact(len).map_err(|_| Damage::Memory { bytes: len })?;
+    Ok(vec![0; len])
 }
 
 impl Deref for Buffer<'_> {
@@ -79,12 +89,6 @@ impl Deref for Buffer<'_> {
 
     fn deref(&self) -> &[u8] {
         &self.bytes
-    }
-}
-
-impl DerefMut for Buffer<'_> {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
     }
 }
 
@@ -104,7 +108,7 @@ mod tests {
         let pool = Pool::new(1);
         for _ in 0..3 {
             let mut buffer = pool.take().unwrap();
-            assert_eq!(buffer.first(1000).len(), 1000);
+            assert_eq!(buffer.first(1000).unwrap().len(), 1000);
         }
         assert_eq!(pool.take().unwrap().len(), 1000);
     }
