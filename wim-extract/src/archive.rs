@@ -14,20 +14,22 @@
 mod index;
 mod open;
 
+pub(crate) use self::open::read_table;
+
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use wim_format::blob_table::{Blob, BlobPlace, BlobTable, MetadataEntry, SolidResource};
-use wim_format::header::{Header, Layout};
+use wim_format::header::Header;
 use wim_format::metadata::{DentryId, Metadata};
 use wim_format::resource::ResourceHeader;
-use wim_format::xml::WimXml;
 use wim_format::{Codec, FormatError, Sha1Hash};
 
 use self::index::Index;
-use crate::blob::{Coding, Form, Resource};
+use crate::blob::{Coding, Form, Resource, read_whole};
 use crate::error::{Damage, Error, Of};
+use crate::hash::sha1;
 use crate::source::{Access, Source};
 
 /// Names a blob of an open [`Wim`]: its position among the blobs of all parts.
@@ -109,7 +111,7 @@ pub type ImageTree = Metadata<Bytes>;
 pub struct Wim {
     parts: Vec<Part>,
     index: Index,
-    xml: WimXml,
+    xml: Bytes,
     images: Vec<Image>,
     warnings: Vec<String>,
 }
@@ -117,7 +119,8 @@ pub struct Wim {
 /// What is kept of an image.
 #[derive(Debug)]
 struct Image {
-    entry: MetadataEntry,
+    /// `None` in a later part of a split set, which has no metadata.
+    entry: Option<MetadataEntry>,
     tree: OnceLock<Arc<ImageTree>>,
 }
 
@@ -155,9 +158,9 @@ impl Wim {
         &self.main().header
     }
 
-    /// The XML data of the file itself.
+    /// The XML data of the file itself: UTF-16LE.
     #[must_use]
-    pub fn xml(&self) -> &WimXml {
+    pub fn xml_bytes(&self) -> &Bytes {
         &self.xml
     }
 
@@ -190,8 +193,8 @@ impl Wim {
     }
 
     /// All images.
-    pub fn images(&self) -> impl ExactSizeIterator<Item = ImageIndex> + DoubleEndedIterator + use<> {
-        (1..=self.image_count()).map(ImageIndex)
+    pub fn images(&self) -> impl ExactSizeIterator<Item = ImageIndex> + use<> {
+        (0..self.image_count()).map(|position| ImageIndex(position + 1))
     }
 
     /// The image of that index, from 1, if there is one.
@@ -212,67 +215,69 @@ impl Wim {
         let found = if !operand.is_empty() && operand.bytes().all(|byte| byte.is_ascii_digit()) {
             operand.parse().ok().and_then(|index| self.image(index))
         } else {
-            self.image_named(operand)
+            None
         };
-        found.map(|image| vec![image]).ok_or_else(|| self.no_such_image(operand))
-    }
-
-    /// The image of that name. The empty name is nobody's.
-    #[must_use]
-    pub fn image_named(&self, name: &str) -> Option<ImageIndex> {
-        let images = self.xml.images();
-        let found = images.iter().find(|image| image.name.as_deref() == Some(name))?;
-        if name.is_empty() { None } else { self.image(found.index) }
-    }
-
-    fn no_such_image(&self, operand: &str) -> Error {
-        let names = self.xml.images();
-        let mut known = match self.image_count() {
-            1 => "1 image:".to_owned(),
-            count => format!("{count} images:"),
-        };
-        for image in names.iter().take(20) {
-            known += &format!(" {} {:?},", image.index, image.name.as_deref().unwrap_or_default());
-        }
-        let known = known.trim_end_matches([',', ':']).to_owned();
-        Error::NoSuchImage { file: self.name(), operand: operand.to_owned(), known }
+        found.map(|image| vec![image]).ok_or_else(|| Error::NoSuchImage {
+            file: self.name(),
+            operand: operand.into(),
+            known: String::new(),
+        })
     }
 
     /// The metadata resource of an image.
-    #[must_use]
-    pub fn metadata_entry(&self, image: ImageIndex) -> &MetadataEntry {
-        &self.images[image.position()].entry
+    ///
+    /// # Errors
+    /// [`Error::NotFirstPart`] for a later part of a split set, which has none.
+    pub fn metadata_entry(&self, image: ImageIndex) -> Result<&MetadataEntry, Error> {
+        let entry = self.images[image.position()].entry.as_ref();
+        entry.ok_or_else(|| Error::NotFirstPart {
+            file: self.name(),
+            part: self.header().part_number,
+            total: self.header().total_parts,
+        })
     }
 
     /// The directory tree of an image, decoded and checked when first asked for.
     ///
     /// # Errors
-    /// The metadata resource is damaged or malformed.
+    /// The metadata resource is damaged or malformed, or in another part of the split set.
     pub fn metadata(&self, image: ImageIndex) -> Result<Arc<ImageTree>, Error> {
-        let Image { entry, tree } = &self.images[image.position()];
+        let tree = &self.images[image.position()].tree;
         if let Some(tree) = tree.get() {
             return Ok(Arc::clone(tree));
         }
-        let malformed = |source| Error::Malformed {
-            file: self.name(),
-            of: Of::Image(image.get()),
-            source,
-        };
+        let loaded = self.load_metadata(image)?;
+        Ok(Arc::clone(tree.get_or_init(|| Arc::new(loaded))))
+    }
+
+    /// Like [`metadata`](Self::metadata), but keeps nothing: for one look at every image.
+    ///
+    /// # Errors
+    /// As `metadata`.
+    pub fn load_metadata(&self, image: ImageIndex) -> Result<ImageTree, Error> {
+        let bytes = self.metadata_bytes(image)?;
+        Metadata::parse(bytes).map_err(|error| self.malformed(image, error))
+    }
+
+    /// The metadata resource of an image, decoded and checked.
+    fn metadata_bytes(&self, image: ImageIndex) -> Result<Bytes, Error> {
+        let entry = self.metadata_entry(image)?;
         let resource = self.main().resource(entry.resource);
-        open::check_metadata_size(&resource).map_err(malformed)?;
-        let damaged = |damage| Error::Damaged {
+        open::check_metadata_size(&resource).map_err(|error| self.malformed(image, error))?;
+        let checked = read_whole(&resource).and_then(|bytes| match sha1(&bytes) {
+            found if found == entry.hash => Ok(bytes),
+            found => Err(Damage::Hash { expected: entry.hash, found }),
+        });
+        checked.map_err(|damage| Error::Damaged {
             file: self.name(),
             path: Some(format!("metadata of image {image}")),
             hash: entry.hash,
             damage,
-        };
-        let bytes = crate::blob::read_whole(&resource).map_err(damaged)?;
-        let found = crate::hash::sha1(&bytes);
-        if found != entry.hash {
-            return Err(damaged(Damage::Hash { expected: entry.hash, found }));
-        }
-        let parsed = Metadata::parse(bytes).map_err(malformed)?;
-        Ok(Arc::clone(tree.get_or_init(|| Arc::new(parsed))))
+        })
+    }
+
+    fn malformed(&self, image: ImageIndex, source: FormatError) -> Error {
+        Error::Malformed { file: self.name(), of: Of::Image(image.get()), source }
     }
 
     /// Number of blobs of all parts.
@@ -301,8 +306,7 @@ impl Wim {
     /// When `id` is of another, larger archive. So do all methods that take an id.
     #[must_use]
     pub fn blob(&self, id: BlobId) -> &Blob {
-        let part = &self.parts[self.part_of(id)];
-        &part.blobs.blobs[(id.0 - part.first) as usize]
+        open::blob_of(&self.parts, id)
     }
 
     /// Which of [`parts`](Self::parts) holds the blob.

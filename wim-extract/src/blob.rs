@@ -4,20 +4,22 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wim_format::header::Layout;
-use wim_format::resource::{ChunkSpan, ChunkTable, ResourceHeader, SOLID_HEADER_LEN, SolidHeader};
 use wim_format::Codec;
+use wim_format::header::Layout;
+use wim_format::resource::{ChunkTable, ResourceHeader, SOLID_HEADER_LEN, SolidHeader};
 
 use crate::error::Damage;
+use crate::pipeline::buffers::zeroed;
+use crate::pipeline::decode::{Decoders, Jobs};
 use crate::source::{Expect, Source};
 
 /// How the chunks of a resource are coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Coding {
+pub(crate) struct Coding {
     /// Compression of the chunks that are not stored raw; `None` when all are raw.
-    pub codec: Option<Codec>,
+    pub(crate) codec: Option<Codec>,
     /// Uncompressed bytes of every chunk but the last.
-    pub chunk_size: u32,
+    pub(crate) chunk_size: u32,
 }
 
 /// A resource together with what is needed to read it.
@@ -91,7 +93,10 @@ impl<'w> Resource<'w> {
     }
 
     /// Understands the bytes at [`table_range`](Self::table_range); `None` for a stored resource.
-    pub(crate) fn parse_table<'t>(&self, table: &'t [u8]) -> Result<Option<ChunkTable<'t>>, Damage> {
+    pub(crate) fn parse_table<'t>(
+        &self,
+        table: &'t [u8],
+    ) -> Result<Option<ChunkTable<'t>>, Damage> {
         match &self.form {
             Form::Stored => return Ok(None),
             Form::Chunks(coding, layout) => {
@@ -109,4 +114,26 @@ impl<'w> Resource<'w> {
         let bytes = self.bytes(range.start, range.end - range.start)?;
         Ok(self.parse_table(&bytes)?.map(ChunkTable::into_owned))
     }
+}
+
+/// The decoded bytes of a whole resource that is not solid, decoded by this thread. The caller has
+/// made sure that its size is credible. The bytes are not checked against any hash.
+pub(crate) fn read_whole(resource: &Resource<'_>) -> Result<Bytes, Damage> {
+    let bytes = resource.bytes(0, resource.place.size)?;
+    if resource.form == Form::Stored {
+        return Ok(bytes);
+    }
+    let range = resource.table_range()?;
+    let raw = bytes.slice(range.start as usize..range.end as usize);
+    let Some(table) = resource.parse_table(&raw)? else { return Ok(bytes) };
+    let len = usize::try_from(resource.uncompressed_size())
+        .map_err(|_| Damage::Memory { bytes: usize::MAX })?;
+    let mut out = zeroed(len)?;
+    let mut jobs = Jobs::default();
+    jobs.add(resource, &table, 0..table.len(), (bytes, 0), 0, 0)?;
+    let mut damage = None;
+    jobs.decode(&mut Decoders::default(), &mut out, |_, found| {
+        damage.get_or_insert(found);
+    });
+    damage.map_or(Ok(out.into()), Err)
 }

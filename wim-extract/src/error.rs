@@ -188,6 +188,17 @@ pub enum Error {
         source: FormatError,
     },
 
+    /// One of the file's own tables cannot be read.
+    #[error("{file}: {structure}: {damage}")]
+    DamagedTable {
+        /// Name of the file.
+        file: String,
+        /// Which table.
+        structure: Structure,
+        /// What is wrong with its data.
+        damage: Damage,
+    },
+
     /// A source cannot be opened.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -352,6 +363,7 @@ impl Error {
             Self::Io { action: Action::Read | Action::Stat, .. } => 50,
             Self::Io { .. } | Self::NoSpace { .. } => 72,
             Self::Malformed { of, source, .. } => malformed_code(*of, source),
+            Self::DamagedTable { damage, .. } => damage.code(),
             Self::Source(_) => 47,
             Self::Memory { .. } => 39,
             Self::Encrypted { .. } => 74,

@@ -169,7 +169,10 @@ impl Job {
     ) {
         if let Err(source) = result {
             dst.fill(0);
-            failed(self.tag, Damage::Decode { chunk: self.chunk, offset: self.file_offset, source });
+            failed(
+                self.tag,
+                Damage::Decode { chunk: self.chunk, offset: self.file_offset, source },
+            );
         }
     }
 }

@@ -24,10 +24,10 @@
 //! thread does what changes from run to run; what the [`Sink`] is told for each blob does not.
 
 mod batch;
-mod buffers;
-mod decode;
+pub(crate) mod buffers;
+pub(crate) mod decode;
 mod lanes;
-mod lock;
+pub(crate) mod lock;
 mod ordered;
 mod plan;
 mod queue;

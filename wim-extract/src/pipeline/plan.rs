@@ -138,7 +138,6 @@ impl<'w> Plan<'w> {
         let buffers = (MEMORY / batch).clamp(threads + 1, 4 * threads + 4) as usize;
         let pieces_of_work = (self.amount.bytes / BATCH).saturating_add(1);
         Shape {
-            threads: threads as usize,
             order: options.order,
             wants_data,
             lanes: lanes as usize,
@@ -190,7 +189,6 @@ impl SolidPlan {
 /// The measures by which a plan is run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
-    pub(crate) threads: usize,
     pub(crate) order: Order,
     pub(crate) wants_data: bool,
     /// Large blobs that one worker handles at once.
