@@ -1,1 +1,40 @@
-//! (module cancel)
+//! A flag by which another thread asks a long operation to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::Error;
+
+/// Asks every operation that holds a clone of it to stop soon.
+///
+/// Operations look at the flag once per batch (about a megabyte of data), put away what they have
+/// half written and return [`Error::Cancelled`].
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A flag that is not set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the flag. It stays set; this may be called from a signal-handling thread.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`cancel`](Self::cancel) has been called.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Lets an operation leave with `?`.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when the flag is set.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}

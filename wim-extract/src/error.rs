@@ -1,1 +1,375 @@
-//! (module error)
+//! Why an operation failed: what file, where in it, what was expected, and what to do about it.
+//!
+//! [`Error::code`] gives the exit status of `wimlib-imagex` for the same cause, so scripts that
+//! look at it keep working.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use wim_format::{DecodeError, FormatError, Sha1Hash};
+
+/// What the operating system was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Open an existing file.
+    Open,
+    /// Read from a file, or map it.
+    Read,
+    /// Create a file, directory or link.
+    Create,
+    /// Write to a file, or make what was written durable.
+    Write,
+    /// Rename a finished file into its place.
+    Rename,
+    /// Remove a file.
+    Remove,
+    /// Read a file's size, times or other properties.
+    Stat,
+    /// Set a file's times, owner, permissions or extended attributes.
+    SetAttributes,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Create => "create",
+            Self::Write => "write",
+            Self::Rename => "rename",
+            Self::Remove => "remove",
+            Self::Stat => "examine",
+            Self::SetAttributes => "set attributes of",
+        })
+    }
+}
+
+/// The structure of a WIM in which malformed bytes were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Structure {
+    /// The 208-byte header.
+    Header,
+    /// The blob table.
+    BlobTable,
+    /// The XML data.
+    Xml,
+    /// The integrity table.
+    IntegrityTable,
+    /// The metadata of an image (1-based index).
+    Metadata(u32),
+    /// The chunk table or header of a resource (its offset in the file).
+    Resource(u64),
+}
+
+impl fmt::Display for Structure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header => f.write_str("header"),
+            Self::BlobTable => f.write_str("blob table"),
+            Self::Xml => f.write_str("XML data"),
+            Self::IntegrityTable => f.write_str("integrity table"),
+            Self::Metadata(image) => write!(f, "metadata of image {image}"),
+            Self::Resource(offset) => write!(f, "resource at offset {offset}"),
+        }
+    }
+}
+
+/// What is wrong with a blob's stored data.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The bytes decode, but to something else than the blob table promises.
+    #[error("SHA-1 is {found}, expected {expected}")]
+    Hash {
+        /// SHA-1 in the blob table.
+        expected: Sha1Hash,
+        /// SHA-1 of the decoded bytes.
+        found: Sha1Hash,
+    },
+    /// A chunk cannot be decoded.
+    #[error("chunk {chunk} at file offset {offset}: {source}")]
+    Decode {
+        /// Number of the chunk in its resource, from 0.
+        chunk: u64,
+        /// Where in the file its compressed bytes begin.
+        offset: u64,
+        /// What the decoder found.
+        source: DecodeError,
+    },
+    /// The chunk table or solid resource header makes no sense.
+    #[error("{0}")]
+    Layout(FormatError),
+    /// The resource lies outside the file, which is therefore truncated.
+    #[error("bytes {offset}..{end} are past the end of the file ({file_len} bytes)")]
+    Truncated {
+        /// First byte of the resource in the file.
+        offset: u64,
+        /// Byte after its last.
+        end: u64,
+        /// Length of the file.
+        file_len: u64,
+    },
+    /// The operating system could not read the file.
+    #[error("cannot read at file offset {offset}: {source}")]
+    Read {
+        /// Where the read began.
+        offset: u64,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl Damage {
+    /// Exit status of `wimlib-imagex` for this damage.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Hash { .. } => 28,
+            Self::Decode { .. } | Self::Layout(_) => 2,
+            Self::Truncated { .. } => 65,
+            Self::Read { .. } => 50,
+        }
+    }
+}
+
+/// Why an operation of this crate failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused something.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was attempted.
+        action: Action,
+        /// On which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+
+    /// The file system that takes the output is too small for it.
+    #[error(
+        "not enough space in {}: {needed} bytes needed, {available} available; \
+         free some or choose another destination",
+        path.display()
+    )]
+    NoSpace {
+        /// Directory that was to take the output.
+        path: PathBuf,
+        /// Bytes the output needs.
+        needed: u64,
+        /// Bytes the file system has for us.
+        available: u64,
+    },
+
+    /// A structure of the file is malformed.
+    #[error("{file}: {structure}: {source}")]
+    Malformed {
+        /// Name of the file.
+        file: String,
+        /// Which structure.
+        structure: Structure,
+        /// What is wrong with it, with the offset in the structure.
+        source: FormatError,
+    },
+
+    /// The XML data says that the file is encrypted.
+    #[error("{file}: is an encrypted ESD; decrypt it first, its key is not in the file")]
+    Encrypted {
+        /// Name of the file.
+        file: String,
+    },
+
+    /// The file is a later part of a split set.
+    #[error(
+        "{file}: is part {part} of {total} of a split set; open part 1 and give the others \
+         with --ref"
+    )]
+    NotFirstPart {
+        /// Name of the file.
+        file: String,
+        /// Its part number.
+        part: u16,
+        /// Number of parts in the set.
+        total: u16,
+    },
+
+    /// The parts given do not make a whole split set.
+    #[error("{file}: {problem}")]
+    SplitSet {
+        /// Name of the part that does not fit.
+        file: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+
+    /// No image answers to the given index or name.
+    #[error("{file}: has no image {operand:?}; it has {known}")]
+    NoSuchImage {
+        /// Name of the file.
+        file: String,
+        /// What was asked for.
+        operand: String,
+        /// What there is, for the message: "2 images: 1 \"Home\", 2 \"Pro\"".
+        known: String,
+    },
+
+    /// Stored data of a blob is damaged.
+    #[error("{file}: data of {}: {damage}", Subject { path, hash })]
+    Damaged {
+        /// Name of the file.
+        file: String,
+        /// Path of a file in an image that has this data, when known.
+        path: Option<String>,
+        /// SHA-1 by which the blob is known.
+        hash: Sha1Hash,
+        /// What is wrong.
+        damage: Damage,
+    },
+
+    /// An image refers to a blob that is in none of the files given.
+    #[error(
+        "{file}: data of {} is missing; if the archive is split or a delta, give the other \
+         files with --ref",
+        Subject { path, hash }
+    )]
+    MissingBlob {
+        /// Name of the file.
+        file: String,
+        /// Path of a file in an image that has this data, when known.
+        path: Option<String>,
+        /// SHA-1 by which the blob is known.
+        hash: Sha1Hash,
+    },
+
+    /// The integrity table does not agree with the file.
+    #[error("{file}: integrity table: bytes {offset}..{end} do not have the recorded SHA-1")]
+    Integrity {
+        /// Name of the file.
+        file: String,
+        /// First byte of the range that differs.
+        offset: u64,
+        /// Byte after its last.
+        end: u64,
+    },
+
+    /// A file or directory inside an image does not exist.
+    #[error("{file}: image {image} has no path {path:?}")]
+    NoSuchPath {
+        /// Name of the file.
+        file: String,
+        /// 1-based image index.
+        image: u32,
+        /// What was asked for.
+        path: String,
+    },
+
+    /// The destination has an image of that name already.
+    #[error("{file}: has an image named {name:?} already; choose another name")]
+    NameTaken {
+        /// Name of the destination.
+        file: String,
+        /// The name in question.
+        name: String,
+    },
+
+    /// Another process is writing to the file.
+    #[error("{}: is locked by another process; try again when it has finished", path.display())]
+    Locked {
+        /// The locked file.
+        path: PathBuf,
+    },
+
+    /// The file may not be modified.
+    #[error("{file}: cannot be modified: {reason}")]
+    ReadOnly {
+        /// Name of the file.
+        file: String,
+        /// Why not.
+        reason: String,
+    },
+
+    /// The file changed while it was in use.
+    #[error("{}: was changed by another process meanwhile; run the command again", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// Something legal that this version cannot do; the text says what can be done instead.
+    #[error("{0}")]
+    Unsupported(String),
+
+    /// Options or operands that contradict each other or make no sense; the text says why.
+    #[error("{0}")]
+    Usage(String),
+
+    /// [`Cancel`](crate::cancel::Cancel) was set.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// Wraps an error of the operating system; for use with `map_err`.
+    pub fn io(action: Action, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Exit status of `wimlib-imagex` for the same cause, 1 to 91; 255 for wrong usage.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Io { action: Action::Open, .. } => 47,
+            Self::Io { action: Action::Read | Action::Stat, .. } => 50,
+            Self::Io { .. } | Self::NoSpace { .. } => 72,
+            Self::Malformed { structure, source, .. } => malformed_code(*structure, source),
+            Self::Encrypted { .. } => 74,
+            Self::NotFirstPart { .. } => 33,
+            Self::SplitSet { .. } => 62,
+            Self::NoSuchImage { .. } => 18,
+            Self::Damaged { damage, .. } => damage.code(),
+            Self::MissingBlob { .. } => 55,
+            Self::Integrity { .. } => 13,
+            Self::NoSuchPath { .. } => 49,
+            Self::NameTaken { .. } => 11,
+            Self::Locked { .. } => 1,
+            Self::ReadOnly { .. } => 71,
+            Self::Changed { .. } => 88,
+            Self::Unsupported(_) => 68,
+            Self::Usage(_) => 255,
+            Self::Cancelled => 76,
+        }
+    }
+}
+
+/// The status depends on what is wrong where the format has a number of its own for it.
+fn malformed_code(structure: Structure, _source: &FormatError) -> u8 {
+    match structure {
+        Structure::Header => 17,
+        Structure::BlobTable => 20,
+        Structure::Xml => 73,
+        Structure::IntegrityTable => 19,
+        Structure::Metadata(_) => 21,
+        Structure::Resource(_) => 2,
+    }
+}
+
+/// "file X", or "blob SHA-1" when no path is known.
+struct Subject<'a> {
+    path: &'a Option<String>,
+    hash: &'a Sha1Hash,
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path {
+            Some(path) => write!(f, "{path} (blob {})", self.hash),
+            None => write!(f, "blob {}", self.hash),
+        }
+    }
+}

@@ -1,4 +1,7 @@
 //! The WIM engine: reads, verifies, exports and applies Windows Imaging files over memory maps.
+//!
+//! An operation is a module with `Options`, an `Outcome` and a function `run`, which takes a
+//! [`Progress`] to report to and a [`Cancel`] to obey.
 
 pub mod apply;
 pub mod archive;
@@ -14,3 +17,7 @@ pub mod progress;
 pub mod source;
 pub mod verify;
 pub mod write;
+
+pub use cancel::Cancel;
+pub use error::Error;
+pub use progress::{Progress, Silent};

@@ -1,1 +1,130 @@
-//! (module map)
+//! Read-only memory maps of files, handed out as [`Bytes`].
+//!
+//! This is the only module that maps memory. A slice of a map costs nothing to make and keeps the
+//! map alive for as long as anyone holds it.
+//!
+//! # What a map cannot promise
+//!
+//! The bytes are those of the file *now*. Two things follow, and no program can prevent them:
+//!
+//! * A file that another process **shrinks** while it is mapped makes an access beyond its new end
+//!   raise `SIGBUS`, which ends the process. The same happens when the medium under the file fails
+//!   to read. Nothing is lost by that beyond the run itself (outputs are temporary files until they
+//!   are complete), but the error message is the shell's, not ours.
+//! * A file that another process **rewrites** may give different bytes at two readings of one
+//!   place. Every parser copies or validates a value once and uses that one, and every blob is
+//!   hashed, so that this leads to an error and never to an unsound state.
+//!
+//! Who cannot rule this out (a network share, a file being downloaded, a failing disk) reads
+//! instead of mapping: [`Access::Read`](crate::source::Access::Read), `--no-mmap` on the command
+//! line, where both cases come back as ordinary errors.
+
+use std::{fs::File, io, sync::Arc};
+
+use bytes::Bytes;
+use memmap2::{Advice, Mmap};
+
+/// A whole file mapped for reading.
+#[derive(Debug, Clone)]
+pub struct Map {
+    /// `None` for an empty file, which the kernel refuses to map.
+    mapping: Option<Arc<Mmap>>,
+    bytes: Bytes,
+}
+
+/// What a caller is about to do with a range of a map, so that the kernel can prepare for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Expect {
+    /// Read from start to end: read ahead generously.
+    Sequential,
+    /// Read here and there: do not read ahead.
+    Random,
+    /// Read soon: begin to load it now.
+    Soon,
+}
+
+/// Lets [`Bytes`] own a share of the mapping.
+struct Shared(Arc<Mmap>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Map {
+    /// Maps the whole of `file` for reading; the file handle may be closed afterwards.
+    ///
+    /// # Errors
+    /// Those of `mmap(2)`, and [`io::ErrorKind::FileTooLarge`] where the file exceeds the address
+    /// space.
+    pub fn new(file: &File) -> io::Result<Map> {
+        let len = file.metadata()?.len();
+        if usize::try_from(len).is_err() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        // SAFETY: the mapping is read-only and private to this module, which gives it out as
+        // `&[u8]` only. That another process may alter the file meanwhile cannot be excluded on any
+        // system; the module documentation says what happens then and how to avoid it.
+        let mapping = match unsafe { Mmap::map(file) } {
+            Ok(mapping) => Arc::new(mapping),
+            Err(_) if len == 0 => return Ok(Map { mapping: None, bytes: Bytes::new() }),
+            Err(error) => return Err(error),
+        };
+        let bytes = Bytes::from_owner(Shared(mapping.clone()));
+        Ok(Map { mapping: Some(mapping), bytes })
+    }
+
+    /// The bytes of the file, as long as it was when it was mapped.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Tells the kernel what is going to happen to `len` bytes from `offset`. A hint only: ranges
+    /// outside the map and refusals of the kernel are ignored.
+    pub fn expect(&self, what: Expect, offset: u64, len: u64) {
+        let (Some(mapping), Ok(offset), Ok(len)) =
+            (&self.mapping, usize::try_from(offset), usize::try_from(len))
+        else {
+            return;
+        };
+        let size = mapping.len();
+        let (start, end) = (offset.min(size), offset.saturating_add(len).min(size));
+        let advice = match what {
+            Expect::Sequential => Advice::Sequential,
+            Expect::Random => Advice::Random,
+            Expect::Soon => Advice::WillNeed,
+        };
+        // A hint that fails changes nothing, so there is nothing to report.
+        let _ = mapping.advise_range(advice, start, end - start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn slices_outlive_the_map_and_the_file_handle() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"hello, map").unwrap();
+        let map = Map::new(&file).unwrap();
+        drop(file);
+        let slice = map.bytes().slice(7..);
+        map.expect(Expect::Sequential, 0, u64::MAX);
+        map.expect(Expect::Soon, 3, 4);
+        map.expect(Expect::Random, u64::MAX, 1);
+        drop(map);
+        assert_eq!(&slice[..], b"map");
+    }
+
+    #[test]
+    fn an_empty_file_is_an_empty_map() {
+        let map = Map::new(&tempfile::tempfile().unwrap()).unwrap();
+        assert!(map.bytes().is_empty());
+        map.expect(Expect::Soon, 0, 1);
+    }
+}

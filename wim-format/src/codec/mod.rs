@@ -3,8 +3,12 @@
 //! A chunk is one independent stream: it has no header and no checksum of its own, and its exact
 //! uncompressed size is known from outside. A [`Decoder`] is the reusable state of one thread.
 
+mod bits;
+mod e8;
+mod huffman;
 pub mod lzms;
 pub mod lzx;
+mod range;
 pub mod xpress;
 
 use crate::DecodeError;
@@ -59,9 +63,9 @@ impl Decoder {
             return Err(DecodeError::BadSize);
         }
         Ok(Self(match codec {
-            Codec::Xpress => Inner::Xpress(Box::new(xpress::Decoder::new())),
+            Codec::Xpress => Inner::Xpress(Box::default()),
             Codec::Lzx => Inner::Lzx(Box::new(lzx::Decoder::new(chunk_size))),
-            Codec::Lzms => Inner::Lzms(Box::new(lzms::Decoder::new())),
+            Codec::Lzms => Inner::Lzms(Box::default()),
         }))
     }
 

@@ -1,27 +1,63 @@
-//! (codec lzx)
+//! LZX as WIM uses it, a relative of [MS-PATCH] LZX DELTA and of the LZX of cabinets.
+//!
+//! What differs from cabinets: nothing is carried from chunk to chunk, the block header holds its
+//! size in 1, 17 or 25 bits, and calls are always translated (see [`super::e8`]), with no header
+//! that says so.
+//!
+//! ```text
+//! chunk     = block*
+//! block     = type:3 size header body          type 1 verbatim, 2 aligned, 3 uncompressed
+//! size      = 1:1                              32768 bytes
+//!           | 0:1 size:16                      window of 32 KiB
+//!           | 0:1 size:24                      larger windows
+//! header    = [aligned lengths: 8 × 3]         aligned blocks only
+//!             pretree lengths 0..256           main code, literals
+//!             pretree lengths 256..            main code, matches
+//!             pretree lengths 0..249           length code
+//! match     = main symbol [length symbol] [extra offset bits] [aligned symbol]
+//! ```
 
+mod plain;
+mod tables;
+
+use super::e8;
 use crate::DecodeError;
+use plain::Plain;
 
-/// Decoder state.
+/// Decoder state for chunks of one window size.
 #[derive(Debug)]
-pub struct Decoder;
+pub struct Decoder {
+    chunk_size: usize,
+    plain: Plain,
+}
 
 impl Decoder {
-    /// Makes a decoder.
+    /// Makes a decoder for chunks of up to `chunk_size` uncompressed bytes (2^15 to 2^21). The
+    /// window, and with it the main alphabet, follows from `chunk_size`.
     #[must_use]
-    pub fn new(_chunk_size: u32) -> Self {
-        Self
+    pub fn new(chunk_size: u32) -> Self {
+        Self {
+            chunk_size: chunk_size as usize,
+            plain: Plain::new(tables::window_order(chunk_size)),
+        }
     }
 
-    /// Decodes one chunk.
+    /// Decodes one chunk: `src` is all of its compressed bytes, `dst` exactly its uncompressed
+    /// size. After an error the contents of `dst` are unspecified.
     ///
     /// # Errors
-    /// See [`DecodeError`].
-    pub fn decode(&mut self, _src: &[u8], _dst: &mut [u8]) -> Result<(), DecodeError> {
-        Err(DecodeError::BadBlock)
+    /// [`DecodeError::BadSize`] when `dst` is larger than the chunk size; the others when the
+    /// stream is invalid.
+    pub fn decode(&mut self, src: &[u8], dst: &mut [u8]) -> Result<(), DecodeError> {
+        if dst.len() > self.chunk_size {
+            return Err(DecodeError::BadSize);
+        }
+        self.plain.decode(src, dst)?;
+        e8::undo(dst);
+        Ok(())
     }
 
-    /// Decodes two chunks at once.
+    /// Decodes two chunks, as two calls of [`decode`](Self::decode) would.
     pub fn decode_two(
         &mut self,
         a: (&[u8], &mut [u8]),

@@ -1,27 +1,65 @@
-//! (codec xpress)
+//! XPRESS with Huffman coding, [MS-XCA] §2.1 and §2.2, "LZ77+Huffman".
+//!
+//! ```text
+//! chunk   = table:256 bytes  stream
+//! table   = 512 × 4-bit codeword lengths, even symbols in the low nibble
+//! symbol  = 0..256             literal
+//!         | 256 + 16·o + l     match: offset 2^o + o bits, length l + 3;
+//!                              l = 15: 15 + next byte + 3; that byte 255: next 2 bytes + 3
+//! ```
+//!
+//! Bits come in 16-bit words. The decoder holds 16 to 31 bits ahead before it reads a symbol and
+//! again after it; length bytes lie in the input right behind the words held then.
+
+mod plain;
 
 use crate::DecodeError;
+use plain::Plain;
+
+/// Bytes of the table of codeword lengths.
+const TABLE_LEN: usize = 256;
+/// Symbols of the code.
+const SYMBOLS: usize = 512;
+/// Symbols that are literals.
+const LITERALS: usize = 256;
+/// Shortest match.
+const MIN_MATCH: usize = 3;
+/// The length in a symbol that says that bytes follow.
+const MAX_LENGTH_NIBBLE: usize = 15;
 
 /// Decoder state.
 #[derive(Debug)]
-pub struct Decoder;
+pub struct Decoder {
+    plain: Plain,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Decoder {
     /// Makes a decoder.
     #[must_use]
     pub fn new() -> Self {
-        Self
+        Self { plain: Plain::new() }
     }
 
-    /// Decodes one chunk.
+    /// Decodes one chunk: `src` is all of its compressed bytes, `dst` exactly its uncompressed
+    /// size, at most 64 KiB. After an error the contents of `dst` are unspecified.
     ///
     /// # Errors
-    /// See [`DecodeError`].
-    pub fn decode(&mut self, _src: &[u8], _dst: &mut [u8]) -> Result<(), DecodeError> {
-        Err(DecodeError::BadBlock)
+    /// [`DecodeError::BadSize`] when `dst` is larger than 64 KiB; the others when the stream is
+    /// invalid.
+    pub fn decode(&mut self, src: &[u8], dst: &mut [u8]) -> Result<(), DecodeError> {
+        if dst.len() > 1 << 16 {
+            return Err(DecodeError::BadSize);
+        }
+        self.plain.decode(src, dst)
     }
 
-    /// Decodes two chunks at once.
+    /// Decodes two chunks, as two calls of [`decode`](Self::decode) would.
     pub fn decode_two(
         &mut self,
         a: (&[u8], &mut [u8]),
