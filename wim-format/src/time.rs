@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn known_times() {
         // The time of the root directory of the vector v1.wim.
-        assert_eq!(FileTime(0x01d5_c119_4ad6_d707).to_unix(), (1_578_009_600, 123_456_700));
+        assert_eq!(FileTime(0x01d5_c119_4ad6_d707).to_unix(), (1_577_934_245, 123_456_700));
         assert_eq!(FileTime::from_unix(0, 0), FileTime(116_444_736_000_000_000));
         assert_eq!(FileTime::from_unix(-11_644_473_601, 0), FileTime(0));
         assert_eq!(FileTime::from_unix(i64::MAX, 0), FileTime(u64::MAX));
