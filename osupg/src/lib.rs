@@ -9,6 +9,7 @@
 //! - [`package`] holds what can be done with packages,
 //! - [`cli`] is the command line, without logic of its own.
 
+pub mod cli;
 pub mod config;
 pub mod db;
 pub mod error;

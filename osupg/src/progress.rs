@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use wim_extract::Cancel;
 use wim_extract::progress::Amount;
+
+use crate::error::{Error, Result};
 
 /// A part of an operation with its own total, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,25 @@ pub trait Progress: Send + Sync {
 pub struct Silent;
 
 impl Progress for Silent {}
+
+/// Who watches an operation, and who may stop it.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// Is told how far it is.
+    pub progress: &'a dyn Progress,
+    /// Is looked at before every piece.
+    pub cancel: &'a Cancel,
+}
+
+impl Watch<'_> {
+    /// Lets an operation leave with `?`.
+    ///
+    /// # Errors
+    /// When the command was stopped.
+    pub fn check(&self) -> Result<()> {
+        self.cancel.check().map_err(|_| Error::cancelled())
+    }
+}
 
 /// Passes what the engine reports on as one phase of ours.
 pub(crate) struct FromEngine<'a> {

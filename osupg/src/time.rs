@@ -74,6 +74,12 @@ impl FileTime {
         jiff::Timestamp::new(self.seconds, nanos)
             .map_or_else(|_| self.seconds.to_string(), |time| time.to_string())
     }
+
+    /// The same without the fraction, which keeps columns straight.
+    #[must_use]
+    pub fn rfc3339_seconds(self) -> String {
+        Self { nanos: 0, ..self }.rfc3339()
+    }
 }
 
 impl From<SystemTime> for FileTime {

@@ -65,6 +65,9 @@ CREATE TABLE revision (
     parent_id   BIGINT  REFERENCES revision (id),
     cause       TEXT    NOT NULL,
     selection   TEXT    NOT NULL,
+    -- Of the images of its install WIM, so that lists need not look at every image.
+    editions    TEXT    NOT NULL,
+    builds      TEXT    NOT NULL,
     digest      BLOB    NOT NULL,
     file_count  BIGINT  NOT NULL,
     total_size  BIGINT  NOT NULL,

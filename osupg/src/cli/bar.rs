@@ -15,7 +15,7 @@ pub(super) struct Bar {
 
 impl Bar {
     /// A bar, or something silent where nobody is watching.
-    pub(super) fn new(quiet: bool) -> Box<dyn Progress> {
+    pub(super) fn or_silence(quiet: bool) -> Box<dyn Progress> {
         if quiet || !stderr().is_terminal() {
             Box::new(crate::progress::Silent)
         } else {

@@ -57,7 +57,7 @@ pub(super) enum Align {
 /// A table. On a terminal it fits the width; elsewhere every row is one line.
 pub(super) fn table(columns: &[(&str, Align)], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     if io::stdout().is_terminal() {
         table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     }

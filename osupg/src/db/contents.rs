@@ -55,6 +55,18 @@ impl Db {
         })
     }
 
+    /// Whether a revision holds a file with this SHA-256.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn has_content(&self, sha256: &[u8; 32]) -> Result<bool> {
+        let key: Option<i64> = sqlx::query_scalar("SELECT id FROM content WHERE sha256 = $1")
+            .bind(&sha256[..])
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(key.is_some())
+    }
+
     /// Every object that revisions may refer to.
     ///
     /// # Errors
@@ -108,6 +120,11 @@ impl ContentWriter {
         };
         self.contents.insert(content.sha256, key);
         Ok(key)
+    }
+
+    /// The key of a content that was put in or found.
+    pub(crate) fn key(&self, sha256: &[u8; 32]) -> Option<i64> {
+        self.contents.get(sha256).copied()
     }
 
     async fn insert(

@@ -22,7 +22,7 @@ macro_rules! package_query {
             "SELECT p.id, p.name, p.version, p.comment, p.architecture, p.architecture_by, \
              p.language, p.language_by, p.source_kind, p.source_path, p.created_at, p.changed_at, \
              r.id AS revision_id, r.number, parent.number AS parent, r.cause, r.selection, \
-             r.digest, r.file_count, r.total_size, r.new_size, r.created_at AS revision_at \
+             r.editions, r.builds, r.digest, r.file_count, r.total_size, r.new_size, r.created_at AS revision_at \
              FROM package p \
              JOIN revision r ON r.package_id = p.id AND r.number = p.current_revision \
              LEFT JOIN revision parent ON parent.id = r.parent_id ",
@@ -53,6 +53,8 @@ fn package_of(row: &AnyRow) -> Result<Package> {
             parent: row.get("parent"),
             cause: row.get("cause"),
             selection: row.get("selection"),
+            editions: row.get("editions"),
+            builds: row.get("builds"),
             digest: hash32(row.get("digest"))?,
             file_count: unsigned(row.get("file_count"))?,
             total_size: unsigned(row.get("total_size"))?,
@@ -235,6 +237,8 @@ pub(crate) struct NewPackage<'a> {
 pub(crate) struct NewRevision<'a> {
     pub cause: &'a str,
     pub selection: &'a str,
+    pub editions: &'a str,
+    pub builds: &'a str,
     pub digest: [u8; 32],
     pub new_size: u64,
     pub entries: &'a [(&'a Entry, Option<i64>)],
@@ -310,15 +314,17 @@ async fn insert_revision(
     let (count, total) =
         files.fold((0_u64, 0_u64), |(count, total), file| (count + 1, total + file.size));
     let key: i64 = sqlx::query_scalar(
-        "INSERT INTO revision (package_id, number, parent_id, cause, selection, digest, \
-         file_count, total_size, new_size, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+        "INSERT INTO revision (package_id, number, parent_id, cause, selection, editions, \
+         builds, digest, file_count, total_size, new_size, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
     )
     .bind(package)
     .bind(number)
     .bind(parent)
     .bind(revision.cause)
     .bind(revision.selection)
+    .bind(revision.editions)
+    .bind(revision.builds)
     .bind(&revision.digest[..])
     .bind(signed(count)?)
     .bind(signed(total)?)

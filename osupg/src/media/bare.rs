@@ -20,7 +20,12 @@ const VERSION_SOLID: [u8; 4] = [0, 0x0e, 0, 0];
 
 /// Whether the file begins as a WIM does.
 pub(super) fn is_wim(path: &Path) -> Result<bool> {
-    Ok(head(path)?.is_some_and(|head| MAGICS.iter().any(|magic| head.starts_with(*magic))))
+    Ok(head(path)?.is_some_and(|head| begins_as_wim(&head)))
+}
+
+/// Whether a file that begins with these bytes is a WIM.
+pub(super) fn begins_as_wim(head: &[u8]) -> bool {
+    MAGICS.iter().any(|magic| head.starts_with(*magic))
 }
 
 /// The first sixteen bytes, if there are so many.
@@ -64,5 +69,9 @@ impl Reader for Bare {
             return Err(changed(&text::path(&self.path)));
         }
         Ok(OpenFile { source: Arc::new(source), identity, file })
+    }
+
+    fn identity(&self, _place: usize) -> Option<Identity> {
+        Some(self.listed)
     }
 }

@@ -19,7 +19,9 @@ use rustix::io::Errno;
 use wim_extract::source::{FileExtent, Source};
 
 use super::path::{BadName, MediaPath};
-use super::{MAX_ENTRIES, MediaEntry, OpenFile, Reader, Refused, changed, identity, too_many};
+use super::{
+    MAX_ENTRIES, MediaEntry, OpenFile, Reader, Refused, changed, identity, no_media, too_many,
+};
 use crate::db::sources::Identity;
 use crate::error::{Error, Result};
 use crate::text;
@@ -62,6 +64,10 @@ impl Reader for Folder {
         let source = FileReader { file: file.clone(), len: found.size, name };
         Ok(OpenFile { source: Arc::new(source), identity: found, file })
     }
+
+    fn identity(&self, place: usize) -> Option<Identity> {
+        self.files.get(place).map(|(_, state)| *state)
+    }
 }
 
 impl Folder {
@@ -83,6 +89,11 @@ impl Folder {
     }
 
     fn list(&mut self) -> Result<Vec<MediaEntry>> {
+        // Looked at first: a home folder given by mistake need not be walked, nor its oddities shown.
+        let top = self.names(Path::new("."))?;
+        if !top.iter().any(|name| name.eq_ignore_ascii_case(b"setup.exe")) {
+            return Err(no_media(&self.path, "setup.exe"));
+        }
         let mut entries = Vec::new();
         let mut refused = Refused::default();
         // Folders still to be listed: where they are, and the same as a checked path.

@@ -62,6 +62,10 @@ impl Reader for IsoReader {
         let source = self.iso.source(entry).map_err(damaged)?;
         Ok(OpenFile { source, identity: self.state, file: self.file.clone() })
     }
+
+    fn identity(&self, _place: usize) -> Option<Identity> {
+        Some(self.state)
+    }
 }
 
 fn damaged(error: wim_extract::source::SourceError) -> Error {

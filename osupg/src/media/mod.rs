@@ -76,6 +76,9 @@ pub struct MediaEntry {
 trait Reader: Send + Sync {
     /// Opens the file at `place`.
     fn open(&self, place: usize) -> Result<OpenFile>;
+
+    /// What identified the file at `place` when it was listed; for a file in an ISO, the ISO.
+    fn identity(&self, place: usize) -> Option<Identity>;
 }
 
 /// Media, listed and checked.
@@ -156,6 +159,42 @@ impl Media {
         self.reader.open(entry.place)
     }
 
+    /// What identified a file when it was listed; for a file in an ISO, what identified the ISO.
+    #[must_use]
+    pub fn identity(&self, entry: &MediaEntry) -> Option<Identity> {
+        entry.size.and_then(|_| self.reader.identity(entry.place))
+    }
+
+    /// The other files of the split set that `first` begins, in order: `install2.swm` and so on
+    /// after `install.swm`.
+    #[must_use]
+    pub fn later_parts(&self, first: &MediaEntry) -> Vec<&MediaEntry> {
+        let Some(stem) = split_stem(&first.path) else { return Vec::new() };
+        (2_u32..).map_while(|number| self.find(&format!("{stem}{number}.swm"))).collect()
+    }
+
+    /// Checks that the source still holds what was listed, nothing more and nothing less.
+    ///
+    /// # Errors
+    /// When it does not; the error names the first difference.
+    pub fn check_unchanged(&self) -> Result<()> {
+        let now = Self::open(&self.origin)?;
+        let describe = |media: &Self| -> Vec<(MediaPath, FileTime, Option<Identity>)> {
+            let entries = media.entries.iter();
+            entries.map(|e| (e.path.clone(), e.modified, media.identity(e))).collect()
+        };
+        let (before, now) = (describe(self), describe(&now));
+        let differing = before.iter().zip(&now).find(|(before, now)| before != now);
+        let differing = differing.map(|(before, now)| (&before.0).min(&now.0)).or_else(|| {
+            let longer = if before.len() > now.len() { &before } else { &now };
+            longer.get(before.len().min(now.len())).map(|entry| &entry.0)
+        });
+        match differing {
+            None => Ok(()),
+            Some(path) => Err(changed(&format!("{} in {}", path, text::path(&self.origin)))),
+        }
+    }
+
     /// The name under which the contents of a file are remembered.
     #[must_use]
     pub fn key(&self, entry: &MediaEntry) -> String {
@@ -182,21 +221,21 @@ impl Media {
     }
 
     fn refuse_what_is_no_media(&self) -> Result<()> {
-        let lacks = |what: &str| {
-            Err(Error::usage(format!(
-                "{} does not hold Windows Setup media: there is no {what} in it",
-                text::path(&self.origin)
-            ))
-            .advise("give the folder or ISO that holds setup.exe, or a WIM or ESD by itself"))
-        };
         if self.kind != MediaKind::Image && self.find("setup.exe").is_none() {
-            return lacks("setup.exe");
+            return Err(no_media(&self.origin, "setup.exe"));
         }
         if self.install_image().is_none() {
-            return lacks("sources/install.wim or sources/install.esd");
+            return Err(no_media(&self.origin, "sources/install.wim or sources/install.esd"));
         }
         Ok(())
     }
+}
+
+/// The error of a source that is something else.
+fn no_media(origin: &Path, lacking: &str) -> Error {
+    let origin = text::path(origin);
+    Error::usage(format!("{origin} holds no Windows Setup media: there is no {lacking} in it"))
+        .advise("give the folder or ISO that holds setup.exe, or a WIM or ESD by itself")
 }
 
 /// An open file of media, and the means to tell whether it stayed the same.
@@ -220,6 +259,18 @@ impl OpenFile {
         })?;
         if now == self.identity { Ok(()) } else { Err(changed(&self.source.name())) }
     }
+}
+
+/// Whether the file at `path` with these bytes is a WIM: its name says so, and it begins as one.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn is_wim(path: &MediaPath, source: &dyn Source) -> std::io::Result<bool> {
+    let name = path.name().to_ascii_lowercase();
+    if ![".wim", ".esd", ".swm"].iter().any(|ending| name.ends_with(ending)) || source.len() < 8 {
+        return Ok(false);
+    }
+    Ok(bare::begins_as_wim(&source.bytes(0, 8)?))
 }
 
 /// The error of a file that changes under our hands.
@@ -274,6 +325,13 @@ impl Refused {
             }
         }
     }
+}
+
+/// The path of the first file of a split set without its ending; `None` for any other file.
+fn split_stem(path: &MediaPath) -> Option<&str> {
+    let path = path.as_str();
+    let (stem, ending) = path.split_at_checked(path.len().checked_sub(4)?)?;
+    ending.eq_ignore_ascii_case(".swm").then_some(stem)
 }
 
 fn too_many() -> Error {

@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use wim_extract::Cancel;
 
 use super::model::{Content, Entry, Package};
 use crate::error::{Error, Result};
 use crate::home::Home;
-use crate::progress::{Phase, Progress};
+use crate::progress::{Phase, Watch};
 use crate::staged::StagedFolder;
 use crate::store::Library;
 use crate::text;
@@ -46,8 +45,7 @@ pub async fn export(
     home: &Home,
     id_or_name: &str,
     target: &Path,
-    progress: &dyn Progress,
-    cancel: &Cancel,
+    watch: Watch<'_>,
 ) -> Result<Exported> {
     let package = home.db.package(id_or_name).await?;
     // Held so that a removal meanwhile cannot take the objects away.
@@ -58,16 +56,14 @@ pub async fn export(
     let staged = tokio::task::spawn_blocking(move || StagedFolder::begin(&wanted)).await??;
     staged.check_space(package.revision.total_size)?;
     make_folders(staged.place(), &entries)?;
-    progress.begin(Phase::Export, package.revision.total_size);
+    watch.progress.begin(Phase::Export, package.revision.total_size);
     let files = entries.iter().filter_map(|entry| Some((entry, entry.content.as_ref()?)));
     stream::iter(files)
-        .map(|(entry, content)| {
-            write_file(&home.library, staged.place(), entry, content, progress, cancel)
-        })
+        .map(|(entry, content)| write_file(&home.library, staged.place(), entry, content, watch))
         .buffer_unordered(FILES_AT_ONCE)
         .try_collect::<()>()
         .await?;
-    progress.end();
+    watch.progress.end();
     let folder = staged.target().to_path_buf();
     tokio::task::spawn_blocking(move || {
         set_folder_times(staged.place(), &entries)?;
@@ -120,22 +116,20 @@ async fn write_file(
     root: &Path,
     entry: &Entry,
     content: &Content,
-    progress: &dyn Progress,
-    cancel: &Cancel,
+    watch: Watch<'_>,
 ) -> Result<()> {
     let path = root.join(entry.path.as_str());
     let failed = |error: &std::io::Error| Error::file("write", &path, error);
     let mut file = File::create_new(&path).map_err(|error| failed(&error))?;
     let mut sha256 = Sha256::new();
     let mut size = 0;
-    let mut pieces = stream::iter(&content.pieces)
-        .map(|piece| library.get(piece))
-        .buffered(PIECES_AHEAD);
+    let mut pieces =
+        stream::iter(&content.pieces).map(|piece| library.get(piece)).buffered(PIECES_AHEAD);
     while let Some(piece) = pieces.next().await {
-        cancel.check().map_err(|_| Error::cancelled())?;
+        watch.check()?;
         let piece = piece.map_err(|error| error.context(&entry.path))?;
         size += piece.len() as u64;
-        progress.advance(piece.len() as u64);
+        watch.progress.advance(piece.len() as u64);
         let written;
         (file, sha256, written) = tokio::task::spawn_blocking(move || {
             sha256.update(&piece);

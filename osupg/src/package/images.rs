@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use wim_extract::archive::Wim;
+use wim_extract::progress as engine;
 use wim_extract::source::Source;
 use wim_extract::verify;
-use wim_extract::{Cancel, progress as engine};
+use wim_format::Codec;
 use wim_format::blob_table::BlobPlace;
-use wim_format::header::HeaderFlags;
 use wim_format::xml::{Architecture, ImageXml, WimXml};
 
 use super::model::ImageFacts;
 use crate::error::{Error, Result};
-use crate::progress::{FromEngine, Phase, Progress};
+use crate::progress::{FromEngine, Phase, Watch};
 use crate::store::cut::{self, Span};
 use crate::text;
 use crate::time::FileTime;
@@ -64,7 +64,8 @@ impl OpenWim {
         });
         // A solid resource is always far larger than a piece, so its mark does not matter.
         let solid = part.blobs.solid.iter().map(|solid| (solid.resource, u32::MAX));
-        let metadata = part.blobs.metadata.iter().map(|entry| (entry.resource, mark(&entry.hash.0)));
+        let metadata =
+            part.blobs.metadata.iter().map(|entry| (entry.resource, mark(&entry.hash.0)));
         let resources = blobs
             .chain(solid)
             .chain(metadata)
@@ -73,20 +74,23 @@ impl OpenWim {
         cut::wim(part.source.len(), resources)
     }
 
+    /// A WIM that holds one of its images and nothing else, made as it is read.
+    pub(crate) fn one_image(&self, index: u32) -> Result<Arc<dyn Source>> {
+        let _ = index;
+        Err(Error::usage("not yet"))
+    }
+
     /// How its resources are compressed, in a word or two.
     pub(crate) fn compression(&self) -> String {
         let part = self.wim.parts().first();
         let solid = part.is_some_and(|part| !part.blobs.solid.is_empty());
         let codec = match self.wim.codec() {
-            None => "none".to_string(),
-            Some(codec) => codec.to_string(),
+            None => "none",
+            Some(Codec::Xpress) => "XPRESS",
+            Some(Codec::Lzx) => "LZX",
+            Some(Codec::Lzms) => "LZMS",
         };
-        if solid { format!("{codec}, solid") } else { codec }
-    }
-
-    /// Whether it is one part of a split set.
-    pub(crate) fn is_part_of_set(&self) -> bool {
-        self.wim.header().flags.contains(HeaderFlags::SPANNED)
+        if solid { format!("{codec}, solid") } else { codec.to_string() }
     }
 
     /// Decodes every blob and checks it against its SHA-1, and every image's metadata. Returns how
@@ -94,10 +98,10 @@ impl OpenWim {
     ///
     /// # Errors
     /// When anything is damaged or missing: the error lists the files.
-    pub(crate) fn verify(&self, progress: &dyn Progress, cancel: &Cancel) -> Result<u32> {
+    pub(crate) fn verify(&self, watch: Watch<'_>) -> Result<u32> {
         let watched = engine::Phase::Verify;
-        let watcher = FromEngine { to: progress, phase: Phase::VerifyImages, watched };
-        let outcome = verify::run(&self.wim, &verify::Options::default(), &watcher, cancel)
+        let watcher = FromEngine { to: watch.progress, phase: Phase::VerifyImages, watched };
+        let outcome = verify::run(&self.wim, &verify::Options::default(), &watcher, watch.cancel)
             .map_err(|error| from_engine(&error))?;
         if outcome.is_sound() {
             return Ok(outcome.images);

@@ -1,9 +1,16 @@
 //! What can be done with packages: one module each.
 
+pub mod add;
 pub mod export;
 pub mod fields;
+pub(crate) mod images;
+pub mod inspect;
 pub mod manifest;
 pub mod model;
+pub mod remove;
+pub mod select;
+pub mod snapshot;
+pub mod verify;
 
 use crate::error::{Error, Result};
 use model::{Entry, Package};

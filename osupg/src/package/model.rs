@@ -84,6 +84,10 @@ pub struct Revision {
     pub cause: String,
     /// Which images of the source were kept; empty for all.
     pub selection: String,
+    /// The editions in its install WIM, separated by commas.
+    pub editions: String,
+    /// Their builds, such as `26100.1742`; mostly just one.
+    pub builds: String,
     /// SHA-256 of the canonical manifest, in hexadecimal.
     #[serde(serialize_with = "as_hex")]
     pub digest: [u8; 32],

@@ -68,6 +68,8 @@ fn list<'a>(images: impl Iterator<Item = &'a ImageFacts>) -> String {
 pub(crate) struct Statement {
     pub architecture: Stated,
     pub language: Stated,
+    pub editions: String,
+    pub builds: String,
     pub warnings: Vec<String>,
 }
 
@@ -95,7 +97,9 @@ pub(crate) fn state(
     let architecture = settle("architecture", given, architectures, &mut warnings);
     let given = language.map(fields::languages).transpose()?;
     let language = settle("language", given, languages, &mut warnings);
-    Ok(Statement { architecture, language, warnings })
+    let editions = distinct(images.iter().map(|image| image.edition.as_str())).join(", ");
+    let builds = distinct(images.iter().map(|image| image.build.as_str())).join(", ");
+    Ok(Statement { architecture, language, editions, builds, warnings })
 }
 
 fn settle(

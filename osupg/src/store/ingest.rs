@@ -24,7 +24,7 @@ use super::{Health, Library, Stored};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::package::model::Content;
-use crate::progress::Progress;
+use crate::progress::{Progress, Watch};
 use crate::text;
 
 /// Pieces that are hashed and stored at the same time; with those in the queue and the one being
@@ -117,18 +117,17 @@ pub async fn ingest<F>(
     db: &Db,
     library: &Library,
     present: Present,
-    progress: &dyn Progress,
-    cancel: &Cancel,
+    watch: Watch<'_>,
     feed: F,
 ) -> Result<Ingested>
 where
     F: FnOnce(&Feeder) -> Result<()> + Send + 'static,
 {
     let (queue, events) = mpsc::channel(QUEUED);
-    let feeder = Feeder { queue, cancel: cancel.clone() };
+    let feeder = Feeder { queue, cancel: watch.cancel.clone() };
     let reader = tokio::task::spawn_blocking(move || feed(&feeder));
     let storing = Storing { db, library, present, seen: Mutex::default() };
-    let stored = storing.run(events, progress).await;
+    let stored = storing.run(events, watch.progress).await;
     match (reader.await?, stored) {
         // Storing failed: the reader only noticed that nobody listens any more.
         (_, Err(error)) => Err(error),

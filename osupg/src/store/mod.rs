@@ -9,6 +9,7 @@ pub mod cut;
 pub mod ingest;
 pub mod layout;
 pub mod lease;
+pub mod source;
 pub mod sweep;
 
 use std::path::Path;
@@ -138,7 +139,8 @@ impl Library {
         Ok(self.read(piece).await?.err().unwrap_or(Health::Whole))
     }
 
-    async fn read(&self, piece: &Piece) -> Result<Result<Bytes, Health>> {
+    /// The bytes of an object, or what is wrong with it.
+    pub(crate) async fn read(&self, piece: &Piece) -> Result<Result<Bytes, Health>> {
         let found = match self.store.get(&piece.id.location()).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(Err(Health::Missing)),

@@ -121,7 +121,9 @@ mod tests {
         }
         let source = PieceSource::new(library, &pieces, "test");
         tokio::task::spawn_blocking(move || {
-            for (offset, len) in [(0, 10_000), (0, 0), (699, 2), (700, 700), (9_999, 1), (10_000, 0), (123, 8_000)] {
+            for (offset, len) in
+                [(0, 10_000), (0, 0), (699, 2), (700, 700), (9_999, 1), (10_000, 0), (123, 8_000)]
+            {
                 let bytes = source.bytes(offset as u64, len).unwrap();
                 assert_eq!(bytes, whole[offset..offset + len], "{offset} {len}");
             }
