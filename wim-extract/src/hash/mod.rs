@@ -6,7 +6,7 @@
 //! gains nothing: start it early, on a thread of its own, and let other threads take the rest.
 //!
 //! - [`Sha1`] hashes one stream as it comes.
-//! - [`hash_many`] hashes whole messages in memory; order and sizes may be anything.
+//! - [`sha1_many`] hashes whole messages in memory; order and sizes may be anything.
 //! - [`update_many`] feeds several open streams one buffer each.
 //!
 //! The kernel is chosen at run time. The environment variable `WIM_EXTRACT_CPU` limits the choice:
@@ -20,12 +20,12 @@ mod x86;
 
 use kernel::{Kernels, START, State, compress};
 use lanes::{Lane, Tail};
-use wim_format::Sha1Hash;
+pub use wim_format::Sha1Hash;
 
 /// Bytes that SHA-1 takes at a time.
 const BLOCK: usize = 64;
 
-/// How many streams [`hash_many`] and [`update_many`] advance together at best: 16, 4, 2 or 1.
+/// How many streams [`sha1_many`] and [`update_many`] advance together at best: 16, 4, 2 or 1.
 /// Batches of a few times as many messages keep the lanes full.
 #[must_use]
 pub fn lanes() -> usize {
@@ -64,14 +64,6 @@ impl Sha1 {
         Self { state: START, length: 0, partial: [0; BLOCK] }
     }
 
-    /// Hashes one whole message.
-    #[must_use]
-    pub fn digest(message: &[u8]) -> Sha1Hash {
-        let mut sha1 = Self::new();
-        sha1.update(message);
-        sha1.finish()
-    }
-
     /// Appends `bytes` to the stream.
     pub fn update(&mut self, bytes: &[u8]) {
         let blocks = self.absorb(bytes);
@@ -108,24 +100,31 @@ impl Sha1 {
     }
 }
 
-/// Hashes every message; the result has their order.
+/// SHA-1 of one message.
+#[must_use]
+pub fn sha1(message: &[u8]) -> Sha1Hash {
+    let mut sha1 = Sha1::new();
+    sha1.update(message);
+    sha1.finish()
+}
+
+/// SHA-1 of each of `messages`, in their order, written to `hashes` (which is cleared first).
 ///
 /// Longer messages are started first, so that the lanes run dry together.
-#[must_use]
-pub fn hash_many(messages: &[&[u8]]) -> Vec<Sha1Hash> {
+pub fn sha1_many(messages: &[&[u8]], hashes: &mut Vec<Sha1Hash>) {
+    hashes.clear();
     if let [message] = messages {
-        return vec![Sha1::digest(message)];
+        return hashes.push(sha1(message));
     }
+    hashes.resize(messages.len(), Sha1Hash::ZERO);
     let mut order: Vec<usize> = (0..messages.len()).collect();
     order.sort_unstable_by_key(|&index| std::cmp::Reverse(messages[index].len()));
-    let mut hashes = vec![Sha1Hash::ZERO; messages.len()];
     let whole = order.into_iter().map(|id| {
         let (body, rest) = messages[id].as_chunks();
         let tail = Tail::new(rest, messages[id].len() as u64);
         Lane { id, state: START, body, tail }
     });
     lanes::run(Kernels::get(), whole, |id, state| hashes[id] = to_hash(state));
-    hashes
 }
 
 /// Appends to each stream its buffer, as [`Sha1::update`] would one by one.
