@@ -69,7 +69,7 @@ pub async fn verify(home: &Home, id_or_name: &str, watch: Watch<'_>) -> Result<V
         images: 0,
         problems: Vec::new(),
     };
-    if manifest::digest(&entries) != package.revision.digest {
+    if manifest::digest(package.revision.root_modified, &entries) != package.revision.digest {
         let what = "the manifest in the database is not the one that was stored".to_string();
         verified.problems.push(Problem { files: Vec::new(), what });
     }
