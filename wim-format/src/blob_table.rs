@@ -1,1 +1,295 @@
-//! (module blob_table)
+//! The blob table (Microsoft calls it the lookup table): every blob of the file by its SHA-1.
+//!
+//! ```text
+//! 0 resource header[24]   24 part u16   26 reference count u32   30 SHA-1[20]      (× n, no head)
+//! ```
+//!
+//! In version 0xe00 a run of entries with the SOLID flag describes solid resources and the blobs
+//! in them. An entry whose uncompressed size is 2^32 is a resource; any other is a blob, whose
+//! "offset" counts through the uncompressed bytes of all resources of the run in turn.
+
+use std::collections::HashSet;
+
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::bytes::invalid;
+use crate::header::{Header, Version};
+use crate::resource::{RawResourceHeader, ResourceFlags, ResourceHeader, SolidHeader};
+use crate::{FormatError, Sha1Hash, Structure};
+
+/// Length of an entry in bytes.
+pub const BLOB_ENTRY_LEN: usize = 50;
+
+/// The uncompressed size that marks the entry of a solid resource.
+const SOLID_RESOURCE_MARK: u64 = 1 << 32;
+
+/// What a blob table holds, by kind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BlobTable {
+    /// The metadata resource of image 1, 2, …; their order in the table defines it.
+    pub metadata: Vec<MetadataEntry>,
+    /// All other blobs in table order, no two with the same hash.
+    pub blobs: Vec<Blob>,
+    /// The solid resources that hold some of the blobs.
+    pub solid: Vec<SolidResource>,
+    /// Entries that readers pass over.
+    pub ignored: Vec<Ignored>,
+}
+
+/// The metadata resource of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetadataEntry {
+    /// Where it is.
+    pub resource: ResourceHeader,
+    /// SHA-1 of the uncompressed metadata.
+    pub hash: Sha1Hash,
+}
+
+/// A blob: the contents of one or more streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blob {
+    /// SHA-1 of the uncompressed bytes.
+    pub hash: Sha1Hash,
+    /// Uncompressed size in bytes, not 0.
+    pub size: u64,
+    /// Number of streams, over all images and hard links, that refer to it.
+    pub refcount: u32,
+    /// The part of the split set that holds it.
+    pub part_number: u16,
+    /// Where it is.
+    pub place: BlobPlace,
+}
+
+/// Where a blob is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobPlace {
+    /// Alone in a resource.
+    Resource(ResourceHeader),
+    /// In a solid resource.
+    Solid {
+        /// Index in [`BlobTable::solid`].
+        resource: usize,
+        /// Offset in the uncompressed bytes of that resource.
+        offset: u64,
+    },
+}
+
+/// A solid resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SolidResource {
+    /// Where it is; `uncompressed_size` is the true one, as in `header`.
+    pub resource: ResourceHeader,
+    /// Its own header, read from the file.
+    pub header: SolidHeader,
+}
+
+/// An entry that is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ignored {
+    /// Index of the entry in the table.
+    pub entry: usize,
+    /// The hash it gives.
+    pub hash: Sha1Hash,
+    /// Why.
+    pub reason: IgnoredReason,
+}
+
+/// Why an entry of the table is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum IgnoredReason {
+    /// The hash is all zero, which stands for "no blob".
+    ZeroHash,
+    /// The blob has no bytes.
+    Empty,
+    /// It belongs to another part of the split set.
+    OtherPart,
+    /// An earlier entry has the same hash.
+    Duplicate,
+    /// Metadata that nothing refers to.
+    UnreferencedMetadata,
+    /// Metadata outside part 1.
+    MetadataOutsideFirstPart,
+    /// More metadata than the header has images.
+    SurplusMetadata,
+    /// A solid blob that does not lie within one solid resource of its run.
+    OutsideSolidResource,
+}
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawEntry {
+    resource: RawResourceHeader,
+    part_number: U16,
+    refcount: U32,
+    hash: Sha1Hash,
+}
+
+const _: () = assert!(size_of::<RawEntry>() == BLOB_ENTRY_LEN);
+
+impl BlobTable {
+    /// Reads the table of the file that `header` heads. For each solid resource, `solid_header`
+    /// is called with its place and has to return what the file holds there.
+    ///
+    /// # Errors
+    /// A stored blob with two different sizes, metadata that is solid or has several references,
+    /// a table that is no multiple of 50 bytes; whatever `solid_header` returns.
+    pub fn parse<E: From<FormatError>>(
+        bytes: &[u8],
+        header: &Header,
+        solid_header: impl FnMut(&ResourceHeader) -> Result<SolidHeader, E>,
+    ) -> Result<Self, E> {
+        let Ok(entries) = <[RawEntry]>::ref_from_bytes(bytes) else {
+            let len = bytes.len() as u64;
+            Err(invalid(Structure::BlobTable, 0, len, "a length that is a multiple of 50"))?
+        };
+        let mut reader = Reader {
+            table: Self::default(),
+            seen: HashSet::with_capacity(entries.len()),
+            run: Vec::new(),
+            header,
+            solid_header,
+        };
+        let mut index = 0;
+        while let Some(entry) = entries.get(index) {
+            if reader.is_solid(entry) {
+                let run = entries[index..].iter().take_while(|entry| reader.is_solid(entry));
+                let end = index + run.count();
+                reader.solid_run(&entries[index..end], index)?;
+                index = end;
+            } else {
+                reader.single(entry, index)?;
+                index += 1;
+            }
+        }
+        Ok(reader.table)
+    }
+}
+
+struct Reader<'h, F> {
+    table: BlobTable,
+    seen: HashSet<Sha1Hash>,
+    /// Solid resources of the current run: index, start and end in the run's uncompressed bytes.
+    run: Vec<(usize, u64, u64)>,
+    header: &'h Header,
+    solid_header: F,
+}
+
+impl<F> Reader<'_, F> {
+    fn is_solid(&self, entry: &RawEntry) -> bool {
+        self.header.version == Version::Solid
+            && entry.resource.get().flags.contains(ResourceFlags::SOLID)
+    }
+
+    fn solid_run<E: From<FormatError>>(
+        &mut self,
+        entries: &[RawEntry],
+        first: usize,
+    ) -> Result<(), E>
+    where
+        F: FnMut(&ResourceHeader) -> Result<SolidHeader, E>,
+    {
+        self.run.clear();
+        let mut end = 0u64;
+        for (entry, index) in entries.iter().zip(first..) {
+            let mut resource = entry.resource.get();
+            if resource.flags.contains(ResourceFlags::METADATA) {
+                let at = index * BLOB_ENTRY_LEN;
+                Err(invalid(Structure::BlobTable, at, 0x12, "metadata that is not solid"))?;
+            }
+            if resource.uncompressed_size != SOLID_RESOURCE_MARK {
+                continue;
+            }
+            let header = (self.solid_header)(&resource)?;
+            resource.uncompressed_size = header.uncompressed_size;
+            let start = end;
+            end = start.saturating_add(header.uncompressed_size);
+            if end > start {
+                self.run.push((self.table.solid.len(), start, end));
+            }
+            self.table.solid.push(SolidResource { resource, header });
+        }
+        for (entry, index) in entries.iter().zip(first..) {
+            let place = entry.resource.get();
+            if place.uncompressed_size == SOLID_RESOURCE_MARK {
+                continue;
+            }
+            match self.place_in_run(&place) {
+                Some(found) => self.blob(entry, index, place.size, found),
+                None => self.ignore(entry, index, IgnoredReason::OutsideSolidResource),
+            }
+        }
+        Ok(())
+    }
+
+    /// The solid resource of the run that holds all of a blob.
+    fn place_in_run(&self, blob: &ResourceHeader) -> Option<BlobPlace> {
+        let blob_end = blob.offset.checked_add(blob.size)?;
+        let after = self.run.partition_point(|&(_, start, _)| start <= blob.offset);
+        let &(resource, start, end) = self.run.get(after.checked_sub(1)?)?;
+        (blob_end <= end).then_some(BlobPlace::Solid { resource, offset: blob.offset - start })
+    }
+
+    fn single(&mut self, entry: &RawEntry, index: usize) -> Result<(), FormatError> {
+        let resource = entry.resource.get();
+        if !resource.is_compressed() && resource.size != resource.uncompressed_size {
+            let expected = "equal sizes for a stored blob";
+            let at = index * BLOB_ENTRY_LEN;
+            return Err(invalid(Structure::BlobTable, at, resource.size, expected));
+        }
+        if resource.flags.contains(ResourceFlags::METADATA) {
+            return self.metadata(entry, index);
+        }
+        self.blob(entry, index, resource.uncompressed_size, BlobPlace::Resource(resource));
+        Ok(())
+    }
+
+    fn metadata(&mut self, entry: &RawEntry, index: usize) -> Result<(), FormatError> {
+        let reason = if entry.hash.is_zero() {
+            IgnoredReason::ZeroHash
+        } else if entry.resource.get().uncompressed_size == 0 {
+            IgnoredReason::Empty
+        } else if entry.part_number.get() != self.header.part_number {
+            IgnoredReason::OtherPart
+        } else if entry.refcount.get() == 0 {
+            IgnoredReason::UnreferencedMetadata
+        } else if entry.refcount.get() > 1 {
+            let at = index * BLOB_ENTRY_LEN + 26;
+            let expected = "a reference count of 1 for metadata";
+            return Err(invalid(Structure::BlobTable, at, entry.refcount.get().into(), expected));
+        } else if self.header.part_number != 1 {
+            IgnoredReason::MetadataOutsideFirstPart
+        } else if self.table.metadata.len() >= self.header.image_count as usize {
+            IgnoredReason::SurplusMetadata
+        } else {
+            let resource = entry.resource.get();
+            self.table.metadata.push(MetadataEntry { resource, hash: entry.hash });
+            return Ok(());
+        };
+        self.ignore(entry, index, reason);
+        Ok(())
+    }
+
+    fn blob(&mut self, entry: &RawEntry, index: usize, size: u64, place: BlobPlace) {
+        let part_number = entry.part_number.get();
+        let reason = if entry.hash.is_zero() {
+            IgnoredReason::ZeroHash
+        } else if size == 0 {
+            IgnoredReason::Empty
+        } else if part_number != self.header.part_number {
+            IgnoredReason::OtherPart
+        } else if !self.seen.insert(entry.hash) {
+            IgnoredReason::Duplicate
+        } else {
+            let (hash, refcount) = (entry.hash, entry.refcount.get());
+            self.table.blobs.push(Blob { hash, size, refcount, part_number, place });
+            return;
+        };
+        self.ignore(entry, index, reason);
+    }
+
+    fn ignore(&mut self, entry: &RawEntry, index: usize, reason: IgnoredReason) {
+        self.table.ignored.push(Ignored { entry: index, hash: entry.hash, reason });
+    }
+}

@@ -19,9 +19,11 @@ pub mod resource;
 pub mod time;
 pub mod xml;
 
+mod bytes;
+
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use codec::{Codec, Decoder};
-pub use error::{DecodeError, FormatError};
+pub use error::{DecodeError, FormatError, Structure};
 pub use hash::Sha1Hash;
