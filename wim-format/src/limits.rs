@@ -20,10 +20,15 @@ pub const MAX_RESOURCE_SIZE: u64 = (1 << 56) - 1;
 /// Longest name in bytes, without its NUL: an even number that fits 16 bits.
 pub const MAX_NAME_BYTES: usize = 65_534;
 
-/// Largest metadata resource or XML that is parsed; offsets into them are kept in 32 bits.
+/// Largest metadata resource that is parsed; offsets into it are kept in 32 bits.
 ///
 /// 4 GiB of metadata describe more than 20 million files.
 pub const MAX_PARSED_BYTES: u64 = u32::MAX as u64;
+
+/// Largest XML document that is parsed, counted in UTF-8.
+///
+/// 65535 images with a full WINDOWS block each take about 200 MB.
+pub const MAX_XML_BYTES: usize = 1 << 30;
 
 /// Deepest nesting of XML elements. Real documents have five levels.
 pub const MAX_XML_DEPTH: usize = 256;
