@@ -3,13 +3,18 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use wim_extract::archive::{BlobId, Wim};
 use wim_format::Sha1Hash;
+use wim_format::blob_table::{Blob, BlobPlace, MetadataEntry};
+use wim_format::header::Version;
 use wim_format::resource::{ResourceFlags, ResourceHeader};
+
+use crate::text::display;
 
 /// What is shown of a blob. The JSON shape is this structure, with absent parts left out.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct BlobView {
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "display")]
     pub(crate) sha1: Sha1Hash,
     #[serde(flatten)]
     pub(crate) place: Place,
@@ -44,14 +49,15 @@ pub(crate) struct SolidView {
     blob_offset: u64,
 }
 
-impl SolidView {
-    pub(crate) fn new(resource: &ResourceHeader, blob_offset: u64) -> Self {
-        Self {
-            size: resource.uncompressed_size,
-            compressed_size: resource.size,
-            offset: resource.offset,
-            blob_offset,
+impl Place {
+    fn alone(wim: &Wim, resource: ResourceHeader, part: u16, references: u32) -> Self {
+        let ResourceHeader { size, mut flags, offset, uncompressed_size } = resource;
+        if wim.header().version == Version::Normal {
+            // The bit has no meaning in this version.
+            flags.remove(ResourceFlags::SOLID);
         }
+        let (size, compressed_size) = (uncompressed_size, size);
+        Self::Alone { size, compressed_size, offset, part, references, flags }
     }
 }
 
@@ -68,6 +74,50 @@ impl BlobView {
             flags: ResourceFlags::empty(),
         },
     };
+
+    /// The data of a stream with this hash.
+    pub(crate) fn of_stream(wim: &Wim, hash: Sha1Hash) -> Self {
+        if hash.is_zero() {
+            return Self::EMPTY;
+        }
+        match wim.find(&hash) {
+            Some(id) => Self::of(wim, id),
+            None => Self { sha1: hash, place: Place::Missing { missing: true } },
+        }
+    }
+
+    /// A blob of an archive.
+    pub(crate) fn of(wim: &Wim, id: BlobId) -> Self {
+        let &Blob { hash, size, refcount, part_number, place } = wim.blob(id);
+        let place = match place {
+            BlobPlace::Resource(resource) => Place::alone(wim, resource, part_number, refcount),
+            BlobPlace::Solid { resource, offset } => {
+                let whole = &wim.parts()[wim.part_of(id)].blobs.solid[resource].resource;
+                let solid = SolidView {
+                    size: whole.uncompressed_size,
+                    compressed_size: whole.size,
+                    offset: whole.offset,
+                    blob_offset: offset,
+                };
+                Place::Solid { size, solid, part: part_number, references: refcount }
+            }
+        };
+        Self { sha1: hash, place }
+    }
+
+    /// The metadata of an image, which is stored like a blob.
+    pub(crate) fn of_metadata(wim: &Wim, entry: &MetadataEntry) -> Self {
+        let part = wim.header().part_number;
+        Self { sha1: entry.hash, place: Place::alone(wim, entry.resource, part, 1) }
+    }
+
+    /// Uncompressed size in bytes; `None` when the blob is missing.
+    pub(crate) fn size(&self) -> Option<u64> {
+        match self.place {
+            Place::Alone { size, .. } | Place::Solid { size, .. } => Some(size),
+            Place::Missing { .. } => None,
+        }
+    }
 
     /// Writes wimlib's lines, an empty one last.
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
@@ -122,10 +172,6 @@ fn flag_names(flags: ResourceFlags) -> impl Iterator<Item = &'static str> {
     .into_iter()
     .filter(move |(flag, _)| flags.contains(*flag))
     .map(|(_, name)| name)
-}
-
-fn as_text<S: serde::Serializer>(hash: &Sha1Hash, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(hash)
 }
 
 fn as_flag_names<S: serde::Serializer>(

@@ -11,10 +11,15 @@ use std::process::ExitCode;
 use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 use clap::error::ErrorKind;
+use serde_json::json;
+use wim_extract::Error;
 
+use crate::args::Global;
 use crate::habits::Ambiguous;
+use crate::stdout;
 
 const USAGE: u8 = 255;
+const NO_SUCH_IMAGE: u8 = 18;
 const NO_COMMAND: u8 = 2;
 const READER_GONE: u8 = 141;
 const CANNOT_WRITE: u8 = 72;
@@ -24,18 +29,24 @@ const CANNOT_WRITE: u8 = 72;
 pub(crate) enum Failure {
     /// The command line contradicts itself or the file it names.
     Usage(String),
+    /// An image was named where that kind of choice makes no sense.
+    Choice(String),
+    /// The engine could not do it.
+    Engine(Error),
     /// Standard output cannot be written.
     Stdout(io::Error),
 }
 
-impl From<Ambiguous> for Failure {
-    fn from(ambiguous: Ambiguous) -> Self {
-        let Ambiguous { typed, candidates } = ambiguous;
-        let candidates: Vec<_> = candidates.iter().map(|name| format!("--{name}")).collect();
-        Self::Usage(format!(
-            "--{typed} could mean {}; write more of it",
-            candidates.join(" or ")
-        ))
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Errors of writing to standard output; all others reach us through the engine.
+    fn from(error: io::Error) -> Self {
+        Self::Stdout(error)
     }
 }
 
@@ -44,6 +55,8 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
+            Self::Choice(_) => NO_SUCH_IMAGE,
+            Self::Engine(error) => error.code(),
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => READER_GONE,
             Self::Stdout(_) => CANNOT_WRITE,
         }
@@ -52,16 +65,22 @@ impl Failure {
     /// What is wrong, in plain words; `None` when there is nobody to tell.
     pub(crate) fn message(&self) -> Option<String> {
         match self {
-            Self::Usage(message) => Some(message.clone()),
+            Self::Usage(message) | Self::Choice(message) => Some(message.clone()),
+            Self::Engine(error) => Some(error.to_string()),
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Self::Stdout(error) => Some(format!("standard output cannot be written: {error}")),
         }
     }
 
-    /// Prints the message to standard error and gives the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    /// Prints the message to standard error, and with `--json` as the document that was not made.
+    pub(crate) fn report(&self, global: &Global) -> ExitCode {
         if let Some(message) = self.message() {
             error(&message);
+            if global.json {
+                let error = json!({ "code": self.code(), "message": message });
+                // The message is out already; there is no third place to say that this one is not.
+                let _ = stdout::json(&json!({ "error": error }));
+            }
         }
         ExitCode::from(self.code())
     }
@@ -74,7 +93,7 @@ pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
     let code = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match printed {
             Ok(()) => 0,
-            Err(error) => return Failure::Stdout(error).report(),
+            Err(error) => Failure::Stdout(error).code(),
         },
         ErrorKind::InvalidSubcommand
         | ErrorKind::MissingSubcommand
@@ -82,6 +101,14 @@ pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
         _ => USAGE,
     };
     ExitCode::from(code)
+}
+
+/// Prints that a shortened option could mean several.
+pub(crate) fn report_ambiguous(ambiguous: &Ambiguous) -> ExitCode {
+    let Ambiguous { typed, candidates } = ambiguous;
+    let candidates: Vec<_> = candidates.iter().map(|name| format!("--{name}")).collect();
+    error(&format!("--{typed} could mean {}; write more of it", candidates.join(" or ")));
+    ExitCode::from(USAGE)
 }
 
 /// Prints an error; following lines of the message are indented under it.

@@ -7,9 +7,18 @@
 //! `dir` run on the first thread alone.
 
 mod args;
+mod bar;
+mod blobs;
+mod calendar;
+mod dir;
 mod failure;
 mod habits;
+mod info;
+mod open;
+mod pathlist;
+mod paths;
 mod stdout;
+mod text;
 
 use std::process::ExitCode;
 
@@ -22,7 +31,7 @@ fn main() -> ExitCode {
     let command = Cli::command();
     let arguments = match habits::normalise(&command, std::env::args_os()) {
         Ok(arguments) => arguments,
-        Err(ambiguous) => return Failure::from(ambiguous).report(),
+        Err(ambiguous) => return failure::report_ambiguous(&ambiguous),
     };
     let cli = match command
         .try_get_matches_from(arguments)
@@ -33,12 +42,13 @@ fn main() -> ExitCode {
     };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(&cli.global),
     }
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
-        _ => Ok(()),
+        Command::Info(args) => info::run(args, &cli.global),
+        Command::Dir(args) => dir::run(args, &cli.global),
     }
 }

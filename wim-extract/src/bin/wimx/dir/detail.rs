@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use wim_format::Sha1Hash;
-use wim_format::metadata::{Dentry, FileAttributes, StreamKind};
+use wim_extract::archive::{ImageTree, Wim};
+use wim_format::metadata::{Dentry, FileAttributes, HardLinks, StreamKind, UnixData, WalkEntry};
 
 use crate::blobs::BlobView;
 use crate::calendar::Plain;
+use crate::text::Hex;
 
 /// Attributes in wimlib's order, with the names it gives them.
 pub(super) const ATTRIBUTE_NAMES: [(FileAttributes, &str); 15] = [
@@ -27,127 +28,115 @@ pub(super) const ATTRIBUTE_NAMES: [(FileAttributes, &str); 15] = [
     (FileAttributes::VIRTUAL, "VIRTUAL"),
 ];
 
-const RULE: &str =
-    "----------------------------------------------------------------------------";
+const RULE: &str = "\
+----------------------------------------------------------------------------";
 
-/// What is to be shown: a dentry with what lies outside it.
-pub(super) struct Detail<'a> {
-    /// Path from the root, WTF-8.
-    pub(super) path: &'a [u8],
-    /// The dentry that has this name.
-    pub(super) named: Dentry<'a>,
-    /// The first dentry of the file, from which all else is taken.
-    pub(super) file: Dentry<'a>,
-    /// Number of names of the file.
-    pub(super) links: usize,
-    /// The file's security descriptor.
-    pub(super) security: Option<&'a [u8]>,
+/// An image with what lies outside of its dentries at hand.
+pub(super) struct Details<'w> {
+    pub(super) wim: &'w Wim,
+    pub(super) tree: &'w ImageTree,
+    links: HardLinks,
+    security: Vec<&'w [u8]>,
 }
 
-impl Detail<'_> {
-    /// Writes wimlib's lines; `blob` says where the data with a hash is.
-    pub(super) fn print(
-        &self,
-        out: &mut impl Write,
-        blob: impl Fn(Sha1Hash) -> BlobView,
-    ) -> io::Result<()> {
-        self.print_names_and_attributes(out)?;
-        self.print_times_and_links(out)?;
-        self.print_tagged(out)?;
-        let mut unnamed = false;
-        for stream in self.file.streams() {
+impl<'w> Details<'w> {
+    pub(super) fn new(wim: &'w Wim, tree: &'w ImageTree) -> Self {
+        let (links, security) = (tree.hard_links(), tree.security().iter().collect());
+        Self { wim, tree, links, security }
+    }
+
+    /// The dentry from which all but the names of a file is taken, and the number of its names.
+    pub(super) fn file(&self, entry: WalkEntry<'_>) -> (Dentry<'w>, usize) {
+        (self.tree.dentry(self.links.first(entry.id)), self.links.count(entry.id))
+    }
+
+    /// The security descriptor of a file.
+    pub(super) fn security(&self, file: Dentry<'_>) -> Option<&'w [u8]> {
+        let id = usize::try_from(file.security_id()).ok()?;
+        self.security.get(id).copied()
+    }
+
+    /// Writes wimlib's lines.
+    pub(super) fn print(&self, entry: WalkEntry<'_>, out: &mut impl Write) -> io::Result<()> {
+        let (file, links) = self.file(entry);
+        writeln!(out, "{RULE}")?;
+        write!(out, "Full Path           = \"")?;
+        out.write_all(entry.path)?;
+        write!(out, "\"\nShort Name          = \"")?;
+        out.write_all(&self.tree.dentry(entry.id).short_name().to_wtf8())?;
+        writeln!(out, "\"")?;
+        print_attributes(out, file)?;
+        if let Some(descriptor) = self.security(file) {
+            writeln!(out, "Security Descriptor = {}", Hex(descriptor))?;
+        }
+        print_times(out, file)?;
+        if let Some(tag) = file.reparse_tag() {
+            writeln!(out, "Reparse Tag         = {tag:#x}")?;
+        }
+        writeln!(out, "Link Group ID       = {:#018x}", file.hard_link_group())?;
+        writeln!(out, "Link Count          = {links}")?;
+        print_tagged(out, file)?;
+        self.print_streams(out, file)
+    }
+
+    /// The streams; first one without a name, even where there is none.
+    ///
+    /// wimlib does not show the unnamed data of a reparse point. We do, unless it is empty.
+    fn print_streams(&self, out: &mut impl Write, file: Dentry<'_>) -> io::Result<()> {
+        let is_named = |kind| matches!(kind, StreamKind::Named(_));
+        if file.streams().next().is_none_or(|first| is_named(first.kind)) {
+            writeln!(out, "\tUnnamed data stream:")?;
+            BlobView::EMPTY.print(out)?;
+        }
+        for stream in file.streams() {
             match stream.kind {
-                StreamKind::Named(_) if !unnamed => {
-                    // A directory has no unnamed stream; wimlib shows an empty one all the same.
-                    print_stream(out, "Unnamed data stream", BlobView::EMPTY)?;
-                    unnamed = true;
+                StreamKind::Data if file.reparse_tag().is_some() && stream.hash.is_zero() => {
+                    continue;
                 }
-                _ => {}
-            }
-            match stream.kind {
-                StreamKind::Data => print_stream(out, "Unnamed data stream", blob(stream.hash))?,
-                StreamKind::Reparse => {
-                    print_stream(out, "Reparse point stream", blob(stream.hash))?;
-                }
-                StreamKind::Efs => {
-                    print_stream(out, "Raw encrypted data stream", blob(stream.hash))?;
-                }
+                StreamKind::Data => writeln!(out, "\tUnnamed data stream:")?,
+                StreamKind::Reparse => writeln!(out, "\tReparse point stream:")?,
+                StreamKind::Efs => writeln!(out, "\tRaw encrypted data stream:")?,
                 StreamKind::Named(name) => {
                     write!(out, "\tNamed data stream \"")?;
                     out.write_all(&name.to_wtf8())?;
                     writeln!(out, "\":")?;
-                    blob(stream.hash).print(out)?;
                 }
             }
-            unnamed = true;
-        }
-        if !unnamed {
-            print_stream(out, "Unnamed data stream", BlobView::EMPTY)?;
-        }
-        Ok(())
-    }
-
-    fn print_names_and_attributes(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "{RULE}")?;
-        write!(out, "Full Path           = \"")?;
-        out.write_all(self.path)?;
-        write!(out, "\"\nShort Name          = \"")?;
-        out.write_all(&self.named.short_name().to_wtf8())?;
-        writeln!(out, "\"")?;
-        let attributes = self.file.attributes();
-        writeln!(out, "Attributes          = {:#010x}", attributes.bits())?;
-        for (attribute, name) in ATTRIBUTE_NAMES {
-            if attributes.contains(attribute) {
-                writeln!(out, "    FILE_ATTRIBUTE_{name} is set")?;
-            }
-        }
-        if let Some(descriptor) = self.security {
-            write!(out, "Security Descriptor = ")?;
-            print_hex(out, descriptor)?;
-            writeln!(out)?;
-        }
-        Ok(())
-    }
-
-    fn print_times_and_links(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "Creation Time       = {}", Plain(self.file.creation_time()))?;
-        writeln!(out, "Last Write Time     = {}", Plain(self.file.write_time()))?;
-        writeln!(out, "Last Access Time    = {}", Plain(self.file.access_time()))?;
-        if let Some(tag) = self.file.reparse_tag() {
-            writeln!(out, "Reparse Tag         = {tag:#x}")?;
-        }
-        let group = self.file.hard_link_group();
-        writeln!(out, "Link Group ID       = {group:#018x}")?;
-        writeln!(out, "Link Count          = {}", self.links)
-    }
-
-    fn print_tagged(&self, out: &mut impl Write) -> io::Result<()> {
-        if let Some(unix) = self.file.unix_data() {
-            writeln!(
-                out,
-                "UNIX Data           = uid:{} gid:{} mode:0{:o} rdev:{:#x}",
-                unix.uid, unix.gid, unix.mode, unix.rdev
-            )?;
-        }
-        let Some(object) = self.file.object_id() else { return Ok(()) };
-        let names = ["Object ID", "Birth Volume ID", "Birth Object ID", "Domain ID"];
-        let ids = [object.id.as_slice()].into_iter().chain(object.birth.chunks(16));
-        for (name, id) in names.into_iter().zip(ids) {
-            if name == "Object ID" || id.iter().any(|&byte| byte != 0) {
-                write!(out, "{name:<19} = 0x")?;
-                print_hex(out, id)?;
-                writeln!(out)?;
-            }
+            BlobView::of_stream(self.wim, stream.hash).print(out)?;
         }
         Ok(())
     }
 }
 
-fn print_stream(out: &mut impl Write, kind: &str, blob: BlobView) -> io::Result<()> {
-    writeln!(out, "\t{kind}:")?;
-    blob.print(out)
+fn print_attributes(out: &mut impl Write, file: Dentry<'_>) -> io::Result<()> {
+    let attributes = file.attributes();
+    writeln!(out, "Attributes          = {:#010x}", attributes.bits())?;
+    for (attribute, name) in ATTRIBUTE_NAMES {
+        if attributes.contains(attribute) {
+            writeln!(out, "    FILE_ATTRIBUTE_{name} is set")?;
+        }
+    }
+    Ok(())
 }
 
-fn print_hex(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
-    bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+fn print_times(out: &mut impl Write, file: Dentry<'_>) -> io::Result<()> {
+    writeln!(out, "Creation Time       = {}", Plain(file.creation_time()))?;
+    writeln!(out, "Last Write Time     = {}", Plain(file.write_time()))?;
+    writeln!(out, "Last Access Time    = {}", Plain(file.access_time()))
+}
+
+fn print_tagged(out: &mut impl Write, file: Dentry<'_>) -> io::Result<()> {
+    if let Some(unix) = file.unix_data() {
+        let UnixData { uid, gid, mode, rdev } = unix;
+        writeln!(out, "UNIX Data           = uid:{uid} gid:{gid} mode:0{mode:o} rdev:{rdev:#x}")?;
+    }
+    let Some(object) = file.object_id() else { return Ok(()) };
+    let names = ["Object ID", "Birth Volume ID", "Birth Object ID", "Domain ID"];
+    let ids = std::iter::once(object.id.as_slice()).chain(object.birth.chunks(16));
+    for (name, id) in names.into_iter().zip(ids) {
+        if id.iter().any(|&byte| byte != 0) {
+            writeln!(out, "{name:<19} = 0x{}", Hex(id))?;
+        }
+    }
+    Ok(())
 }

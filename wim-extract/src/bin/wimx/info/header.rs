@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wim_format::header::{HEADER_LEN, Header, HeaderFlags, Layout};
 use wim_format::resource::ResourceHeader;
 
-use super::Guid;
+use super::view::Guid;
 
 const FLAG_NAMES: [(HeaderFlags, &str); 13] = [
     (HeaderFlags::RESERVED, "RESERVED"),

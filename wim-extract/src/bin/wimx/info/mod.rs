@@ -1,0 +1,121 @@
+//! `wimx info`: shows a file and its images.
+
+mod header;
+mod print;
+mod view;
+
+use std::fs;
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+use wim_extract::Error;
+use wim_extract::archive::{ImageIndex, Integrity, Wim};
+use wim_extract::error::Action;
+use wim_format::xml::WimXml;
+
+use self::view::{ImageView, WimView};
+use crate::args::{Global, InfoArgs};
+use crate::blobs::BlobView;
+use crate::failure::{self, Failure};
+use crate::{open, stdout};
+
+/// Runs the command.
+pub(crate) fn run(args: &InfoArgs, global: &Global) -> Result<(), Failure> {
+    let integrity = if args.check { Integrity::Check } else { Integrity::Ignore };
+    let wim = open::archive(&args.wim, &[], integrity, global)?;
+    let images = match &args.image {
+        Some(operand) => wim.resolve(operand)?,
+        None => wim.images().collect(),
+    };
+    if let Some(path) = &args.extract_xml {
+        fs::write(path, wim.xml_bytes()).map_err(Error::io(Action::Create, path))?;
+    }
+    let what = Show { wim: &wim, args, images };
+    match global.json {
+        true => what.json(),
+        false => what.text(),
+    }
+}
+
+/// What is to be shown.
+struct Show<'a> {
+    wim: &'a Wim,
+    args: &'a InfoArgs,
+    images: Vec<ImageIndex>,
+}
+
+impl Show<'_> {
+    fn text(&self) -> Result<(), Failure> {
+        let args = self.args;
+        if args.blobs && self.wim.header().total_parts > 1 {
+            let header = self.wim.header();
+            failure::warning(&format!(
+                "{}: these are the blobs of part {} of {} only",
+                self.wim.name(),
+                header.part_number,
+                header.total_parts
+            ));
+        }
+        stdout::with(|out| {
+            if args.header {
+                header::print(out, self.wim.header())?;
+            }
+            if args.blobs {
+                self.blobs().try_for_each(|blob| blob.print(out))?;
+            }
+            if !(args.header || args.blobs || args.xml || args.extract_xml.is_some()) {
+                self.summary(out)?;
+            }
+            Ok(())
+        })?;
+        if args.xml {
+            stdout::raw(self.wim.xml_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn summary(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let xml = self.wim.xml();
+        let views = self.image_views(xml);
+        let one = self.args.image.is_some().then_some(views.as_slice());
+        if let Some([view]) = one {
+            return Ok(print::single_image(out, view)?);
+        }
+        print::wim(out, &self.wim_view(xml))?;
+        Ok(print::images(out, &views)?)
+    }
+
+    fn json(&self) -> Result<(), Failure> {
+        let xml = self.wim.xml();
+        let mut document = Map::new();
+        document.insert("wim".into(), json!(self.wim_view(xml)));
+        document.insert("images".into(), json!(self.image_views(xml)));
+        if self.args.header {
+            document.insert("header".into(), header::json(self.wim.header()));
+        }
+        if self.args.blobs {
+            document.insert("blobs".into(), self.blobs().map(|blob| json!(blob)).collect());
+        }
+        if self.args.xml {
+            document.insert("xml".into(), Value::String(xml.to_text()));
+        }
+        document.insert("warnings".into(), json!(self.wim.warnings()));
+        stdout::json(&document)
+    }
+
+    fn wim_view(&self, xml: &WimXml) -> WimView {
+        WimView::new(self.wim, xml, self.args.wim.display().to_string())
+    }
+
+    fn image_views(&self, xml: &WimXml) -> Vec<ImageView> {
+        let described = |image: &ImageIndex| xml.image(image.get()).unwrap_or_default();
+        self.images.iter().map(described).map(ImageView::from).collect()
+    }
+
+    /// The blobs of the file itself, metadata first, each in the order of its table.
+    fn blobs(&self) -> impl Iterator<Item = BlobView> {
+        let metadata = self.wim.images().filter_map(|image| self.wim.metadata_entry(image).ok());
+        let metadata = metadata.map(|entry| BlobView::of_metadata(self.wim, entry));
+        metadata.chain(self.wim.blobs().map(|(id, _)| BlobView::of(self.wim, id)))
+    }
+}
