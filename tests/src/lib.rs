@@ -1,1 +1,16 @@
-//! Test support.
+//! Support for the tests that hold this project against other tools.
+//!
+//! - [`bins`]: our own commands, built when needed.
+//! - [`tools`]: `wimlib-imagex` and 7-Zip.
+//! - [`child`]: runs a command to its end under a time limit and a watch on its memory.
+//! - [`tree`]: a strict description of a directory tree, for comparing what two tools made of an
+//!   image.
+//! - [`corpus`]: real files to make images from.
+//! - [`capture`]: WIMs of every kind made from a tree by wimlib, kept between runs.
+
+pub mod bins;
+pub mod capture;
+pub mod child;
+pub mod corpus;
+pub mod tools;
+pub mod tree;

@@ -1,0 +1,65 @@
+//! The commands under test.
+//!
+//! Cargo builds a package's binaries only for that package's own tests, so they are built here, once
+//! per test process, with the profile the tests themselves were built with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// `wimx`, ready for arguments.
+#[must_use]
+pub fn wimx() -> Command {
+    Command::new(wimx_path())
+}
+
+/// The path of `wimx`.
+///
+/// # Panics
+/// When it does not build; the compiler's messages are printed.
+pub fn wimx_path() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| build("wim-extract", "wimx"))
+}
+
+/// `osupg`, ready for arguments.
+#[must_use]
+pub fn osupg() -> Command {
+    Command::new(osupg_path())
+}
+
+/// The path of `osupg`.
+///
+/// # Panics
+/// When it does not build; the compiler's messages are printed.
+pub fn osupg_path() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| build("osupg", "osupg"))
+}
+
+/// The folder that holds this build's binaries: `target/debug` or `target/release`.
+///
+/// # Panics
+/// When the test is not run from a Cargo target directory.
+#[must_use]
+pub fn profile_dir() -> PathBuf {
+    let test = std::env::current_exe().expect("the test knows its own path");
+    let deps = test.parent().expect("a test binary lies in a folder");
+    assert!(deps.ends_with("deps"), "{} is not in a Cargo target directory", test.display());
+    deps.parent().expect("`deps` lies in a profile folder").to_path_buf()
+}
+
+fn build(package: &str, binary: &str) -> PathBuf {
+    let folder = profile_dir();
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", package, "--bin", binary, "--profile", profile]);
+    cargo.arg("--target-dir").arg(folder.parent().expect("a profile folder lies in a target one"));
+    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let status = cargo.status().expect("cargo starts");
+    assert!(status.success(), "building {binary} failed");
+    folder.join(binary)
+}

@@ -1,0 +1,37 @@
+//! Replays fuzz inputs in ordinary tests: every input that ever crashed a target
+//! (`tests/data/regressions/<target>`) and the seeds the fuzzers start from (`fuzz/seeds/<target>`).
+
+use std::fs;
+use std::path::Path;
+
+/// A target's body, compiled here without the fuzzer, and a test that feeds it the files.
+macro_rules! replay {
+    ($($target:ident $file:literal;)*) => {$(
+        #[path = $file]
+        mod $target;
+
+        #[test]
+        fn $target() {
+            replay(stringify!($target), $target::run);
+        }
+    )*};
+}
+
+replay! {
+    lzms "../../fuzz/fuzz_targets/lzms.rs";
+    lzx "../../fuzz/fuzz_targets/lzx.rs";
+    xpress "../../fuzz/fuzz_targets/xpress.rs";
+}
+
+fn replay(target: &str, run: fn(&[u8])) {
+    run(&[]);
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    for folder in ["tests/data/regressions", "fuzz/seeds"] {
+        let Ok(files) = fs::read_dir(root.join(folder).join(target)) else { continue };
+        for file in files {
+            let path = file.expect("a readable folder").path();
+            eprintln!("{}", path.display());
+            run(&fs::read(&path).expect("a readable file"));
+        }
+    }
+}

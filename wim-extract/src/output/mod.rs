@@ -1,0 +1,57 @@
+//! Output files that are complete or absent, copies that the kernel makes, and free space.
+
+mod atomic;
+mod copy;
+mod space;
+
+pub use self::{
+    atomic::AtomicFile,
+    copy::{Copied, Copier},
+    space::{available_space, require_space},
+};
+
+use std::{fs::File, io};
+
+/// Writes all of `bytes` at `offset`; the file's own position is neither used nor moved, so any
+/// number of threads may write to one file.
+///
+/// # Errors
+/// Those of writing.
+pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::write_all_at(file, bytes, offset);
+    #[cfg(windows)]
+    {
+        let (mut rest, mut at) = (bytes, offset);
+        while !rest.is_empty() {
+            match std::os::windows::fs::FileExt::seek_write(file, rest, at)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => (rest, at) = (&rest[n..], at + n as u64),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reserves `len` bytes of disk space for a file that is about to be written, so that a full disk
+/// is noticed at once and the file lies in one piece. Does nothing where the file system cannot.
+///
+/// # Errors
+/// [`io::ErrorKind::StorageFull`] and the like; that the operation is not supported is no error.
+pub fn reserve(file: &File, len: u64) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if len > 0 {
+        use rustix::{
+            fs::{FallocateFlags, fallocate},
+            io::{Errno, retry_on_intr},
+        };
+        // The size stays: a reader of a half-written file must not see zeros as its content.
+        match retry_on_intr(|| fallocate(file, FallocateFlags::KEEP_SIZE, 0, len)) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) | Ok(()) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (file, len);
+    Ok(())
+}
