@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use wim_extract::pipeline::Threads;
 
 /// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
 #[derive(Debug, Parser)]
@@ -35,6 +36,13 @@ pub(crate) struct Global {
     /// Read files instead of mapping them into memory (for media that may vanish)
     #[arg(long, global = true)]
     pub(crate) no_mmap: bool,
+}
+
+impl Global {
+    /// The number of threads, as the engine wants it.
+    pub(crate) fn threads(&self) -> Threads {
+        Threads::new(self.threads)
+    }
 }
 
 /// What to do.

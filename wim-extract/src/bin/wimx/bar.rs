@@ -6,26 +6,19 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wim_extract::progress::{Amount, Phase, Progress};
 
+use crate::args::Global;
 use crate::failure;
 
 const BYTES: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {percent:>3}% {bytes_per_sec} {eta}";
 const ITEMS: &str = "{prefix} {wide_bar} {pos}/{len} {percent:>3}% {eta}";
 
-/// Shows the progress of one operation and keeps its warnings.
+/// Shows the progress of one command, prints its warnings and keeps them.
 #[derive(Debug)]
 pub(crate) struct Bar {
-    loudness: Loudness,
+    /// Whether a bar may be drawn at all; warnings are printed all the same.
+    quiet: bool,
     current: Mutex<Option<Current>>,
     warnings: Mutex<Vec<String>>,
-}
-
-/// Whether a bar may be drawn at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loudness {
-    /// Draw where standard error is a terminal.
-    Normal,
-    /// Draw nothing; warnings are still printed.
-    Quiet,
 }
 
 #[derive(Debug)]
@@ -36,8 +29,8 @@ struct Current {
 
 impl Bar {
     /// A bar that shows nothing before the first phase begins.
-    pub(crate) fn new(loudness: Loudness) -> Self {
-        Self { loudness, current: Mutex::default(), warnings: Mutex::default() }
+    pub(crate) fn new(global: &Global) -> Self {
+        Self { quiet: global.quiet, current: Mutex::default(), warnings: Mutex::default() }
     }
 
     /// The warnings so far, in the order given.
@@ -52,7 +45,7 @@ impl Bar {
 
 impl Progress for Bar {
     fn begin(&self, phase: Phase, total: Amount) {
-        if self.loudness == Loudness::Quiet {
+        if self.quiet {
             return;
         }
         let counts_bytes = total.bytes > 0;

@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     Choice(String),
     /// The engine could not do it.
     Engine(Error),
+    /// All has been said already; only the exit code is left.
+    Reported(u8),
     /// Standard output cannot be written.
     Stdout(io::Error),
 }
@@ -57,6 +59,7 @@ impl Failure {
             Self::Usage(_) => USAGE,
             Self::Choice(_) => NO_SUCH_IMAGE,
             Self::Engine(error) => error.code(),
+            Self::Reported(code) => *code,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => READER_GONE,
             Self::Stdout(_) => CANNOT_WRITE,
         }
@@ -67,6 +70,7 @@ impl Failure {
         match self {
             Self::Usage(message) | Self::Choice(message) => Some(message.clone()),
             Self::Engine(error) => Some(error.to_string()),
+            Self::Reported(_) => None,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Self::Stdout(error) => Some(format!("standard output cannot be written: {error}")),
         }

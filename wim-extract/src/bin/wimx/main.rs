@@ -19,6 +19,7 @@ mod pathlist;
 mod paths;
 mod stdout;
 mod text;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -50,5 +51,6 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Info(args) => info::run(args, &cli.global),
         Command::Dir(args) => dir::run(args, &cli.global),
+        Command::Verify(args) => verify::run(args, &cli.global),
     }
 }

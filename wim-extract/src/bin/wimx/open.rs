@@ -2,24 +2,31 @@
 
 use std::path::Path;
 
-use wim_extract::archive::{ImageIndex, Integrity, OpenOptions, Wim};
+use wim_extract::archive::{ImageIndex, OpenOptions, Wim};
 use wim_extract::source::Access;
+use wim_extract::{Cancel, Progress, verify};
 
 use crate::args::Global;
-use crate::failure::{self, Failure};
+use crate::bar::Bar;
+use crate::failure::Failure;
 
-/// Opens the archive at `path` and prints what was odd about it.
+/// Opens the archive at `path` with what it refers to, and tells what was odd about it.
 pub(crate) fn archive(
     path: &Path,
     references: &[String],
-    integrity: Integrity,
     global: &Global,
+    bar: &Bar,
 ) -> Result<Wim, Failure> {
     let access = if global.no_mmap { Access::Read } else { Access::Map };
-    let options = OpenOptions { access, references: references.to_vec(), integrity };
-    let wim = Wim::open(path, &options)?;
-    wim.warnings().iter().for_each(|warning| failure::warning(warning));
+    let references = references.to_vec();
+    let wim = Wim::open(path, &OpenOptions { access, references, ..OpenOptions::default() })?;
+    wim.warnings().iter().for_each(|warning| bar.warning(warning));
     Ok(wim)
+}
+
+/// Checks the integrity tables, where there are any: what `--check` asks for.
+pub(crate) fn check(wim: &Wim, global: &Global, bar: &Bar) -> Result<(), Failure> {
+    Ok(verify::check_integrity(wim, global.threads(), bar, &Cancel::new())?)
 }
 
 /// The images that the operand means; without one, the only image there is.
@@ -37,8 +44,8 @@ pub(crate) fn images(wim: &Wim, operand: Option<&str>) -> Result<Vec<ImageIndex>
 
 /// The one image that the operand means, for commands that cannot take all of them.
 pub(crate) fn image(wim: &Wim, operand: &str) -> Result<ImageIndex, Failure> {
-    if let [image] = wim.resolve(operand)?[..] {
-        return Ok(image);
+    match wim.resolve(operand)?[..] {
+        [image] => Ok(image),
+        _ => Err(Failure::Choice(format!("{operand:?} means all images; this command takes one"))),
     }
-    Err(Failure::Choice(format!("{operand:?} means all images; this command takes one")))
 }

@@ -6,18 +6,20 @@ mod entry;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use wim_extract::archive::{ImageIndex, ImageTree, Integrity, Wim};
+use wim_extract::archive::{ImageIndex, ImageTree, Wim};
 use wim_extract::Error;
 use wim_format::metadata::{DentryId, WalkEntry};
 
 use self::detail::Details;
 use crate::args::{DirArgs, Global};
+use crate::bar::Bar;
 use crate::failure::Failure;
 use crate::{open, paths, stdout};
 
 /// Runs the command.
 pub(crate) fn run(args: &DirArgs, global: &Global) -> Result<(), Failure> {
-    let wim = open::archive(&args.wim, &args.references.globs, Integrity::Ignore, global)?;
+    let bar = Bar::new(global);
+    let wim = open::archive(&args.wim, &args.references.globs, global, &bar)?;
     let images = open::images(&wim, args.image.as_deref())?;
     if global.json {
         return json(&wim, &images, args);

@@ -9,20 +9,24 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 use wim_extract::Error;
-use wim_extract::archive::{ImageIndex, Integrity, Wim};
+use wim_extract::archive::{ImageIndex, Wim};
 use wim_extract::error::Action;
 use wim_format::xml::WimXml;
 
 use self::view::{ImageView, WimView};
 use crate::args::{Global, InfoArgs};
+use crate::bar::Bar;
 use crate::blobs::BlobView;
 use crate::failure::{self, Failure};
 use crate::{open, stdout};
 
 /// Runs the command.
 pub(crate) fn run(args: &InfoArgs, global: &Global) -> Result<(), Failure> {
-    let integrity = if args.check { Integrity::Check } else { Integrity::Ignore };
-    let wim = open::archive(&args.wim, &[], integrity, global)?;
+    let bar = Bar::new(global);
+    let wim = open::archive(&args.wim, &[], global, &bar)?;
+    if args.check {
+        open::check(&wim, global, &bar)?;
+    }
     let images = match &args.image {
         Some(operand) => wim.resolve(operand)?,
         None => wim.images().collect(),
