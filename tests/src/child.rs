@@ -49,7 +49,6 @@ impl Finished {
     ///
     /// # Panics
     /// When it did not.
-    #[must_use]
     pub fn ok(self) -> Self {
         assert!(
             self.status.success(),

@@ -7,6 +7,7 @@ use std::path::Path;
 /// A target's body, compiled here without the fuzzer, and a test that feeds it the files.
 macro_rules! replay {
     ($($target:ident $file:literal;)*) => {$(
+        #[allow(unreachable_pub, reason = "public for the fuzzer's build of the same file")]
         #[path = $file]
         mod $target;
 

@@ -56,7 +56,7 @@ fn component_link(image: &Path, path: &Path) -> Result<()> {
 
 fn copy_some(image: &Path, path: &Path) -> Result<()> {
     let number = number_of(path, "copy");
-    if number % COPY_EVERY != 0 || image.join(path).metadata()?.len() > COPY_LIMIT {
+    if !number.is_multiple_of(COPY_EVERY) || image.join(path).metadata()?.len() > COPY_LIMIT {
         return Ok(());
     }
     let backup = image.join("Windows/servicing/Backup");
