@@ -24,6 +24,7 @@ use wim_format::blob_table::{Blob, BlobPlace, BlobTable, MetadataEntry, SolidRes
 use wim_format::header::Header;
 use wim_format::metadata::{DentryId, Metadata};
 use wim_format::resource::ResourceHeader;
+use wim_format::xml::WimXml;
 use wim_format::{Codec, FormatError, Sha1Hash};
 
 use self::index::Index;
@@ -164,6 +165,22 @@ impl Wim {
         &self.xml
     }
 
+    /// The XML data of the file itself, parsed anew at each call: listing files does without.
+    ///
+    /// # Errors
+    /// The XML is malformed, or says that the file is encrypted.
+    pub fn xml(&self) -> Result<WimXml, Error> {
+        let xml = WimXml::parse(&self.xml).map_err(|source| Error::Malformed {
+            file: self.name(),
+            of: Of::File,
+            source,
+        })?;
+        match xml.is_encrypted() {
+            true => Err(Error::Encrypted { file: self.name() }),
+            false => Ok(xml),
+        }
+    }
+
     /// What was odd when the archive was opened, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
@@ -203,25 +220,51 @@ impl Wim {
         (1..=self.image_count()).contains(&index).then_some(ImageIndex(index))
     }
 
-    /// The images that a user means by `operand`: an index from 1, a name, or `all` or `*`.
-    /// What looks like a number is one.
+    /// The images that a user means by `operand`: an index from 1, an exact name, or `all` or `*`.
+    /// What looks like a number is an index.
     ///
     /// # Errors
-    /// [`Error::NoSuchImage`], which lists those there are.
+    /// [`Error::NoSuchImage`], which lists those there are; what is wrong with the XML, when it has
+    /// to be read for a name.
     pub fn resolve(&self, operand: &str) -> Result<Vec<ImageIndex>, Error> {
         if operand == "*" || operand.eq_ignore_ascii_case("all") {
             return Ok(self.images().collect());
         }
-        let found = if !operand.is_empty() && operand.bytes().all(|byte| byte.is_ascii_digit()) {
-            operand.parse().ok().and_then(|index| self.image(index))
-        } else {
-            None
+        let is_number = !operand.is_empty() && operand.bytes().all(|byte| byte.is_ascii_digit());
+        let index = match is_number {
+            true => operand.parse().ok(),
+            false if operand.is_empty() => None,
+            false => {
+                let images = self.xml()?.images();
+                let named = images.into_iter().find(|image| image.name.as_deref() == Some(operand));
+                named.map(|image| image.index)
+            }
         };
+        let found = index.and_then(|index| self.image(index));
         found.map(|image| vec![image]).ok_or_else(|| Error::NoSuchImage {
             file: self.name(),
             operand: operand.into(),
-            known: String::new(),
+            known: self.known_images(),
         })
+    }
+
+    /// The images there are, for a message: `2 images: 1 "Home", 2 "Pro"`.
+    fn known_images(&self) -> String {
+        const SHOWN: usize = 20;
+        let images = self.xml().map(|xml| xml.images()).unwrap_or_default();
+        let plural = if self.image_count() == 1 { "image" } else { "images" };
+        let mut known = format!("{} {plural}", self.image_count());
+        for (position, image) in images.iter().take(SHOWN).enumerate() {
+            known.push_str(if position == 0 { ": " } else { ", " });
+            known.push_str(&image.index.to_string());
+            if let Some(name) = image.name.as_ref().filter(|name| !name.is_empty()) {
+                known.push_str(&format!(" {name:?}"));
+            }
+        }
+        if images.len() > SHOWN {
+            known.push_str(" and so on");
+        }
+        known
     }
 
     /// The metadata resource of an image.

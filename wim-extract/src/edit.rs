@@ -107,7 +107,7 @@ pub fn run(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Outcome, Error> {
-    let mut xml = wim.xml().clone();
+    let mut xml = wim.xml()?;
     edit_xml(&mut xml, &wim, &changes.properties)?;
     let mut header = wim.header().clone();
     if let Some(boot) = changes.boot {

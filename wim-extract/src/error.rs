@@ -339,6 +339,10 @@ pub enum Error {
     #[error("{0}")]
     Unsupported(String),
 
+    /// A value that the archive cannot hold; the text says why.
+    #[error("{0}")]
+    Parameter(String),
+
     /// Options or operands that contradict each other or make no sense; the text says why.
     #[error("{0}")]
     Usage(String),
@@ -379,6 +383,7 @@ impl Error {
             Self::ReadOnly { .. } => 71,
             Self::Changed { .. } => 88,
             Self::Unsupported(_) => 68,
+            Self::Parameter(_) => 24,
             Self::Usage(_) => 255,
             Self::Cancelled => 76,
         }

@@ -51,9 +51,6 @@ pub(crate) enum Command {
     Info(InfoArgs),
     Dir(DirArgs),
     Verify(VerifyArgs),
-    Extract(ExtractArgs),
-    Apply(ApplyArgs),
-    Export(ExportArgs),
 }
 
 /// Show a WIM file and its images, or change an image's name, description or properties

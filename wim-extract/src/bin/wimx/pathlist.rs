@@ -37,7 +37,7 @@ fn to_wtf8(bytes: &[u8]) -> Vec<u8> {
     match bytes {
         [0xff, 0xfe, utf16 @ ..] => Utf16Name::new(utf16).to_wtf8(),
         // An ASCII character in two bytes: no UTF-8 text holds a NUL.
-        [1.., 0, ..] => Utf16Name::new(bytes).to_wtf8(),
+        [ascii, 0, ..] if *ascii != 0 => Utf16Name::new(bytes).to_wtf8(),
         [0xef, 0xbb, 0xbf, utf8 @ ..] => utf8.to_vec(),
         utf8 => utf8.to_vec(),
     }

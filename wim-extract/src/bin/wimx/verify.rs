@@ -101,16 +101,15 @@ fn report<'a>(outcome: &'a Outcome, verdict: &str, warnings: Vec<String>) -> Rep
 }
 
 fn damage(problem: &Problem) -> DamageView<'_> {
-    let file = |file: &'_ FileInImage| FileView {
-        image: file.image.get(),
-        path: lossy(&file.path),
-        path_hex: lost(&file.path),
-    };
     DamageView {
         code: problem.code(),
         message: problem.to_string(),
         files: files(problem).iter().map(file).collect(),
     }
+}
+
+fn file(file: &FileInImage) -> FileView<'_> {
+    FileView { image: file.image.get(), path: lossy(&file.path), path_hex: lost(&file.path) }
 }
 
 /// The files that a problem concerns.

@@ -6,8 +6,8 @@ mod entry;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use wim_extract::archive::{ImageIndex, ImageTree, Wim};
 use wim_extract::Error;
+use wim_extract::archive::{ImageIndex, ImageTree, Wim};
 use wim_format::metadata::{DentryId, WalkEntry};
 
 use self::detail::Details;
@@ -108,10 +108,7 @@ impl<'w> Listing<'w> {
     }
 
     /// Visits what is to be listed; after the first error nothing more is printed.
-    fn each(
-        &self,
-        mut print: impl FnMut(WalkEntry<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn each(&self, mut print: impl FnMut(WalkEntry<'_>) -> io::Result<()>) -> io::Result<()> {
         if self.depth == Depth::OneFile {
             let path = self.tree.path(self.start);
             return print(WalkEntry { id: self.start, path: &path });

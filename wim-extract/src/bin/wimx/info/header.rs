@@ -29,7 +29,11 @@ pub(super) fn print(out: &mut impl Write, header: &Header) -> io::Result<()> {
     let line = |out: &mut dyn Write, name: &str, value: &dyn std::fmt::Display| {
         writeln!(out, "{name:<27} = {value}")
     };
-    line(out, "Magic Characters", &magic(header).escape_default().to_string().replace("\\u{0}", "\\0"))?;
+    line(
+        out,
+        "Magic Characters",
+        &magic(header).escape_default().to_string().replace("\\u{0}", "\\0"),
+    )?;
     line(out, "Header Size", &HEADER_LEN)?;
     line(out, "Version", &format_args!("{:#x}", header.version as u32))?;
     line(out, "Flags", &format_args!("{:#x}", header.flags.bits()))?;

@@ -5,9 +5,10 @@ mod print;
 mod view;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use wim_extract::Error;
 use wim_extract::archive::{ImageIndex, Wim};
 use wim_extract::error::Action;
@@ -39,6 +40,21 @@ pub(crate) fn run(args: &InfoArgs, global: &Global) -> Result<(), Failure> {
         true => what.json(),
         false => what.text(),
     }
+}
+
+/// The document of `--json`.
+#[derive(Serialize)]
+struct Document<'a> {
+    wim: WimView,
+    images: Vec<ImageView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blobs: Option<Vec<BlobView>>,
+    /// The XML document as a string.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xml: Option<String>,
+    warnings: &'a [String],
 }
 
 /// What is to be shown.
@@ -79,7 +95,7 @@ impl Show<'_> {
     }
 
     fn summary(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let xml = self.wim.xml();
+        let xml = &self.wim.xml()?;
         let views = self.image_views(xml);
         let one = self.args.image.is_some().then_some(views.as_slice());
         if let Some([view]) = one {
@@ -90,21 +106,16 @@ impl Show<'_> {
     }
 
     fn json(&self) -> Result<(), Failure> {
-        let xml = self.wim.xml();
-        let mut document = Map::new();
-        document.insert("wim".into(), json!(self.wim_view(xml)));
-        document.insert("images".into(), json!(self.image_views(xml)));
-        if self.args.header {
-            document.insert("header".into(), header::json(self.wim.header()));
-        }
-        if self.args.blobs {
-            document.insert("blobs".into(), self.blobs().map(|blob| json!(blob)).collect());
-        }
-        if self.args.xml {
-            document.insert("xml".into(), Value::String(xml.to_text()));
-        }
-        document.insert("warnings".into(), json!(self.wim.warnings()));
-        stdout::json(&document)
+        let xml = &self.wim.xml()?;
+        let args = self.args;
+        stdout::json(&Document {
+            wim: self.wim_view(xml),
+            images: self.image_views(xml),
+            header: args.header.then(|| header::json(self.wim.header())),
+            blobs: args.blobs.then(|| self.blobs().collect()),
+            xml: args.xml.then(|| xml.to_text()),
+            warnings: self.wim.warnings(),
+        })
     }
 
     fn wim_view(&self, xml: &WimXml) -> WimView {

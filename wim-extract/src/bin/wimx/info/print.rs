@@ -70,7 +70,8 @@ fn windows(out: &mut impl Write, windows: &WindowsView) -> io::Result<()> {
     line(out, "Product Type", windows.product_type.as_ref())?;
     line(out, "Product Suite", windows.product_suite.as_ref())?;
     // Each language is followed by a space, the last one too.
-    let spaced = |list: &Vec<String>| list.iter().map(|name| format!("{name} ")).collect::<String>();
+    let spaced =
+        |list: &Vec<String>| list.iter().map(|name| format!("{name} ")).collect::<String>();
     line(out, "Languages", windows.languages.as_ref().map(spaced))?;
     line(out, "Default Language", windows.default_language.as_ref())?;
     line(out, "System Root", windows.system_root.as_ref())?;
