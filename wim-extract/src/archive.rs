@@ -112,7 +112,7 @@ pub type ImageTree = Metadata<Bytes>;
 pub struct Wim {
     parts: Vec<Part>,
     index: Index,
-    xml: Bytes,
+    xml: WimXml,
     images: Vec<Image>,
     warnings: Vec<String>,
 }
@@ -159,26 +159,10 @@ impl Wim {
         &self.main().header
     }
 
-    /// The XML data of the file itself: UTF-16LE.
+    /// The XML data of the file itself.
     #[must_use]
-    pub fn xml_bytes(&self) -> &Bytes {
+    pub fn xml(&self) -> &WimXml {
         &self.xml
-    }
-
-    /// The XML data of the file itself, parsed anew at each call: listing files does without.
-    ///
-    /// # Errors
-    /// The XML is malformed, or says that the file is encrypted.
-    pub fn xml(&self) -> Result<WimXml, Error> {
-        let xml = WimXml::parse(&self.xml).map_err(|source| Error::Malformed {
-            file: self.name(),
-            of: Of::File,
-            source,
-        })?;
-        match xml.is_encrypted() {
-            true => Err(Error::Encrypted { file: self.name() }),
-            false => Ok(xml),
-        }
     }
 
     /// What was odd when the archive was opened, one sentence each.
@@ -220,51 +204,42 @@ impl Wim {
         (1..=self.image_count()).contains(&index).then_some(ImageIndex(index))
     }
 
-    /// The images that a user means by `operand`: an index from 1, an exact name, or `all` or `*`.
-    /// What looks like a number is an index.
+    /// The images that a user means by `operand`: an index from 1, a name, or `all` or `*`.
+    /// What looks like a number is one.
     ///
     /// # Errors
-    /// [`Error::NoSuchImage`], which lists those there are; what is wrong with the XML, when it has
-    /// to be read for a name.
+    /// [`Error::NoSuchImage`], which lists those there are.
     pub fn resolve(&self, operand: &str) -> Result<Vec<ImageIndex>, Error> {
         if operand == "*" || operand.eq_ignore_ascii_case("all") {
             return Ok(self.images().collect());
         }
-        let is_number = !operand.is_empty() && operand.bytes().all(|byte| byte.is_ascii_digit());
-        let index = match is_number {
-            true => operand.parse().ok(),
-            false if operand.is_empty() => None,
-            false => {
-                let images = self.xml()?.images();
-                let named = images.into_iter().find(|image| image.name.as_deref() == Some(operand));
-                named.map(|image| image.index)
-            }
+        let found = if !operand.is_empty() && operand.bytes().all(|byte| byte.is_ascii_digit()) {
+            operand.parse().ok().and_then(|index| self.image(index))
+        } else {
+            self.image_named(operand)
         };
-        let found = index.and_then(|index| self.image(index));
-        found.map(|image| vec![image]).ok_or_else(|| Error::NoSuchImage {
-            file: self.name(),
-            operand: operand.into(),
-            known: self.known_images(),
-        })
+        found.map(|image| vec![image]).ok_or_else(|| self.no_such_image(operand))
     }
 
-    /// The images there are, for a message: `2 images: 1 "Home", 2 "Pro"`.
-    fn known_images(&self) -> String {
-        const SHOWN: usize = 20;
-        let images = self.xml().map(|xml| xml.images()).unwrap_or_default();
-        let plural = if self.image_count() == 1 { "image" } else { "images" };
-        let mut known = format!("{} {plural}", self.image_count());
-        for (position, image) in images.iter().take(SHOWN).enumerate() {
-            known.push_str(if position == 0 { ": " } else { ", " });
-            known.push_str(&image.index.to_string());
-            if let Some(name) = image.name.as_ref().filter(|name| !name.is_empty()) {
-                known.push_str(&format!(" {name:?}"));
-            }
+    /// The image of that name. The empty name is nobody's.
+    #[must_use]
+    pub fn image_named(&self, name: &str) -> Option<ImageIndex> {
+        let images = self.xml.images();
+        let found = images.iter().find(|image| image.name.as_deref() == Some(name))?;
+        if name.is_empty() { None } else { self.image(found.index) }
+    }
+
+    fn no_such_image(&self, operand: &str) -> Error {
+        let names = self.xml.images();
+        let mut known = match self.image_count() {
+            1 => "1 image:".to_owned(),
+            count => format!("{count} images:"),
+        };
+        for image in names.iter().take(20) {
+            known += &format!(" {} {:?},", image.index, image.name.as_deref().unwrap_or_default());
         }
-        if images.len() > SHOWN {
-            known.push_str(" and so on");
-        }
-        known
+        let known = known.trim_end_matches([',', ':']).to_owned();
+        Error::NoSuchImage { file: self.name(), operand: operand.to_owned(), known }
     }
 
     /// The metadata resource of an image.

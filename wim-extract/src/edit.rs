@@ -107,13 +107,13 @@ pub fn run(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Outcome, Error> {
-    let mut xml = wim.xml()?;
+    let mut xml = wim.xml().clone();
     edit_xml(&mut xml, &wim, &changes.properties)?;
     let mut header = wim.header().clone();
     if let Some(boot) = changes.boot {
         set_boot(&mut header, &wim, boot)?;
     }
-    if header == *wim.header() && xml.to_bytes() == wim.xml_bytes()[..] {
+    if header == *wim.header() && xml.to_bytes() == wim.xml().to_bytes() {
         return Ok(Outcome::Unchanged);
     }
     let file = open_for_writing(path, &wim)?;

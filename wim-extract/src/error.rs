@@ -219,6 +219,17 @@ pub enum Error {
         file: String,
     },
 
+    /// Header and XML data disagree on the number of images.
+    #[error("{file}: has metadata of {header} images, but the XML data lists {xml}")]
+    ImageCount {
+        /// Name of the file.
+        file: String,
+        /// Number of images by header and blob table.
+        header: u32,
+        /// Number of images in the XML.
+        xml: u32,
+    },
+
     /// The file is a later part of a split set.
     #[error(
         "{file}: is part {part} of {total} of a split set; open part 1 and give the others \
@@ -371,6 +382,7 @@ impl Error {
             Self::Source(_) => 47,
             Self::Memory { .. } => 39,
             Self::Encrypted { .. } => 74,
+            Self::ImageCount { .. } => 10,
             Self::NotFirstPart { .. } => 36,
             Self::SplitSet { .. } => 62,
             Self::NoSuchImage { .. } => 18,

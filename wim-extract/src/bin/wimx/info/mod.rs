@@ -33,7 +33,7 @@ pub(crate) fn run(args: &InfoArgs, global: &Global) -> Result<(), Failure> {
         None => wim.images().collect(),
     };
     if let Some(path) = &args.extract_xml {
-        fs::write(path, wim.xml_bytes()).map_err(Error::io(Action::Create, path))?;
+        fs::write(path, wim.xml().to_bytes()).map_err(Error::io(Action::Create, path))?;
     }
     let what = Show { wim: &wim, args, images };
     match global.json {
@@ -89,13 +89,13 @@ impl Show<'_> {
             Ok(())
         })?;
         if args.xml {
-            stdout::raw(self.wim.xml_bytes())?;
+            stdout::raw(&self.wim.xml().to_bytes())?;
         }
         Ok(())
     }
 
     fn summary(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let xml = &self.wim.xml()?;
+        let xml = self.wim.xml();
         let views = self.image_views(xml);
         let one = self.args.image.is_some().then_some(views.as_slice());
         if let Some([view]) = one {
@@ -106,7 +106,7 @@ impl Show<'_> {
     }
 
     fn json(&self) -> Result<(), Failure> {
-        let xml = &self.wim.xml()?;
+        let xml = self.wim.xml();
         let args = self.args;
         stdout::json(&Document {
             wim: self.wim_view(xml),
