@@ -65,7 +65,7 @@ impl Archives {
     }
 
     fn wimlib(&self, line: &str) {
-        self.run(tools::wimlib(), &words(line)).success();
+        self.run(tools::wimlib(), &words(line)).ok();
     }
 
     fn run(&self, mut command: Command, arguments: &[&str]) -> Finished {
@@ -79,24 +79,43 @@ impl Archives {
         (self.run(tools::wimlib(), &arguments), self.run(bins::wimx(), &arguments))
     }
 
-    /// Both have to print the same and leave with the same code.
-    #[track_caller]
-    fn same(&self, line: &str) {
+    /// Both have to print the same and leave with the same code; else says what differs.
+    fn same(&self, line: &str) -> Option<String> {
         let (theirs, ours) = self.both(line);
-        assert_eq!(ours.code(), theirs.code(), "{line}\n{}", ours.stderr);
-        assert_same_lines(line, &theirs.stdout, &ours.stdout);
+        let Finished { stderr, .. } = &ours;
+        if ours.code() != theirs.code() {
+            let (ours, theirs) = (ours.code(), theirs.code());
+            return Some(format!("{line}: code {ours}, expected {theirs}\n{stderr}"));
+        }
+        let differing = differing_line(&theirs.stdout, &ours.stdout)?;
+        Some(format!("{line}: {differing}\n{stderr}"))
     }
 
-    /// Both have to fail with the same code, wimx with a message and nothing on standard output.
-    #[track_caller]
-    fn same_failure(&self, line: &str) {
+    /// Both have to fail with the same code, wimx with a message and nothing on standard output;
+    /// else says what is not so.
+    fn same_failure(&self, line: &str) -> Option<String> {
         let (theirs, ours) = self.both(line);
-        assert_ne!(theirs.code(), 0, "wimlib-imagex does it: {line}");
-        assert_eq!(ours.code(), theirs.code(), "{line}\n{}\n{}", theirs.stderr, ours.stderr);
-        assert!(ours.stdout.is_empty(), "{line}: {}", ours.text());
-        let message = ours.stderr.lines().find(|line| line.starts_with("error: "));
-        assert!(message.is_some(), "{line}: {}", ours.stderr);
+        let Finished { stderr, stdout, .. } = &ours;
+        let problem = if theirs.code() == 0 {
+            "wimlib-imagex does not fail".to_owned()
+        } else if ours.code() != theirs.code() {
+            format!("code {}, expected {}: {}", ours.code(), theirs.code(), theirs.stderr)
+        } else if !stdout.is_empty() {
+            format!("prints {}", ours.text())
+        } else if !stderr.lines().any(|line| line.starts_with("error: ")) {
+            "has no message".to_owned()
+        } else {
+            return None;
+        };
+        Some(format!("{line}: {problem}\n{stderr}"))
     }
+}
+
+/// Fails with all of `differences`.
+#[track_caller]
+fn none(differences: impl IntoIterator<Item = Option<String>>) {
+    let differences: Vec<_> = differences.into_iter().flatten().collect();
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
 }
 
 /// Splits at blanks; `""` stands for an empty word.
@@ -104,13 +123,17 @@ fn words(line: &str) -> Vec<&str> {
     line.split(' ').map(|word| if word == "\"\"" { "" } else { word }).collect()
 }
 
-#[track_caller]
-fn assert_same_lines(line: &str, theirs: &[u8], ours: &[u8]) {
+/// The first line that is not the same in both.
+fn differing_line(theirs: &[u8], ours: &[u8]) -> Option<String> {
     let (theirs, ours) = (String::from_utf8_lossy(theirs), String::from_utf8_lossy(ours));
-    for (number, (theirs, ours)) in (1..).zip(theirs.split('\n').zip(ours.split('\n'))) {
-        assert_eq!(ours, theirs, "{line}: line {number}");
+    let mut pairs = (1..).zip(theirs.split('\n').zip(ours.split('\n')));
+    match pairs.find(|(_, (theirs, ours))| theirs != ours) {
+        Some((number, (theirs, ours))) => {
+            Some(format!("line {number} is {ours:?}, expected {theirs:?}"))
+        }
+        None if ours.len() != theirs.len() => Some("one of them stops early".to_owned()),
+        None => None,
     }
-    assert_eq!(ours.len(), theirs.len(), "{line}: one of them stops early");
 }
 
 const WHOLE: [&str; 11] = [
@@ -131,26 +154,22 @@ const WHOLE: [&str; 11] = [
 fn info_prints_the_same_lines() {
     let archives = Archives::new();
     for wim in WHOLE.into_iter().chain(["v5.swm", "v52.swm", "many.wim", "stored.wim"]) {
-        archives.same(&format!("info {wim}"));
-        archives.same(&format!("info {wim} 1"));
-        archives.same(&format!("info {wim} --header"));
-        archives.same(&format!("info {wim} --xml"));
-        archives.same(&format!("info {wim} --header --xml"));
+        let options = ["", " 1", " --header", " --xml", " --header --xml"];
+        none(options.map(|options| archives.same(&format!("info {wim}{options}"))));
     }
-    for line in [
+    let lines = [
         "info editions.wim 2",
         "info editions.wim 02",
         "info editions.wim all",
         "info editions.wim *",
         "info many.wim Second",
-        "info --check many.wim",
+        "info --quiet --check many.wim",
         "info many.wim -head",
         "info many.wim 1 --extract-xml=xml",
         "info -- many.wim",
         "info many.wim --nocheck 2",
-    ] {
-        archives.same(line);
-    }
+    ];
+    none(lines.map(|line| archives.same(line)));
 }
 
 /// wimlib-imagex lists blobs in the order of a hash table, wimx in that of the file's own table.
@@ -175,15 +194,13 @@ fn blobs_are_the_same_in_another_order() {
 fn dir_prints_the_same_lines() {
     let archives = Archives::new();
     for wim in WHOLE.into_iter().chain(["v5.swm", "many.wim", "stored.wim"]) {
-        archives.same(&format!("dir {wim} all"));
-        archives.same(&format!("dir {wim} 1"));
-        archives.same(&format!("dir {wim} 1 --one-file-only"));
-        archives.same(&format!("dir {wim} 1 --path=/nope"));
+        let operands = ["all", "1", "1 --one-file-only", "1 --path=/nope"];
+        none(operands.map(|operands| archives.same(&format!("dir {wim} {operands}"))));
         if wim != "ntfs.wim" {
-            archives.same(&format!("dir {wim} all --detailed"));
+            none([archives.same(&format!("dir {wim} all --detailed"))]);
         }
     }
-    for line in [
+    let lines = [
         "dir v1.wim",
         "dir v1.wim --detailed --path=/c.lnk",
         "dir v5.swm 1 --detailed --ref=v5*.swm",
@@ -196,9 +213,8 @@ fn dir_prints_the_same_lines() {
         "dir solid.esd 1 --path=/dir//big.txt --detailed",
         "dir many.wim 1 --path=/CASE.TXT",
         "dir many.wim all --path=/big.txt",
-    ] {
-        archives.same(line);
-    }
+    ];
+    none(lines.map(|line| archives.same(line)));
 }
 
 /// Of a reparse point that also has data, wimlib-imagex does not show the data.
@@ -229,7 +245,7 @@ fn paths_ignore_case_where_asked_to() {
         };
         let (theirs, ours) = (run(tools::wimlib()), run(bins::wimx()));
         assert_eq!(ours.code(), 0, "{line}: {}", ours.stderr);
-        assert_same_lines(line, &theirs.stdout, &ours.stdout);
+        none([differing_line(&theirs.stdout, &ours.stdout)]);
     }
 }
 
@@ -246,7 +262,7 @@ fn wrong_files_have_the_same_codes() {
         ("header-size.wim", 0x08),
         ("version.wim", 0x0c),
         ("part.wim", 0x28),
-        ("blob-table-size.wim", 0x30),
+        ("blob-table-offset.wim", 0x3a),
         ("metadata.wim", 300),
         ("integrity-table.wim", 1918),
         ("data.wim", 209),
@@ -255,7 +271,7 @@ fn wrong_files_have_the_same_codes() {
         bytes[offset] = !bytes[offset];
         fs::write(archives.path(name), bytes).expect("a file");
     }
-    for wim in [
+    let files = [
         "nope.wim",
         "tree",
         "empty.wim",
@@ -265,24 +281,26 @@ fn wrong_files_have_the_same_codes() {
         "header-size.wim",
         "version.wim",
         "part.wim",
-        "blob-table-size.wim",
+        "blob-table-offset.wim",
         "nope/nope.wim",
-    ] {
-        archives.same_failure(&format!("info {wim}"));
-        archives.same_failure(&format!("dir {wim} 1"));
-    }
-    archives.same_failure("dir metadata.wim 1");
-    archives.same_failure("info metadata.wim --check");
-    archives.same_failure("info data.wim --check");
-    archives.same_failure("info integrity-table.wim --check");
-    archives.same("info integrity-table.wim");
-    archives.same_failure("dir v52.swm 1");
+    ];
+    none(files.map(|wim| archives.same_failure(&format!("info {wim}"))));
+    none(files.map(|wim| archives.same_failure(&format!("dir {wim} 1"))));
+    let lines = [
+        "dir metadata.wim 1",
+        "info metadata.wim --check",
+        "info data.wim --check",
+        "info integrity-table.wim --check",
+        "dir v52.swm 1",
+    ];
+    none(lines.map(|line| archives.same_failure(line)));
+    none([archives.same("info integrity-table.wim")]);
 }
 
 #[test]
 fn wrong_operands_have_the_same_codes() {
     let archives = Archives::new();
-    for line in [
+    let lines = [
         "info",
         "info many.wim 9",
         "info many.wim 0",
@@ -306,7 +324,118 @@ fn wrong_operands_have_the_same_codes() {
         "dir v5.swm 1 --ref=nope*.swm",
         "bogus",
         "--bogus",
-    ] {
-        archives.same_failure(line);
+    ];
+    none(lines.map(|line| archives.same_failure(line)));
+}
+
+#[test]
+fn info_changes_the_same() {
+    let archives = Archives::new();
+    for vector in ["v1.wim", "v3.wim", "ntfs.wim"] {
+        // One copy for each tool, of the same name, so that the lines printed can be the same.
+        for folder in ["theirs", "ours"] {
+            let folder = archives.folder.path().join(folder);
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::copy(archives.path(vector), folder.join("x.wim")).expect("a copy");
+            // The vectors may be read-only.
+            let mut permissions = fs::metadata(folder.join("x.wim")).expect("a file").permissions();
+            std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+            fs::set_permissions(folder.join("x.wim"), permissions).expect("permissions");
+        }
+        for line in [
+            "info x.wim 1 A~new~name Text",
+            "info x.wim 1 A~new~name",
+            "info x.wim 1 \"\"",
+            "info x.wim --boot",
+            "info x.wim --boot",
+            "info x.wim 0 --boot",
+            "info x.wim 0 --boot",
+            "info x.wim 0 --boot name",
+            "info x.wim 1 --image-property WINDOWS/VERSION/MAJOR=10 --image-property A/B[1]=<&>\"'",
+            "info x.wim 1 --image-property A/B[2]=2 --include-integrity",
+            "info x.wim 1 --image-property A/B[4]=2",
+            "info x.wim 1 --image-property /=2",
+            "info x.wim 1 --image-property A",
+            "info x.wim 1 --image-property A/B=",
+            "info x.wim 1 Longer~than~all~names~before --check",
+            "info x.wim 1 --image-property NAME=short --nocheck",
+            "info x.wim 2 name",
+        ] {
+            let line = line.replace('~', "\u{a0}");
+            let run = |mut command: Command, folder: &str| {
+                command.current_dir(archives.folder.path().join(folder)).args(words(&line));
+                child::run(command.arg("--quiet"))
+            };
+            let theirs = run(tools::wimlib(), "theirs");
+            let ours = run(bins::wimx(), "ours");
+            assert_eq!(ours.code(), theirs.code(), "{line}\n{}", ours.stderr);
+            let state = |folder: &str| {
+                let folder = archives.folder.path().join(folder);
+                let show = |line: &str| {
+                    let mut command = tools::wimlib();
+                    child::run(command.current_dir(&folder).args(words(line))).ok().text()
+                };
+                (show("info x.wim"), show("info x.wim --header"))
+            };
+            assert_eq!(state("ours"), state("theirs"), "{line}");
+            let mut verify = tools::wimlib();
+            let ours = archives.folder.path().join("ours");
+            child::run(verify.current_dir(ours).args(["verify", "x.wim"])).ok();
+        }
     }
+}
+
+#[test]
+fn changes_are_refused_with_the_same_codes() {
+    let archives = Archives::new();
+    let mut read_only = fs::read(archives.path("v1.wim")).expect("a vector");
+    read_only[0x10] |= 4;
+    fs::write(archives.path("read-only.wim"), read_only).expect("a file");
+    let lines = [
+        "info v5.swm 1 name",
+        "info read-only.wim 1 name",
+        "info many.wim 1 Second",
+        "info many.wim name",
+        "info many.wim all name",
+        "info many.wim --boot",
+        "info many.wim all --boot",
+        "info many.wim --image-property A=B",
+        "info many.wim 1 a\u{1}b",
+    ];
+    none(lines.map(|line| archives.same_failure(line)));
+}
+
+/// wimlib-imagex stops at the first problem, wimx names all of them; the code is that of the first.
+#[test]
+fn verify_has_the_same_codes() {
+    let archives = Archives::new();
+    let whole = fs::read(archives.path("v2lzx.wim")).expect("a vector");
+    // In v2lzx.wim: data of /a.txt, chunks of /big.txt, data of /rnd.bin, the metadata.
+    for offset in [210, 300, 400, 3000, 3600] {
+        let mut bytes = whole.clone();
+        bytes[offset] ^= 0x55;
+        fs::write(archives.path(format!("flip{offset}.wim")), bytes).expect("a file");
+    }
+    let lines = [
+        "verify flip210.wim",
+        "verify flip300.wim",
+        "verify flip400.wim",
+        "verify flip3000.wim",
+        "verify flip3600.wim",
+        "verify v5.swm",
+        "verify nope.wim",
+        "verify",
+        "verify v1.wim v3.wim",
+        "verify v1.wim --check",
+    ];
+    none(lines.map(|line| archives.same_failure(line)));
+    for wim in WHOLE.into_iter().chain(["v52.swm", "many.wim", "stored.wim"]) {
+        none([archives.same(&format!("verify {wim} --quiet"))]);
+    }
+    none([archives.same("verify v5.swm --ref=v5*.swm --quiet")]);
+    let (_, ours) = archives.both("verify v5.swm");
+    assert!(ours.stderr.contains("image 1: /r2.bin"), "{}", ours.stderr);
+    let (theirs, ours) = archives.both("verify v3.wim");
+    let last = |finished: &Finished| finished.text().lines().last().map(str::to_owned);
+    assert_eq!(last(&ours), last(&theirs));
 }

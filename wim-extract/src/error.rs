@@ -379,6 +379,7 @@ impl Error {
             Self::Io { .. } | Self::NoSpace { .. } => 72,
             Self::Malformed { of, source, .. } => malformed_code(*of, source),
             Self::DamagedTable { damage, .. } => damage.code(),
+            Self::Source(SourceError::NotAFile { .. }) => 50,
             Self::Source(_) => 47,
             Self::Memory { .. } => 39,
             Self::Encrypted { .. } => 74,
@@ -413,9 +414,9 @@ fn malformed_code(of: Of, source: &FormatError) -> u8 {
         FormatError::ChunkSize { .. } => 15,
         FormatError::Incomplete => 84,
         FormatError::Xml { .. } => 73,
-        FormatError::Truncated { structure: Structure::Header, .. } => 65,
-        FormatError::OutsideFile { structure, .. }
-        | FormatError::Truncated { structure, .. }
+        FormatError::OutsideFile { .. }
+        | FormatError::Truncated { structure: Structure::Header, .. } => 65,
+        FormatError::Truncated { structure, .. }
         | FormatError::Invalid { structure, .. }
         | FormatError::TooLarge { structure, .. } => structure_code(*structure),
         _ => match of {

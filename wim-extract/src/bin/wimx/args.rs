@@ -359,7 +359,11 @@ Examples:
 JSON: {\"wim\": {path, guid, version, compression, chunk_size, part, parts, boot_index, size,
 attributes}, \"images\": [{index, name, description, display_name, display_description, directories,
 files, total_bytes, hard_link_bytes, created, modified, flags, wimboot, windows}]}; with --header
-also \"header\", with --blobs \"blobs\", with --xml \"xml\".
+also \"header\", with --blobs \"blobs\", with --xml \"xml\". After a change: {\"changed\", \"changes\":
+[{image, property, value, old, changed} or {boot_index, changed}]}.
+
+A change is made in place: only XML, integrity table and header are written, in such an order that
+the file is whole at every moment.
 
 Unlike wimlib-imagex, --blobs lists in the order of the file's own table.";
 

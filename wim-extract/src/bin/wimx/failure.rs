@@ -90,19 +90,17 @@ impl Failure {
     }
 }
 
-/// Prints what clap found on the command line: help and version to standard output with code 0, an
-/// unknown command with code 2 and every other mistake with code 255, as wimlib-imagex does.
-pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+/// Prints what clap found on the command line: help and version to standard output with code 0, all
+/// mistakes to standard error. As with wimlib-imagex, the code tells a wrong command line from one
+/// that does not name a command.
+pub(crate) fn report_usage(error: &clap::Error, names_command: bool) -> ExitCode {
     let printed = error.print();
     let code = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match printed {
-            Ok(()) => 0,
-            Err(error) => Failure::Stdout(error).code(),
-        },
-        ErrorKind::InvalidSubcommand
-        | ErrorKind::MissingSubcommand
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => NO_COMMAND,
-        _ => USAGE,
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            printed.map_or_else(|error| Failure::Stdout(error).code(), |()| 0)
+        }
+        _ if names_command => USAGE,
+        _ => NO_COMMAND,
     };
     ExitCode::from(code)
 }

@@ -34,12 +34,12 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(ambiguous) => return failure::report_ambiguous(&ambiguous),
     };
-    let cli = match command
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
-    {
+    let names_command =
+        arguments.iter().any(|argument| command.find_subcommand(argument).is_some());
+    let matches = command.try_get_matches_from(arguments);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return failure::report_usage(&error),
+        Err(error) => return failure::report_usage(&error, names_command),
     };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,

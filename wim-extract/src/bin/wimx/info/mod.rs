@@ -1,5 +1,6 @@
-//! `wimx info`: shows a file and its images.
+//! `wimx info`: shows a file and its images, or changes what is said of them.
 
+mod change;
 mod header;
 mod print;
 mod view;
@@ -27,6 +28,9 @@ pub(crate) fn run(args: &InfoArgs, global: &Global) -> Result<(), Failure> {
     let wim = open::archive(&args.wim, &[], global, &bar)?;
     if args.check {
         open::check(&wim, global, &bar)?;
+    }
+    if change::is_wanted(args) {
+        return change::run(wim, args, global, &bar);
     }
     let images = match &args.image {
         Some(operand) => wim.resolve(operand)?,
