@@ -113,6 +113,7 @@ pub struct Wim {
     parts: Vec<Part>,
     index: Index,
     xml: WimXml,
+    xml_bytes: Bytes,
     images: Vec<Image>,
     warnings: Vec<String>,
 }
@@ -163,6 +164,12 @@ impl Wim {
     #[must_use]
     pub fn xml(&self) -> &WimXml {
         &self.xml
+    }
+
+    /// The XML data as it stands in the file: UTF-16LE.
+    #[must_use]
+    pub fn xml_bytes(&self) -> &Bytes {
+        &self.xml_bytes
     }
 
     /// What was odd when the archive was opened, one sentence each.

@@ -54,10 +54,11 @@ pub(super) fn from_sources(
     let mut warnings = Vec::new();
     let mut main = begin(main, &mut warnings)?;
     // The XML goes first: of an encrypted file, nothing else can be understood.
-    let xml = read_xml(&main)?;
+    let (xml, xml_bytes) = read_xml(&main)?;
     read_blob_table(&mut main, &mut warnings)?;
     let images = images(&main, &xml, &mut warnings)?;
-    let mut wim = Wim { index: Index::default(), parts: Vec::new(), xml, images, warnings };
+    let mut wim =
+        Wim { index: Index::default(), parts: Vec::new(), xml, xml_bytes, images, warnings };
     wim.add(main)?;
     for source in references {
         let mut part = begin(source, &mut wim.warnings)?;
@@ -118,7 +119,7 @@ fn begin(source: Arc<dyn Source>, warnings: &mut Vec<String>) -> Result<Part, Er
     Ok(Part { source, header, blobs: BlobTable::default(), coding, first: 0 })
 }
 
-fn read_xml(part: &Part) -> Result<WimXml, Error> {
+fn read_xml(part: &Part) -> Result<(WimXml, Bytes), Error> {
     let file = part.source.name();
     let bytes = read_table(part, part.header.xml, Structure::Xml)?;
     let xml = WimXml::parse(&bytes).map_err(|source| Error::Malformed {
@@ -126,7 +127,7 @@ fn read_xml(part: &Part) -> Result<WimXml, Error> {
         of: Of::File,
         source,
     })?;
-    if xml.is_encrypted() { Err(Error::Encrypted { file }) } else { Ok(xml) }
+    if xml.is_encrypted() { Err(Error::Encrypted { file }) } else { Ok((xml, bytes)) }
 }
 
 fn read_blob_table(part: &mut Part, warnings: &mut Vec<String>) -> Result<(), Error> {
