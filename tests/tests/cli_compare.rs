@@ -47,7 +47,7 @@ impl Archives {
         let files: [(&str, Vec<u8>); 9] = [
             ("a.txt", b"hello\n".to_vec()),
             ("dir/big.txt", b"text ".repeat(20_000)),
-            ("dir/sub dir/binary", (0..50_000u32).map(|n| (n * n >> 7) as u8).collect()),
+            ("dir/sub dir/binary", (0..50_000u32).map(|n| ((n * n) >> 7) as u8).collect()),
             ("empty.txt", Vec::new()),
             ("\u{fc}n\u{ef} \u{1d11e}.txt", b"name".to_vec()),
             ("back\\slash", b"b".to_vec()),
@@ -375,7 +375,13 @@ fn info_changes_the_same() {
                     let mut command = tools::wimlib();
                     child::run(command.current_dir(&folder).args(words(line))).ok().text()
                 };
-                (show("info x.wim"), show("info x.wim --header"))
+                // wimlib-imagex 1.13.5 ends the XML with a line feed, which shifts what follows.
+                let shifts =
+                    |line: &&str| line.starts_with("XML Data") || line.contains("y Offset");
+                let header = show("info x.wim --header");
+                let header: Vec<_> = header.lines().filter(|line| !shifts(line)).collect();
+                let xml = show("info x.wim --xml").replace("\n\0", "");
+                (show("info x.wim"), header.join("\n"), xml)
             };
             assert_eq!(state("ours"), state("theirs"), "{line}");
             let mut verify = tools::wimlib();
@@ -400,9 +406,11 @@ fn changes_are_refused_with_the_same_codes() {
         "info many.wim --boot",
         "info many.wim all --boot",
         "info many.wim --image-property A=B",
-        "info many.wim 1 a\u{1}b",
     ];
     none(lines.map(|line| archives.same_failure(line)));
+    // As 1.14.5; 1.13.5 writes XML that nobody can read.
+    let control_character = archives.run(bins::wimx(), &["info", "many.wim", "1", "a\u{1}b"]);
+    assert_eq!(control_character.code(), 24, "{}", control_character.stderr);
 }
 
 /// wimlib-imagex stops at the first problem, wimx names all of them; the code is that of the first.

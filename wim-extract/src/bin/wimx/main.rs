@@ -15,7 +15,6 @@ mod failure;
 mod habits;
 mod info;
 mod open;
-mod pathlist;
 mod paths;
 mod stdout;
 mod text;

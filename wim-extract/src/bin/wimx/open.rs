@@ -41,11 +41,3 @@ pub(crate) fn images(wim: &Wim, operand: Option<&str>) -> Result<Vec<ImageIndex>
         ))),
     }
 }
-
-/// The one image that the operand means, for commands that cannot take all of them.
-pub(crate) fn image(wim: &Wim, operand: &str) -> Result<ImageIndex, Failure> {
-    match wim.resolve(operand)?[..] {
-        [image] => Ok(image),
-        _ => Err(Failure::Choice(format!("{operand:?} means all images; this command takes one"))),
-    }
-}

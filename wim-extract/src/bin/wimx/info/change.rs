@@ -1,9 +1,9 @@
 //! `wimx info` with something to change: names, properties, the image to boot.
 
 use serde_json::{Value, json};
+use wim_extract::Cancel;
 use wim_extract::archive::{ImageIndex, Wim};
 use wim_extract::edit::{self, Boot, Changes, IntegrityTable, Outcome, Property};
-use wim_extract::Cancel;
 
 use crate::args::{Global, InfoArgs};
 use crate::bar::Bar;
@@ -19,23 +19,26 @@ pub(super) fn is_wanted(args: &InfoArgs) -> bool {
 pub(super) fn run(wim: Wim, args: &InfoArgs, global: &Global, bar: &Bar) -> Result<(), Failure> {
     let changes = wanted(&wim, args)?;
     let notes = notes(&wim, &changes);
-    if !global.json && !global.quiet {
-        notes.iter().try_for_each(|note| stdout::line(&note.text))?;
-    }
     let outcome = edit::run(wim, &args.wim, &changes, bar, &Cancel::new())?;
     if global.json {
         let changes: Vec<Value> = notes.into_iter().map(|note| note.json).collect();
         let changed = outcome == Outcome::Changed;
         let warnings = bar.warnings();
-        return stdout::json(&json!({ "changed": changed, "changes": changes, "warnings": warnings }));
+        return stdout::json(
+            &json!({ "changed": changed, "changes": changes, "warnings": warnings }),
+        );
     }
-    if outcome == Outcome::Unchanged && !global.quiet {
-        let path = args.wim.display();
-        stdout::line(&format!(
-            "The file \"{path}\" was not modified because nothing needed to be done."
-        ))?;
+    if global.quiet {
+        return Ok(());
     }
-    Ok(())
+    notes.iter().try_for_each(|note| stdout::line(&note.text))?;
+    match outcome {
+        Outcome::Changed => Ok(()),
+        Outcome::Unchanged => stdout::line(&format!(
+            "The file \"{}\" was not modified because nothing needed to be done.",
+            args.wim.display()
+        )),
+    }
 }
 
 /// What the command line asks for, in wimlib-imagex's order.
