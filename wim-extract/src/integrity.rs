@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use wim_format::integrity::IntegrityTable;
+use bytes::Bytes;
+use wim_format::integrity::{DEFAULT_PIECE_SIZE, IntegrityTable, covered_ranges};
 use wim_format::{FormatError, Sha1Hash, Structure};
 
 use crate::archive::{Part, read_table};
@@ -11,7 +12,7 @@ use crate::error::{Action, Error, Of};
 use crate::hash::{Sha1, lanes, update_many};
 use crate::pipeline::Task;
 use crate::pipeline::lock::Lock;
-use crate::progress::{Amount, Progress};
+use crate::progress::{Amount, Phase, Progress};
 use crate::source::Source;
 
 /// Bytes of each piece that are hashed at a time.
@@ -52,6 +53,36 @@ pub(crate) fn pieces(part: &Part) -> Result<Option<Vec<Piece>>, Error> {
     let end = blob_table.offset.saturating_add(blob_table.size);
     let ranges = table.ranges(end).map_err(|source| malformed(part, source))?;
     Ok(Some(ranges.collect()))
+}
+
+/// The integrity table of `part` as it is stored.
+///
+/// # Errors
+/// The table cannot be read.
+pub(crate) fn stored(part: &Part) -> Result<Bytes, Error> {
+    read_table(part, part.header.integrity, Structure::IntegrityTable)
+}
+
+/// A new integrity table for `part` as it is now.
+///
+/// # Errors
+/// The file cannot be read, or is too large for a table.
+pub(crate) fn compute(
+    part: &Part,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<u8>, Error> {
+    let end = part.header.blob_table.end();
+    let ranges: Vec<_> = covered_ranges(end, DEFAULT_PIECE_SIZE).collect();
+    let bytes = ranges.iter().map(|range| range.end - range.start).sum();
+    progress.begin(Phase::Integrity, Amount::new(bytes, ranges.len() as u64));
+    let mut hashes = Vec::with_capacity(ranges.len());
+    for ranges in ranges.chunks(lanes()) {
+        hashes.extend(hash(&*part.source, ranges, progress, cancel)?);
+    }
+    progress.end(Phase::Integrity);
+    let table = IntegrityTable { chunk_size: DEFAULT_PIECE_SIZE, hashes };
+    table.to_bytes().map_err(|source| malformed(part, source))
 }
 
 /// Work that checks `pieces` of `source`, several at once in each task. Ranges that differ are
