@@ -6,9 +6,12 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
-use wim_format::{DecodeError, FormatError, Sha1Hash};
+use wim_format::{DecodeError, FormatError, Sha1Hash, Structure};
+
+use crate::source::SourceError;
 
 /// What the operating system was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,39 +50,30 @@ impl fmt::Display for Action {
     }
 }
 
-/// The structure of a WIM in which malformed bytes were found.
+/// Whose bytes are malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Structure {
-    /// The 208-byte header.
-    Header,
-    /// The blob table.
-    BlobTable,
-    /// The XML data.
-    Xml,
-    /// The integrity table.
-    IntegrityTable,
+pub enum Of {
+    /// One of the file's own structures; the [`FormatError`] says which.
+    File,
     /// The metadata of an image (1-based index).
-    Metadata(u32),
-    /// The chunk table or header of a resource (its offset in the file).
+    Image(u32),
+    /// A solid resource (its offset in the file).
     Resource(u64),
 }
 
-impl fmt::Display for Structure {
+impl fmt::Display for Of {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Header => f.write_str("header"),
-            Self::BlobTable => f.write_str("blob table"),
-            Self::Xml => f.write_str("XML data"),
-            Self::IntegrityTable => f.write_str("integrity table"),
-            Self::Metadata(image) => write!(f, "metadata of image {image}"),
-            Self::Resource(offset) => write!(f, "resource at offset {offset}"),
+            Self::File => Ok(()),
+            Self::Image(image) => write!(f, "image {image}: "),
+            Self::Resource(offset) => write!(f, "resource at offset {offset}: "),
         }
     }
 }
 
 /// What is wrong with a blob's stored data.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum Damage {
     /// The bytes decode, but to something else than the blob table promises.
@@ -119,7 +113,22 @@ pub enum Damage {
         /// Where the read began.
         offset: u64,
         /// What the operating system said.
-        source: io::Error,
+        source: Arc<io::Error>,
+    },
+    /// The blob table puts another blob in the same place of a solid resource.
+    #[error("its place in the solid resource overlaps that of another blob")]
+    Overlap,
+    /// A compressed chunk in a file whose header names no compression.
+    #[error("chunk at file offset {offset} is compressed, but the header names no compression")]
+    NoCodec {
+        /// Where in the file the chunk begins.
+        offset: u64,
+    },
+    /// More memory is needed to decode it than there is.
+    #[error("{bytes} bytes of memory are needed to decode it, which cannot be had")]
+    Memory {
+        /// How much was asked for.
+        bytes: usize,
     },
 }
 
@@ -129,7 +138,9 @@ impl Damage {
     pub fn code(&self) -> u8 {
         match self {
             Self::Hash { .. } => 28,
-            Self::Decode { .. } | Self::Layout(_) => 2,
+            Self::Decode { .. } | Self::Layout(_) | Self::NoCodec { .. } => 2,
+            Self::Overlap => 20,
+            Self::Memory { .. } => 39,
             Self::Truncated { .. } => 65,
             Self::Read { .. } => 50,
         }
@@ -167,14 +178,38 @@ pub enum Error {
     },
 
     /// A structure of the file is malformed.
-    #[error("{file}: {structure}: {source}")]
+    #[error("{file}: {of}{source}")]
     Malformed {
         /// Name of the file.
         file: String,
-        /// Which structure.
-        structure: Structure,
+        /// Whose structure it is.
+        of: Of,
         /// What is wrong with it, with the offset in the structure.
         source: FormatError,
+    },
+
+    /// One of the file's own tables cannot be read.
+    #[error("{file}: {structure}: {damage}")]
+    DamagedTable {
+        /// Name of the file.
+        file: String,
+        /// Which table.
+        structure: Structure,
+        /// What is wrong with its data.
+        damage: Damage,
+    },
+
+    /// A source cannot be opened.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+
+    /// More memory is needed than there is.
+    #[error("{file}: {bytes} bytes of memory are needed to decode this file; none left")]
+    Memory {
+        /// Name of the file.
+        file: String,
+        /// How much was asked for.
+        bytes: u64,
     },
 
     /// The XML data says that the file is encrypted.
@@ -182,6 +217,17 @@ pub enum Error {
     Encrypted {
         /// Name of the file.
         file: String,
+    },
+
+    /// Header and XML data disagree on the number of images.
+    #[error("{file}: has metadata of {header} images, but the XML data lists {xml}")]
+    ImageCount {
+        /// Name of the file.
+        file: String,
+        /// Number of images by header and blob table.
+        header: u32,
+        /// Number of images in the XML.
+        xml: u32,
     },
 
     /// The file is a later part of a split set.
@@ -304,6 +350,10 @@ pub enum Error {
     #[error("{0}")]
     Unsupported(String),
 
+    /// A value that the archive cannot hold; the text says why.
+    #[error("{0}")]
+    Parameter(String),
+
     /// Options or operands that contradict each other or make no sense; the text says why.
     #[error("{0}")]
     Usage(String),
@@ -327,9 +377,13 @@ impl Error {
             Self::Io { action: Action::Open, .. } => 47,
             Self::Io { action: Action::Read | Action::Stat, .. } => 50,
             Self::Io { .. } | Self::NoSpace { .. } => 72,
-            Self::Malformed { structure, source, .. } => malformed_code(*structure, source),
+            Self::Malformed { of, source, .. } => malformed_code(*of, source),
+            Self::DamagedTable { damage, .. } => damage.code(),
+            Self::Source(_) => 47,
+            Self::Memory { .. } => 39,
             Self::Encrypted { .. } => 74,
-            Self::NotFirstPart { .. } => 33,
+            Self::ImageCount { .. } => 10,
+            Self::NotFirstPart { .. } => 36,
             Self::SplitSet { .. } => 62,
             Self::NoSuchImage { .. } => 18,
             Self::Damaged { damage, .. } => damage.code(),
@@ -341,6 +395,7 @@ impl Error {
             Self::ReadOnly { .. } => 71,
             Self::Changed { .. } => 88,
             Self::Unsupported(_) => 68,
+            Self::Parameter(_) => 24,
             Self::Usage(_) => 255,
             Self::Cancelled => 76,
         }
@@ -348,14 +403,37 @@ impl Error {
 }
 
 /// The status depends on what is wrong where the format has a number of its own for it.
-fn malformed_code(structure: Structure, _source: &FormatError) -> u8 {
+fn malformed_code(of: Of, source: &FormatError) -> u8 {
+    match source {
+        FormatError::NotWim { .. } => 43,
+        FormatError::UnknownVersion { .. } => 67,
+        FormatError::PartNumber { .. } => 25,
+        FormatError::ImageCount { .. } => 10,
+        FormatError::UnknownCompression { .. } => 16,
+        FormatError::ChunkSize { .. } => 15,
+        FormatError::Incomplete => 84,
+        FormatError::Xml { .. } => 73,
+        FormatError::Truncated { structure: Structure::Header, .. } => 65,
+        FormatError::OutsideFile { structure, .. }
+        | FormatError::Truncated { structure, .. }
+        | FormatError::Invalid { structure, .. }
+        | FormatError::TooLarge { structure, .. } => structure_code(*structure),
+        _ => match of {
+            Of::File => 17,
+            Of::Image(_) => 21,
+            Of::Resource(_) => 2,
+        },
+    }
+}
+
+fn structure_code(structure: Structure) -> u8 {
     match structure {
-        Structure::Header => 17,
         Structure::BlobTable => 20,
-        Structure::Xml => 73,
+        Structure::ChunkTable | Structure::SolidHeader => 2,
         Structure::IntegrityTable => 19,
-        Structure::Metadata(_) => 21,
-        Structure::Resource(_) => 2,
+        Structure::Xml => 73,
+        Structure::Header | Structure::BlobHeader => 17,
+        _ => 21,
     }
 }
 

@@ -6,10 +6,12 @@
 pub mod apply;
 pub mod archive;
 pub mod beneath;
+mod blob;
 pub mod cancel;
 pub mod error;
 pub mod export;
 pub mod hash;
+mod integrity;
 pub mod map;
 pub mod output;
 pub mod pipeline;

@@ -1,0 +1,85 @@
+//! Checking a file against its integrity table.
+
+use std::ops::Range;
+
+use wim_format::integrity::IntegrityTable;
+use wim_format::{Sha1Hash, Structure};
+
+use crate::archive::{Part, read_table};
+use crate::cancel::Cancel;
+use crate::error::{Action, Error, Of};
+use crate::hash::{Sha1, lanes, update_many};
+use crate::pipeline::Task;
+use crate::pipeline::lock::Lock;
+use crate::progress::{Amount, Progress};
+use crate::source::Source;
+
+/// Bytes of each piece that are hashed at a time.
+const STEP: u64 = 256 << 10;
+
+/// A range of a file and the SHA-1 that its integrity table gives.
+type Piece = (Range<u64>, Sha1Hash);
+
+/// The pieces of `part` that its integrity table covers; `None` when it has no table.
+///
+/// # Errors
+/// The table is malformed or does not fit the file.
+pub(crate) fn pieces(part: &Part) -> Result<Option<Vec<Piece>>, Error> {
+    let place = part.header.integrity;
+    if place.size == 0 {
+        return Ok(None);
+    }
+    let malformed = |source| Error::Malformed { file: part.source.name(), of: Of::File, source };
+    let bytes = read_table(part, place, Structure::IntegrityTable)?;
+    let table = IntegrityTable::parse(&bytes).map_err(malformed)?;
+    let blob_table = part.header.blob_table;
+    let end = blob_table.offset.saturating_add(blob_table.size);
+    Ok(Some(table.ranges(end).map_err(malformed)?.collect()))
+}
+
+/// Work that checks `pieces` of `source`, several at once in each task. Ranges that differ are
+/// added to `differing`, in any order.
+pub(crate) fn tasks<'t>(
+    source: &'t dyn Source,
+    pieces: &'t [Piece],
+    differing: &'t Lock<Vec<Range<u64>>>,
+    progress: &'t dyn Progress,
+    cancel: &'t Cancel,
+) -> impl Iterator<Item = Task<'t>> {
+    pieces.chunks(lanes()).map(move |pieces| -> Task<'t> {
+        Box::new(move || {
+            let found = hash(source, pieces, progress, cancel)?;
+            let differ =
+                pieces.iter().zip(found).filter(|((_, expected), found)| expected != found);
+            differing.lock().extend(differ.map(|((range, _), _)| range.clone()));
+            Ok(())
+        })
+    })
+}
+
+/// SHA-1 of each of `pieces`, which are hashed side by side.
+fn hash(
+    source: &dyn Source,
+    pieces: &[Piece],
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<Sha1Hash>, Error> {
+    let mut states = vec![Sha1::new(); pieces.len()];
+    let longest = pieces.iter().map(|(range, _)| range.end - range.start).max().unwrap_or(0);
+    for at in (0..longest).step_by(STEP as usize) {
+        cancel.check()?;
+        let mut steps = Vec::with_capacity(pieces.len());
+        for (range, _) in pieces {
+            let start = range.start.saturating_add(at).min(range.end);
+            let len = (range.end - start).min(STEP) as usize;
+            let read = source.bytes(start, len);
+            steps.push(read.map_err(Error::io(Action::Read, source.name()))?);
+        }
+        let mut pairs: Vec<_> =
+            states.iter_mut().zip(&steps).map(|(state, bytes)| (state, bytes.as_ref())).collect();
+        update_many(&mut pairs);
+        let bytes = steps.iter().map(|step| step.len() as u64).sum();
+        progress.advance(Amount::new(bytes, 0));
+    }
+    Ok(states.into_iter().map(Sha1::finish).collect())
+}
