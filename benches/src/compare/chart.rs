@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 
 use super::{Measured, Report};
 
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 250.0;
-const RIGHT: f64 = 130.0;
+const WIDTH: f64 = 900.0;
+const LEFT: f64 = 300.0;
+const RIGHT: f64 = 210.0;
 const TOP: f64 = 64.0;
 const ROW: f64 = 34.0;
 const BAR: f64 = 20.0;
@@ -17,7 +17,7 @@ const BAR: f64 = 20.0;
 const STYLE: &str = "\
 text { font: 14px system-ui, sans-serif; fill: #24292f }\n\
 .head { font-size: 18px; font-weight: 600 }\n\
-.note { font-size: 12px; fill: #57606a }\n\
+.note { font-size: 12px; font-weight: 400; fill: #57606a }\n\
 .value { font-weight: 600 }\n\
 .bar { fill: #1f6feb }\n\
 .peer { fill: #8c959f }\n\
@@ -93,7 +93,7 @@ fn draw(svg: &mut String, bar: &Bar<'_>, top: f64, scale: f64) {
 }
 
 fn seconds(seconds: f64) -> String {
-    if seconds < 0.1 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
 }
 
 fn escape(text: &str) -> String {

@@ -76,7 +76,7 @@ impl Machine {
     }
 }
 
-/// The first line of what a program says of itself that names a version.
+/// A program's name and version: the beginning of the first line that holds a version number.
 fn version(program: &Path, option: &str) -> Result<String> {
     let mut command = Command::new(program);
     if !option.is_empty() {
@@ -84,10 +84,13 @@ fn version(program: &Path, option: &str) -> Result<String> {
     }
     let output = command.output().with_context(|| format!("starting {}", program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = text.lines().find(|line| line.chars().any(|c| c.is_ascii_digit()));
-    let line = line.unwrap_or_default();
-    // Only the name and number: `wimlib-imagex 1.13.5 (using …)` and the like say more.
-    Ok(line.split([':', '(']).next().unwrap_or_default().trim().to_owned())
+    let is_version =
+        |word: &str| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit());
+    let line = text.lines().find(|line| line.split(' ').any(is_version)).unwrap_or_default();
+    let words = line.split(' ').filter(|word| !word.starts_with('('));
+    let name: Vec<&str> = words.clone().take_while(|word| !is_version(word)).collect();
+    let number = words.clone().find(|word| is_version(word)).unwrap_or_default();
+    Ok(format!("{} {number}", name.join(" ")))
 }
 
 /// The first of `names` on the search path.

@@ -15,14 +15,21 @@ use serde::Serialize;
 /// A command line to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    pub(super) program: PathBuf,
-    pub(super) arguments: Vec<String>,
+    program: PathBuf,
+    arguments: Vec<String>,
+    /// A file whose data must have reached the disk before the time is taken.
+    synced: Option<PathBuf>,
 }
 
 impl Line {
-    /// A command line; each piece that is not `verbatim` may not hold blanks.
+    /// A program without arguments.
     pub(super) fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), arguments: Vec::new() }
+        Self { program: program.into(), arguments: Vec::new(), synced: None }
+    }
+
+    /// The same, and `output` is synced to its disk within the measured time.
+    pub(super) fn synced(self, output: PathBuf) -> Self {
+        Self { synced: Some(output), ..self }
     }
 
     /// Adds one argument.
@@ -80,6 +87,11 @@ pub(super) fn time(line: &Line) -> Result<Sample> {
     let before = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let start = Instant::now();
     let output = line.command().output().with_context(|| format!("starting {}", line.text()))?;
+    if let Some(file) = &line.synced
+        && output.status.success()
+    {
+        fs::File::open(file)?.sync_all()?;
+    }
     let wall = start.elapsed().as_secs_f64();
     let after = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     ensure!(

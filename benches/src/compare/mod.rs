@@ -42,12 +42,11 @@ pub struct Options {
     /// Counted runs of every command.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Only the rows whose name begins so, separated by commas.
+    /// Only the rows whose name begins so, separated by commas: verify-KIND, apply-KIND (lzx, xpress,
+    /// none, lzms-solid), export, export-disk, export-check, extract-large, extract-small, info, dir,
+    /// threads-verify, threads-apply.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     rows: Vec<String>,
-    /// List the names of the rows and what they run.
-    #[arg(long)]
-    list: bool,
     /// Where inputs and outputs in memory lie: a tmpfs with about 6 GB free for the large corpus.
     #[arg(long, value_name = "DIR", default_value = "/dev/shm")]
     memory: PathBuf,
@@ -117,14 +116,7 @@ pub fn run(options: &Options) -> Result<()> {
     let disk_out = disk.path().join("out");
     let mut rows = rows::rows(&inputs, &programs, &out, &disk_out);
     rows.retain(|row| chosen(&options.rows, &row.name));
-    ensure!(!rows.is_empty(), "no row begins with {}; see --list", options.rows.join(" or "));
-    if options.list {
-        for row in rows {
-            println!("{}: {}", row.name, row.title);
-            row.contenders.iter().for_each(|contender| println!("    {}", contender.line.text()));
-        }
-        return Ok(());
-    }
+    ensure!(!rows.is_empty(), "no row begins with {}; see --help", options.rows.join(" or "));
     let outputs = [out.as_path(), disk_out.as_path()];
     let mut measured = Vec::new();
     for row in &rows {
@@ -208,7 +200,7 @@ fn measure_row(row: &Row, runs: u32, outputs: &[&Path]) -> Result<Measured> {
         let ours = samples[0].iter();
         contenders.push(Figures {
             name: contender.name,
-            command: contender.line.text(),
+            command: shortened(&contender.line.text(), outputs),
             wall: Spread::of(own.iter().map(|sample| sample.wall)),
             cpu: Spread::of(own.iter().map(Sample::cpu)),
             peak_anonymous: measure::peak_anonymous(&contender.line)?,
@@ -220,6 +212,16 @@ fn measure_row(row: &Row, runs: u32, outputs: &[&Path]) -> Result<Measured> {
     let goals = row.goals.iter().map(|goal| verdict(*goal, &contenders)).collect();
     let (name, title) = (row.name.clone(), row.title.clone());
     Ok(Measured { name, title, bytes: row.bytes, charted: row.charted, contenders, goals })
+}
+
+/// The command without the random names of scratch folders: outputs are in `OUT`, in memory or on the
+/// disk, inputs beside it.
+fn shortened(command: &str, outputs: &[&Path]) -> String {
+    outputs.iter().fold(command.to_owned(), |text, out| {
+        let beside = out.parent().unwrap_or(Path::new("/"));
+        text.replace(&format!("{}", out.display()), "OUT")
+            .replace(&format!("{}/", beside.display()), "")
+    })
 }
 
 /// Gives every run empty folders for its output.

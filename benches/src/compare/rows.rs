@@ -152,20 +152,13 @@ impl Table<'_> {
     /// On a disk the data must be there in the end, whoever wrote it: the file is synced.
     fn export_to_disk(&self, input: &Input) -> Row {
         let target = self.disk.join("out.wim");
-        let synced = |line: Line| {
-            let mut words = vec![line.program.to_string_lossy().into_owned()];
-            words.extend(line.arguments);
-            let script = r#"target=$1; shift; "$@" && sync "$target""#;
-            let mut shell = Line::new("sh").arg("-c").arg(script).arg("sh").arg(&target);
-            shell.arguments.extend(words);
-            shell
-        };
         let source = input.on_disk.as_ref().unwrap_or(&input.path);
-        let export = |line: Line| synced(line.arg(source).arg("1").arg(&target));
-        let mut contenders = self.both("export --quiet", export);
+        let mut contenders = self.both("export --quiet", |line| {
+            line.arg(source).arg("1").arg(&target).synced(target.clone())
+        });
         let copied = input.exported_on_disk.as_ref().unwrap_or(&input.exported);
-        let line = synced(Line::new("cp").arg("--reflink=never").arg(copied).arg(&target));
-        contenders.push(Contender { name: "cp", line });
+        let line = Line::new("cp").arg("--reflink=never").arg(copied).arg(&target);
+        contenders.push(Contender { name: "cp", line: line.synced(target.clone()) });
         Row {
             name: "export-disk".to_owned(),
             title: "export one image, raw copy, to disk, synced".to_owned(),
