@@ -4,8 +4,6 @@
 //! Every test exists twice: over small made trees in all kinds of WIM, in every `cargo test`; and over
 //! more than 1 GB of real files, marked `ignore`, which `tests/run` includes.
 
-mod apply;
-mod export;
 mod metadata;
 mod verify;
 
