@@ -293,12 +293,8 @@ impl Wim {
             found if found == entry.hash => Ok(bytes),
             found => Err(Damage::Hash { expected: entry.hash, found }),
         });
-        checked.map_err(|damage| Error::Damaged {
-            file: self.name(),
-            path: Some(format!("metadata of image {image}")),
-            hash: entry.hash,
-            damage,
-        })
+        let image = image.get();
+        checked.map_err(|damage| Error::DamagedMetadata { file: self.name(), image, damage })
     }
 
     fn malformed(&self, image: ImageIndex, source: FormatError) -> Error {

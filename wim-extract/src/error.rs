@@ -199,6 +199,17 @@ pub enum Error {
         damage: Damage,
     },
 
+    /// The metadata of an image cannot be read.
+    #[error("{file}: metadata of image {image}: {damage}")]
+    DamagedMetadata {
+        /// Name of the file.
+        file: String,
+        /// 1-based image index.
+        image: u32,
+        /// What is wrong with its data.
+        damage: Damage,
+    },
+
     /// A source cannot be opened.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -378,7 +389,11 @@ impl Error {
             Self::Io { action: Action::Read | Action::Stat, .. } => 50,
             Self::Io { .. } | Self::NoSpace { .. } => 72,
             Self::Malformed { of, source, .. } => malformed_code(*of, source),
-            Self::DamagedTable { damage, .. } => damage.code(),
+            Self::DamagedMetadata { damage: Damage::Hash { .. }, .. } => 21,
+            Self::DamagedTable { damage, .. } | Self::DamagedMetadata { damage, .. } => {
+                damage.code()
+            }
+            Self::Source(SourceError::NotAFile { .. }) => 50,
             Self::Source(_) => 47,
             Self::Memory { .. } => 39,
             Self::Encrypted { .. } => 74,
@@ -413,9 +428,9 @@ fn malformed_code(of: Of, source: &FormatError) -> u8 {
         FormatError::ChunkSize { .. } => 15,
         FormatError::Incomplete => 84,
         FormatError::Xml { .. } => 73,
-        FormatError::Truncated { structure: Structure::Header, .. } => 65,
-        FormatError::OutsideFile { structure, .. }
-        | FormatError::Truncated { structure, .. }
+        FormatError::OutsideFile { .. }
+        | FormatError::Truncated { structure: Structure::Header, .. } => 65,
+        FormatError::Truncated { structure, .. }
         | FormatError::Invalid { structure, .. }
         | FormatError::TooLarge { structure, .. } => structure_code(*structure),
         _ => match of {

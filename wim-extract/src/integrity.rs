@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use wim_format::integrity::IntegrityTable;
+use bytes::Bytes;
+use wim_format::integrity::{DEFAULT_PIECE_SIZE, IntegrityTable, covered_ranges};
 use wim_format::{Sha1Hash, Structure};
 
 use crate::archive::{Part, read_table};
@@ -11,7 +12,7 @@ use crate::error::{Action, Error, Of};
 use crate::hash::{Sha1, lanes, update_many};
 use crate::pipeline::Task;
 use crate::pipeline::lock::Lock;
-use crate::progress::{Amount, Progress};
+use crate::progress::{Amount, Phase, Progress};
 use crate::source::Source;
 
 /// Bytes of each piece that are hashed at a time.
@@ -35,6 +36,41 @@ pub(crate) fn pieces(part: &Part) -> Result<Option<Vec<Piece>>, Error> {
     let blob_table = part.header.blob_table;
     let end = blob_table.offset.saturating_add(blob_table.size);
     Ok(Some(table.ranges(end).map_err(malformed)?.collect()))
+}
+
+/// The integrity table of `part` as it is stored.
+///
+/// # Errors
+/// The table cannot be read.
+pub(crate) fn stored(part: &Part) -> Result<Bytes, Error> {
+    read_table(part, part.header.integrity, Structure::IntegrityTable)
+}
+
+/// A new integrity table for `part` as it is now.
+///
+/// # Errors
+/// The file cannot be read, or is too large for a table.
+pub(crate) fn compute(
+    part: &Part,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<u8>, Error> {
+    let end = part.header.blob_table.end();
+    let unknown = |range| (range, Sha1Hash::ZERO);
+    let pieces: Vec<Piece> = covered_ranges(end, DEFAULT_PIECE_SIZE).map(unknown).collect();
+    let bytes = pieces.iter().map(|(range, _)| range.end - range.start).sum();
+    progress.begin(Phase::Integrity, Amount::new(bytes, pieces.len() as u64));
+    let mut hashes = Vec::with_capacity(pieces.len());
+    for pieces in pieces.chunks(lanes()) {
+        hashes.extend(hash(&*part.source, pieces, progress, cancel)?);
+    }
+    progress.end(Phase::Integrity);
+    let table = IntegrityTable { chunk_size: DEFAULT_PIECE_SIZE, hashes };
+    table.to_bytes().map_err(|source| Error::Malformed {
+        file: part.source.name(),
+        of: Of::File,
+        source,
+    })
 }
 
 /// Work that checks `pieces` of `source`, several at once in each task. Ranges that differ are
