@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use osupg_tests::capture::{Captures, Effort, Kind};
 use osupg_tests::child::{Finished, run};
-use osupg_tests::tools::{seven_zip, wimlib};
+use osupg_tests::tools::wimlib;
 use osupg_tests::tree::{Times, Tree, after_a_round_trip, describe};
 use osupg_tests::{bins, corpus};
 use tempfile::TempDir;
@@ -121,15 +121,6 @@ impl Scratch {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
-
-    /// Removes what a step has left, so that the next one starts with an empty folder.
-    fn clear(&self) {
-        for entry in fs::read_dir(self.folder.path()).expect("the scratch folder can be read") {
-            let path = entry.expect("the scratch folder can be read").path();
-            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
-                .expect("the scratch folder can be cleared");
-        }
-    }
 }
 
 /// Runs our command.
@@ -145,12 +136,4 @@ fn peer(arguments: &str) -> Command {
 fn with_words(mut command: Command, words: &str) -> Command {
     command.args(words.split_whitespace());
     command
-}
-
-/// What both other tools say of a WIM that we have written.
-fn accepted_by_others(wim: &Path, kind: Kind) {
-    run(peer("verify --quiet").arg(wim)).ok();
-    if kind.seven_zip_reads() {
-        run(with_words(seven_zip(), "t -bd").arg(wim)).ok();
-    }
 }

@@ -35,7 +35,7 @@ fn all_verify(archives: &Archives) {
 /// One byte changed, anywhere: we find damage when wimlib does, and never when it does not.
 #[test]
 fn damage_is_found_where_wimlib_finds_it() {
-    const PLACES: u64 = 24;
+    const PLACES: u64 = 16;
     let archives = Archives::made();
     let scratch = Scratch::new();
     for wim in archives.wims().filter(|wim| wim.kind != Kind::Split) {
@@ -45,7 +45,7 @@ fn damage_is_found_where_wimlib_finds_it() {
         for place in 0..PLACES {
             // Spread over the data, with some in the tables at the end.
             let at = match place {
-                0..20 => 208 + (whole.len() as u64 - 300) * place / 20,
+                0..12 => 208 + (whole.len() as u64 - 300) * place / 12,
                 _ => whole.len() as u64 - (PLACES - place) * 300,
             };
             let mut bytes = whole.clone();
@@ -61,6 +61,6 @@ fn damage_is_found_where_wimlib_finds_it() {
             );
             found += u32::from(ours != 0);
         }
-        assert!(found > 15, "{:?}: damage found in only {found} of {PLACES}", wim.kind);
+        assert!(found > 10, "{:?}: damage found in only {found} of {PLACES}", wim.kind);
     }
 }
