@@ -24,6 +24,7 @@ use wim_format::blob_table::{Blob, BlobPlace, BlobTable, MetadataEntry, SolidRes
 use wim_format::header::Header;
 use wim_format::metadata::{DentryId, Metadata};
 use wim_format::resource::ResourceHeader;
+use wim_format::xml::WimXml;
 use wim_format::{Codec, FormatError, Sha1Hash};
 
 use self::index::Index;
@@ -111,7 +112,8 @@ pub type ImageTree = Metadata<Bytes>;
 pub struct Wim {
     parts: Vec<Part>,
     index: Index,
-    xml: Bytes,
+    xml: WimXml,
+    xml_bytes: Bytes,
     images: Vec<Image>,
     warnings: Vec<String>,
 }
@@ -158,10 +160,16 @@ impl Wim {
         &self.main().header
     }
 
-    /// The XML data of the file itself: UTF-16LE.
+    /// The XML data of the file itself.
+    #[must_use]
+    pub fn xml(&self) -> &WimXml {
+        &self.xml
+    }
+
+    /// The XML data as it stands in the file: UTF-16LE.
     #[must_use]
     pub fn xml_bytes(&self) -> &Bytes {
-        &self.xml
+        &self.xml_bytes
     }
 
     /// What was odd when the archive was opened, one sentence each.
@@ -184,6 +192,11 @@ impl Wim {
     #[must_use]
     pub fn codec(&self) -> Option<Codec> {
         self.main().coding.codec
+    }
+
+    /// How resources that are not solid are coded.
+    pub(crate) fn coding(&self) -> Coding {
+        self.main().coding
     }
 
     /// Number of images.
@@ -215,13 +228,30 @@ impl Wim {
         let found = if !operand.is_empty() && operand.bytes().all(|byte| byte.is_ascii_digit()) {
             operand.parse().ok().and_then(|index| self.image(index))
         } else {
-            None
+            self.image_named(operand)
         };
-        found.map(|image| vec![image]).ok_or_else(|| Error::NoSuchImage {
-            file: self.name(),
-            operand: operand.into(),
-            known: String::new(),
-        })
+        found.map(|image| vec![image]).ok_or_else(|| self.no_such_image(operand))
+    }
+
+    /// The image of that name. The empty name is nobody's.
+    #[must_use]
+    pub fn image_named(&self, name: &str) -> Option<ImageIndex> {
+        let images = self.xml.images();
+        let found = images.iter().find(|image| image.name.as_deref() == Some(name))?;
+        if name.is_empty() { None } else { self.image(found.index) }
+    }
+
+    fn no_such_image(&self, operand: &str) -> Error {
+        let names = self.xml.images();
+        let mut known = match self.image_count() {
+            1 => "1 image:".to_owned(),
+            count => format!("{count} images:"),
+        };
+        for image in names.iter().take(20) {
+            known += &format!(" {} {:?},", image.index, image.name.as_deref().unwrap_or_default());
+        }
+        let known = known.trim_end_matches([',', ':']).to_owned();
+        Error::NoSuchImage { file: self.name(), operand: operand.to_owned(), known }
     }
 
     /// The metadata resource of an image.
@@ -268,12 +298,8 @@ impl Wim {
             found if found == entry.hash => Ok(bytes),
             found => Err(Damage::Hash { expected: entry.hash, found }),
         });
-        checked.map_err(|damage| Error::Damaged {
-            file: self.name(),
-            path: Some(format!("metadata of image {image}")),
-            hash: entry.hash,
-            damage,
-        })
+        let image = image.get();
+        checked.map_err(|damage| Error::DamagedMetadata { file: self.name(), image, damage })
     }
 
     fn malformed(&self, image: ImageIndex, source: FormatError) -> Error {

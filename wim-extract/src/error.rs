@@ -205,6 +205,17 @@ pub enum Error {
         damage: Damage,
     },
 
+    /// The metadata of an image cannot be read.
+    #[error("{file}: metadata of image {image}: {damage}")]
+    DamagedMetadata {
+        /// Name of the file.
+        file: String,
+        /// 1-based image index.
+        image: u32,
+        /// What is wrong with its data.
+        damage: Damage,
+    },
+
     /// A source cannot be opened.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -223,6 +234,17 @@ pub enum Error {
     Encrypted {
         /// Name of the file.
         file: String,
+    },
+
+    /// Header and XML data disagree on the number of images.
+    #[error("{file}: has metadata of {header} images, but the XML data lists {xml}")]
+    ImageCount {
+        /// Name of the file.
+        file: String,
+        /// Number of images by header and blob table.
+        header: u32,
+        /// Number of images in the XML.
+        xml: u32,
     },
 
     /// The file is a later part of a split set.
@@ -354,6 +376,10 @@ pub enum Error {
     #[error("{0}")]
     Unsupported(String),
 
+    /// A value that the archive cannot hold; the text says why.
+    #[error("{0}")]
+    Parameter(String),
+
     /// Options or operands that contradict each other or make no sense; the text says why.
     #[error("{0}")]
     Usage(String),
@@ -381,10 +407,15 @@ impl Error {
             Self::Io { action: Action::Read | Action::Stat, .. } => 50,
             Self::Io { .. } | Self::NoSpace { .. } => 72,
             Self::Malformed { of, source, .. } => malformed_code(*of, source),
-            Self::DamagedTable { damage, .. } => damage.code(),
+            Self::DamagedMetadata { damage: Damage::Hash { .. }, .. } => 21,
+            Self::DamagedTable { damage, .. } | Self::DamagedMetadata { damage, .. } => {
+                damage.code()
+            }
+            Self::Source(SourceError::NotAFile { .. }) => 50,
             Self::Source(_) => 47,
             Self::Memory { .. } => 39,
             Self::Encrypted { .. } => 74,
+            Self::ImageCount { .. } => 10,
             Self::NotFirstPart { .. } => 36,
             Self::SplitSet { .. } => 62,
             Self::NoSuchImage { .. } => 18,
@@ -398,6 +429,7 @@ impl Error {
             Self::ReadOnly { .. } => 71,
             Self::Changed { .. } => 88,
             Self::Unsupported(_) => 68,
+            Self::Parameter(_) => 24,
             Self::Usage(_) => 255,
             Self::Cancelled => 76,
         }
@@ -415,9 +447,9 @@ fn malformed_code(of: Of, source: &FormatError) -> u8 {
         FormatError::ChunkSize { .. } => 15,
         FormatError::Incomplete => 84,
         FormatError::Xml { .. } => 73,
-        FormatError::Truncated { structure: Structure::Header, .. } => 65,
-        FormatError::OutsideFile { structure, .. }
-        | FormatError::Truncated { structure, .. }
+        FormatError::OutsideFile { .. }
+        | FormatError::Truncated { structure: Structure::Header, .. } => 65,
+        FormatError::Truncated { structure, .. }
         | FormatError::Invalid { structure, .. }
         | FormatError::TooLarge { structure, .. } => structure_code(*structure),
         _ => match of {

@@ -8,12 +8,16 @@
 //! in them. An entry whose uncompressed size is 2^32 is a resource; any other is a blob, whose
 //! "offset" counts through the uncompressed bytes of all resources of the run in turn.
 
-use std::collections::HashSet;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
 
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::bytes::invalid;
+use crate::hash::Sha1Set;
 use crate::header::{Header, Version};
 use crate::resource::{RawResourceHeader, ResourceFlags, ResourceHeader, SolidHeader};
 use crate::{FormatError, Sha1Hash, Structure};
@@ -146,7 +150,7 @@ impl BlobTable {
         };
         let mut reader = Reader {
             table: Self::default(),
-            seen: HashSet::with_capacity(entries.len()),
+            seen: Sha1Set::with_capacity_and_hasher(entries.len(), <_>::default()),
             run: Vec::new(),
             header,
             solid_header,
@@ -167,9 +171,109 @@ impl BlobTable {
     }
 }
 
+impl BlobTable {
+    /// The table as it stands in a file: metadata in the order of the images, then all else in
+    /// the order of the file. Neighbouring solid resources form one run. Ignored entries are left
+    /// out.
+    ///
+    /// # Errors
+    /// A blob names a solid resource that `solid` does not have.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
+        let metadata = self.metadata.iter().map(|entry| RawEntry {
+            resource: entry.resource.into(),
+            part_number: 1.into(),
+            refcount: 1.into(),
+            hash: entry.hash,
+        });
+        let mut table: Vec<RawEntry> = metadata.collect();
+        // Where in the uncompressed bytes of the run the last solid resource begins and ends.
+        let mut run = 0u64..0;
+        for item in self.items_in_file_order()? {
+            let entry = match item {
+                Item::Solid(SolidResource { resource, header }) => {
+                    let start = run.end;
+                    let end = start.checked_add(header.uncompressed_size);
+                    run = start..end.ok_or(FormatError::TooLarge {
+                        structure: Structure::BlobTable,
+                        found: header.uncompressed_size,
+                        expected: "solid resources of less than 2^64 bytes together",
+                    })?;
+                    RawEntry {
+                        resource: ResourceHeader {
+                            flags: ResourceFlags::SOLID,
+                            uncompressed_size: SOLID_RESOURCE_MARK,
+                            ..*resource
+                        }
+                        .into(),
+                        part_number: 1.into(),
+                        refcount: 1.into(),
+                        hash: Sha1Hash::ZERO,
+                    }
+                }
+                Item::Blob(blob) => blob_entry(blob, &mut run),
+            };
+            table.push(entry);
+        }
+        Ok(table.as_bytes().to_vec())
+    }
+
+    fn items_in_file_order(&self) -> Result<Vec<Item<'_>>, FormatError> {
+        // Sorted by place in the file, then each solid resource before its blobs.
+        let solid = self.solid.iter().zip(1..);
+        let mut items: Vec<_> = solid
+            .map(|(solid, nth)| ((solid.resource.offset, nth, None), Item::Solid(solid)))
+            .collect();
+        for (blob, index) in self.blobs.iter().zip(0..) {
+            items.push(match blob.place {
+                BlobPlace::Resource(resource) => ((resource.offset, 0, None), Item::Blob(blob)),
+                BlobPlace::Solid { resource, offset } => {
+                    let Some(solid) = self.solid.get(resource) else {
+                        let expected = "a blob in a solid resource of the table";
+                        let found = resource as u64;
+                        return Err(invalid(Structure::BlobTable, index, found, expected));
+                    };
+                    let key = (solid.resource.offset, resource + 1, Some(offset));
+                    (key, Item::Blob(blob))
+                }
+            });
+        }
+        items.sort_by_key(|(key, _)| *key);
+        Ok(items.into_iter().map(|(_, item)| item).collect())
+    }
+}
+
+/// An entry to be written.
+enum Item<'t> {
+    Solid(&'t SolidResource),
+    Blob(&'t Blob),
+}
+
+/// The entry of a blob; `run` is what the last solid resource covers of its run, and is emptied by
+/// a blob that is in none.
+fn blob_entry(blob: &Blob, run: &mut Range<u64>) -> RawEntry {
+    let resource = match blob.place {
+        BlobPlace::Resource(resource) => {
+            *run = 0..0;
+            resource
+        }
+        BlobPlace::Solid { offset, .. } => ResourceHeader {
+            size: blob.size,
+            flags: ResourceFlags::SOLID,
+            offset: run.start.saturating_add(offset),
+            uncompressed_size: 0,
+        },
+    };
+    RawEntry {
+        resource: resource.into(),
+        part_number: blob.part_number.into(),
+        refcount: blob.refcount.into(),
+        hash: blob.hash,
+    }
+}
+
 struct Reader<'h, F> {
     table: BlobTable,
-    seen: HashSet<Sha1Hash>,
+    seen: Sha1Set,
     /// Solid resources of the current run: index, start and end in the run's uncompressed bytes.
     run: Vec<(usize, u64, u64)>,
     header: &'h Header,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wim_format::blob_table::{BlobTable, Ignored, IgnoredReason};
 use wim_format::header::{HEADER_LEN, Header, HeaderFlags, Layout};
 use wim_format::resource::{ResourceHeader, SOLID_HEADER_LEN, SolidHeader};
+use wim_format::xml::WimXml;
 use wim_format::{FormatError, Structure, limits};
 
 use super::{Image, Index, Integrity, OpenOptions, Part, Wim};
@@ -51,12 +52,17 @@ pub(super) fn from_sources(
     references: impl IntoIterator<Item = Arc<dyn Source>>,
 ) -> Result<Wim, Error> {
     let mut warnings = Vec::new();
-    let main = load(main, &mut warnings)?;
-    let (images, xml) = images(&main, &mut warnings)?;
-    let mut wim = Wim { index: Index::default(), parts: Vec::new(), xml, images, warnings };
+    let mut main = begin(main, &mut warnings)?;
+    // The XML goes first: of an encrypted file, nothing else can be understood.
+    let (xml, xml_bytes) = read_xml(&main)?;
+    read_blob_table(&mut main, &mut warnings)?;
+    let images = images(&main, &xml, &mut warnings)?;
+    let mut wim =
+        Wim { index: Index::default(), parts: Vec::new(), xml, xml_bytes, images, warnings };
     wim.add(main)?;
     for source in references {
-        let part = load(source, &mut wim.warnings)?;
+        let mut part = begin(source, &mut wim.warnings)?;
+        read_blob_table(&mut part, &mut wim.warnings)?;
         check_belongs(&wim, &part)?;
         wim.add(part)?;
     }
@@ -96,8 +102,8 @@ pub(super) fn blob_of(parts: &[Part], id: super::BlobId) -> &wim_format::blob_ta
     &part.blobs.blobs[(id.0 - part.first) as usize]
 }
 
-/// Reads the header and blob table of a file.
-fn load(source: Arc<dyn Source>, warnings: &mut Vec<String>) -> Result<Part, Error> {
+/// Reads the header of a file and checks it; the part has no blobs yet.
+fn begin(source: Arc<dyn Source>, warnings: &mut Vec<String>) -> Result<Part, Error> {
     let file = source.name();
     let malformed = |source| Error::Malformed { file: file.clone(), of: Of::File, source };
     let header = read_header(&*source)?;
@@ -110,15 +116,30 @@ fn load(source: Arc<dyn Source>, warnings: &mut Vec<String>) -> Result<Part, Err
         ));
     }
     let coding = Coding { codec, chunk_size: header.chunk_size };
-    let mut part = Part { source, header, blobs: BlobTable::default(), coding, first: 0 };
-    let table = read_table(&part, part.header.blob_table, Structure::BlobTable)?;
-    let solid = |place: &ResourceHeader| solid_header(&part, place);
+    Ok(Part { source, header, blobs: BlobTable::default(), coding, first: 0 })
+}
+
+fn read_xml(part: &Part) -> Result<(WimXml, Bytes), Error> {
+    let file = part.source.name();
+    let bytes = read_table(part, part.header.xml, Structure::Xml)?;
+    let xml = WimXml::parse(&bytes).map_err(|source| Error::Malformed {
+        file: file.clone(),
+        of: Of::File,
+        source,
+    })?;
+    if xml.is_encrypted() { Err(Error::Encrypted { file }) } else { Ok((xml, bytes)) }
+}
+
+fn read_blob_table(part: &mut Part, warnings: &mut Vec<String>) -> Result<(), Error> {
+    let file = part.source.name();
+    let table = read_table(part, part.header.blob_table, Structure::BlobTable)?;
+    let solid = |place: &ResourceHeader| solid_header(part, place);
     part.blobs = BlobTable::parse(&table, &part.header, solid).map_err(|error| match error {
-        TableError::Format(error) => malformed(error),
+        TableError::Format(source) => Error::Malformed { file: file.clone(), of: Of::File, source },
         TableError::Solid(error) => error,
     })?;
     warn_of_ignored(&file, &part.blobs.ignored, warnings);
-    Ok(part)
+    Ok(())
 }
 
 /// The header; of a pipable file the one at its end.
@@ -215,26 +236,29 @@ fn warn_of_ignored(file: &str, ignored: &[Ignored], warnings: &mut Vec<String>) 
 }
 
 /// The images of the file itself.
-fn images(main: &Part, warnings: &mut Vec<String>) -> Result<(Vec<Image>, Bytes), Error> {
+fn images(main: &Part, xml: &WimXml, warnings: &mut Vec<String>) -> Result<Vec<Image>, Error> {
     let file = main.source.name();
-    let xml = read_table(main, main.header.xml, Structure::Xml)?;
-    let mut count = main.header.image_count as usize;
+    let mut count = main.header.image_count;
     let metadata = &main.blobs.metadata;
-    if main.header.part_number == 1 && metadata.len() < count {
-        count = metadata.len();
+    if main.header.part_number == 1 && metadata.len() < count as usize {
+        count = metadata.len() as u32;
         warnings.push(format!(
             "{file}: the header speaks of {} images, but there is metadata of {count} only",
             main.header.image_count
         ));
     }
-    if main.header.boot_index as usize > count {
+    if xml.image_count() != count {
+        return Err(Error::ImageCount { file, header: count, xml: xml.image_count() });
+    }
+    if main.header.boot_index > count {
         warnings.push(format!(
             "{file}: the boot image {} does not exist; none is taken to be bootable",
             main.header.boot_index
         ));
     }
-    let image = |index| Image { entry: metadata.get(index).copied(), tree: OnceLock::new() };
-    Ok(((0..count).map(image).collect(), xml))
+    let image =
+        |index: u32| Image { entry: metadata.get(index as usize).copied(), tree: OnceLock::new() };
+    Ok((0..count).map(image).collect())
 }
 
 /// Whether a further file can be a part of `wim`: another part of its split set, or another

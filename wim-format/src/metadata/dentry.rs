@@ -179,6 +179,12 @@ impl<'a> Dentry<'a> {
         self.attributes().contains(FileAttributes::DIRECTORY)
     }
 
+    /// Whether it has a reparse point: links, junctions and the like.
+    #[must_use]
+    pub fn is_reparse_point(self) -> bool {
+        self.attributes().contains(FileAttributes::REPARSE_POINT)
+    }
+
     /// Index of the security descriptor as stored; -1 (or any that does not exist) means none.
     /// [`super::SecurityDescriptors::get`] answers for both.
     #[must_use]
@@ -233,7 +239,7 @@ impl<'a> Dentry<'a> {
     /// contents: see [`super::HardLinks`]. Reparse points have none.
     #[must_use]
     pub fn hard_link_group(self) -> u64 {
-        match self.attributes().contains(FileAttributes::REPARSE_POINT) {
+        match self.is_reparse_point() {
             true => 0,
             false => u64::from_le_bytes(self.raw().link),
         }
@@ -243,8 +249,7 @@ impl<'a> Dentry<'a> {
     #[must_use]
     pub fn reparse_tag(self) -> Option<u32> {
         let [a, b, c, d, ..] = self.raw().link;
-        let is_reparse = self.attributes().contains(FileAttributes::REPARSE_POINT);
-        is_reparse.then(|| u32::from_le_bytes([a, b, c, d]))
+        self.is_reparse_point().then(|| u32::from_le_bytes([a, b, c, d]))
     }
 
     /// Reserved field and flags of a reparse point. Bit 0 of the flags says that the target of the

@@ -12,19 +12,28 @@
 //! milliseconds, and whatever the file holds beyond what we understand is still there when the
 //! tree is written again.
 
+mod build;
 mod dentry;
+mod emit;
 mod parse;
 pub mod reparse;
 mod security;
+mod stats;
 mod streams;
 pub mod tagged;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod write;
 
+use crate::name::Utf16Name;
+
+pub use build::{BuildError, EntryId, ImageBuilder, Inode, Reparse, SecurityId};
 pub use dentry::{Dentry, FileAttributes};
 pub use security::SecurityDescriptors;
+pub use stats::ImageStats;
 pub use streams::{ExtraStream, Stream, StreamKind};
-pub use tagged::{ExtendedAttribute, ObjectId, TaggedItem, UnixData};
+pub use tagged::{ExtendedAttribute, ObjectId, TaggedItem, TaggedItems, UnixData};
 pub use tree::{HardLinks, WalkEntry};
 
 /// Names a dentry of one [`Metadata`]: its position in the list of nodes. The root is 0 and
@@ -153,5 +162,15 @@ impl<B: AsRef<[u8]>> Metadata<B> {
     /// When `id` is of another, larger tree.
     pub fn dentry(&self, id: DentryId) -> Dentry<'_> {
         Dentry::over(&self.bytes()[self.nodes[id.index()].offset as usize..])
+    }
+}
+
+/// What forbids a name to a dentry other than the root.
+fn name_problem(name: Utf16Name<'_>) -> Option<WarningKind> {
+    match name.as_bytes() {
+        [] => Some(WarningKind::EmptyName),
+        b".\0" | b".\0.\0" => Some(WarningKind::DotName),
+        _ if name.units().any(|unit| unit == 0) => Some(WarningKind::NulInName),
+        _ => None,
     }
 }

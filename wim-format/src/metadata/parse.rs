@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use super::dentry::{DENTRY_LEN, Dentry, dentry_at};
 use super::security::security_len;
-use super::{DentryId, Metadata, Node, Warning, WarningKind};
+use super::{DentryId, Metadata, Node, Warning, WarningKind, name_problem};
 use crate::bytes::invalid;
 use crate::limits::{MAX_DEPTH, MAX_PARSED_BYTES};
 use crate::name::Utf16Name;
@@ -166,14 +166,5 @@ impl<'a> Parser<'a> {
     fn warn(&mut self, offset: usize, directory: u32, kind: WarningKind) {
         let directory = DentryId(directory);
         self.warnings.push(Warning { offset: offset as u64, directory, kind });
-    }
-}
-
-fn name_problem(name: Utf16Name<'_>) -> Option<WarningKind> {
-    match name.as_bytes() {
-        [] => Some(WarningKind::EmptyName),
-        b".\0" | b".\0.\0" => Some(WarningKind::DotName),
-        _ if name.units().any(|unit| unit == 0) => Some(WarningKind::NulInName),
-        _ => None,
     }
 }

@@ -78,6 +78,60 @@ impl<'a> ReparsePoint<'a> {
     }
 }
 
+/// The data of a symbolic link, as wimlib and Windows lay it out: both names end with a NUL.
+///
+/// # Errors
+/// [`FormatError::TooLarge`] when names and terminators do not fit 65535 bytes.
+pub fn symlink_data(
+    target: Utf16Name<'_>,
+    print: Utf16Name<'_>,
+    kind: LinkKind,
+) -> Result<Vec<u8>, FormatError> {
+    let flags = match kind {
+        LinkKind::Absolute => 0u32,
+        LinkKind::Relative => 1,
+    };
+    link_data(target, print, &flags.to_le_bytes())
+}
+
+/// The data of a junction.
+///
+/// # Errors
+/// As [`symlink_data`].
+pub fn junction_data(target: Utf16Name<'_>, print: Utf16Name<'_>) -> Result<Vec<u8>, FormatError> {
+    link_data(target, print, &[])
+}
+
+/// What the target of a symbolic link counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkKind {
+    /// The root of a volume.
+    Absolute,
+    /// The directory of the link.
+    Relative,
+}
+
+fn link_data(
+    target: Utf16Name<'_>,
+    print: Utf16Name<'_>,
+    flags: &[u8],
+) -> Result<Vec<u8>, FormatError> {
+    let (target, print) = (target.as_bytes(), print.as_bytes());
+    let names_len = target.len() + print.len() + 4;
+    if names_len > usize::from(u16::MAX) {
+        let (structure, expected) = (Structure::ReparseData, "names of at most 65531 bytes");
+        return Err(FormatError::TooLarge { structure, found: names_len as u64, expected });
+    }
+    let fields = [0, target.len(), target.len() + 2, print.len()];
+    let mut data: Vec<u8> = fields.iter().flat_map(|field| (*field as u16).to_le_bytes()).collect();
+    data.extend(flags);
+    for name in [target, print] {
+        data.extend(name);
+        data.extend([0; 2]);
+    }
+    Ok(data)
+}
+
 /// The two names of a link; their offsets count from `base`.
 fn link_names(data: &[u8], base: usize) -> Result<(Utf16Name<'_>, Utf16Name<'_>), FormatError> {
     const OF: Structure = Structure::ReparseData;

@@ -9,6 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::dentry::Dentry;
 use crate::bytes::align8;
+use crate::{FormatError, Structure};
 
 /// Tag of an object id.
 pub const TAG_OBJECT_ID: u32 = 1;
@@ -59,6 +60,70 @@ pub struct ExtendedAttribute<'a> {
     pub value: &'a [u8],
     /// 0x80: who does not understand the attribute must not open the file.
     pub flags: u8,
+}
+
+/// Tagged items to be written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TaggedItems(Vec<u8>);
+
+impl TaggedItems {
+    /// Appends an item.
+    ///
+    /// # Errors
+    /// [`FormatError::TooLarge`] for data of 4 GiB and more.
+    pub fn push(&mut self, tag: u32, data: &[u8]) -> Result<(), FormatError> {
+        let len = u32::try_from(data.len()).map_err(|_| FormatError::TooLarge {
+            structure: Structure::TaggedItem,
+            found: data.len() as u64,
+            expected: "less than 4 GiB",
+        })?;
+        self.0.extend(tag.to_le_bytes());
+        self.0.extend(len.to_le_bytes());
+        self.0.extend(data);
+        self.0.resize(align8(self.0.len()), 0);
+        Ok(())
+    }
+
+    /// Appends UNIX owner, mode and device.
+    pub fn push_unix_data(&mut self, unix: UnixData) {
+        let UnixData { uid, gid, mode, rdev } = unix;
+        self.0.extend(TAG_UNIX_DATA.to_le_bytes());
+        self.0.extend(16u32.to_le_bytes());
+        self.0.extend([uid, gid, mode, rdev].iter().flat_map(|field| field.to_le_bytes()));
+    }
+
+    /// Appends an item with these extended attributes; nothing when there are none.
+    ///
+    /// # Errors
+    /// [`FormatError::TooLarge`] for a name of more than 255 bytes or a value of more than 65535.
+    pub fn push_extended_attributes<'a>(
+        &mut self,
+        attributes: impl IntoIterator<Item = ExtendedAttribute<'a>>,
+    ) -> Result<(), FormatError> {
+        const EXPECTED: &str = "a name of at most 255 bytes and a value of at most 65535";
+        let mut data = Vec::new();
+        for ExtendedAttribute { name, value, flags } in attributes {
+            let too_large = |found: usize| FormatError::TooLarge {
+                structure: Structure::TaggedItem,
+                found: found as u64,
+                expected: EXPECTED,
+            };
+            let name_len = u8::try_from(name.len()).map_err(|_| too_large(name.len()))?;
+            let value_len = u16::try_from(value.len()).map_err(|_| too_large(value.len()))?;
+            let raw = RawAttribute { value_len: value_len.into(), name_len, flags };
+            data.extend(raw.as_bytes());
+            data.extend(name);
+            data.push(0);
+            data.extend(value);
+        }
+        if data.is_empty() { Ok(()) } else { self.push(TAG_EXTENDED_ATTRIBUTES, &data) }
+    }
+
+    /// The items as they stand in a dentry.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

@@ -5,7 +5,18 @@ use super::{DentryId, Metadata};
 /// Offset of the field `subdir_offset` in a dentry.
 const SUBDIR_OFFSET_AT: usize = 0x10;
 /// What ends a list of children.
-const END_OF_LIST: [u8; 8] = [0; 8];
+pub(super) const END_OF_LIST: [u8; 8] = [0; 8];
+
+/// Makes the end of `out` the list of children of the dentry written at `dentry`.
+pub(super) fn enter_list(out: &mut [u8], dentry: usize) {
+    let list = out.len() as u64;
+    set_list(out, dentry, list);
+}
+
+fn set_list(out: &mut [u8], dentry: usize, list: u64) {
+    let field = dentry + SUBDIR_OFFSET_AT;
+    out[field..field + 8].copy_from_slice(&list.to_le_bytes());
+}
 
 /// Lays the tree out again: see [`Metadata::to_bytes`].
 pub(super) fn rewrite<B: AsRef<[u8]>>(metadata: &Metadata<B>) -> Vec<u8> {
@@ -29,8 +40,7 @@ pub(super) fn rewrite<B: AsRef<[u8]>>(metadata: &Metadata<B>) -> Vec<u8> {
         out.extend(END_OF_LIST);
     }
     for (directory, list) in directories.into_iter().zip(lists) {
-        let field = copies[directory.index()] + SUBDIR_OFFSET_AT;
-        out[field..field + 8].copy_from_slice(&list.to_le_bytes());
+        set_list(&mut out, copies[directory.index()], list);
     }
     out
 }
