@@ -21,6 +21,8 @@ mod security;
 mod stats;
 mod streams;
 pub mod tagged;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod write;
 

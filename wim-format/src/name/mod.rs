@@ -4,6 +4,8 @@
 //! its value would have. Every UTF-16 name converts to WTF-8 and back without loss, and a valid
 //! name becomes plain UTF-8.
 
+#[cfg(test)]
+mod tests;
 mod upcase;
 
 use std::cmp::Ordering;
