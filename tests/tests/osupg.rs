@@ -266,6 +266,173 @@ fn an_iso_holds_the_same_media() {
     assert_eq!(number(&second, "/work/files_recognised"), 7);
 }
 
+/// The tree of an image, as wimlib applies it.
+fn applied(bench: &Bench, wim: &Path, image: &str, options: &[&str]) -> Tree {
+    let folder = tempfile::tempdir_in(bench.path("")).expect("a scratch folder");
+    let mut apply = tools::wimlib();
+    apply.arg("apply").arg(wim).arg(image).arg(folder.path()).args(options);
+    let _ = child::run(&mut apply).ok();
+    describe(folder.path())
+}
+
+#[test]
+fn one_edition_of_three_is_kept() {
+    let bench = Bench::new();
+    let media = bench.media("media");
+    let (before, touched) = (describe(&media), change_times(&media));
+    let install = media.join("sources/install.wim");
+    for (number, (name, edition)) in EDITIONS.iter().enumerate() {
+        let index = (number + 1).to_string();
+        let added =
+            bench.json(&["package", "add", text(&media), "--name", name, "--edition", edition]);
+        assert_eq!(word(&added, "/package/revision/editions"), *edition);
+        assert_eq!(number_of_images(&added), 1);
+        assert_eq!(self::number(&added, "/images_in_source"), 3);
+
+        // By index it is the same media, and nothing is read or stored for it.
+        let by_index = format!("{name} by index");
+        let again =
+            bench.json(&["package", "add", text(&media), "--name", &by_index, "--index", &index]);
+        assert_eq!(self::number(&again, "/work/files_read"), 0);
+        assert_eq!(
+            word(&again, "/package/revision/digest"),
+            word(&added, "/package/revision/digest")
+        );
+
+        let out = bench.path(name);
+        bench.json(&["package", "export", name, text(&out)]);
+        let kept = out.join("sources/install.wim");
+        let _ = child::run(tools::wimlib().arg("verify").arg(&kept)).ok();
+        let tested = child::run(tools::seven_zip().arg("t").arg(&kept)).ok().text();
+        assert!(tested.contains("Everything is Ok"), "{tested}");
+        let info = child::run(tools::wimlib().arg("info").arg(&kept)).ok().text();
+        assert!(info.contains("Image Count:    1\n"), "{info}");
+        assert!(info.contains(&format!("Edition ID:             {edition}\n")), "{info}");
+        tree::assert_same(
+            "the kept image",
+            &applied(&bench, &install, &index, &[]),
+            &applied(&bench, &kept, "1", &[]),
+        );
+        assert_eq!(bench.json(&["package", "verify", name])["sound"], true);
+    }
+    tree::assert_same("the source", &before, &describe(&media));
+    assert_eq!(touched, change_times(&media), "the source was touched");
+}
+
+fn number_of_images(added: &Value) -> usize {
+    added["images"].as_array().map_or(0, Vec::len)
+}
+
+#[test]
+fn one_image_is_taken_from_every_kind_of_wim() {
+    let bench = Bench::new();
+    let trees = corpus::made(&bench.path("trees"));
+    let kinds: [(&str, &[&str]); 6] = [
+        ("none", &["--compress=none"]),
+        ("xpress", &["--compress=XPRESS", "--chunk-size=16K"]),
+        ("lzx", &["--compress=LZX", "--check"]),
+        ("lzx2m", &["--compress=LZX", "--chunk-size=2M"]),
+        ("solid", &["--solid"]),
+        ("pipable", &["--compress=LZX", "--pipable"]),
+    ];
+    for (kind, options) in kinds {
+        let wim = bench.path(&format!("{kind}.wim"));
+        capture("capture", &trees[0].root, &wim, "One", "Core", options);
+        capture("append", &trees[1].root, &wim, "Two", "Professional", &[]);
+        let added = bench.json(&["package", "add", text(&wim), "--name", kind, "--index", "2"]);
+        assert_eq!(number_of_images(&added), 1, "{kind}");
+        let out = bench.path(kind);
+        bench.json(&["package", "export", kind, text(&out)]);
+        let name = if kind == "solid" { "sources/install.esd" } else { "sources/install.wim" };
+        let kept = out.join(name);
+        let _ = child::run(tools::wimlib().arg("verify").arg(&kept)).ok();
+        tree::assert_same(
+            kind,
+            &applied(&bench, &wim, "2", &[]),
+            &applied(&bench, &kept, "1", &[]),
+        );
+    }
+}
+
+#[test]
+fn a_split_set_is_kept_whole_or_joined_for_one_image() {
+    let bench = Bench::new();
+    let media = bench.media("media");
+    let install = media.join("sources/install.wim");
+    let swm = media.join("sources/install.swm");
+    let _ = child::run(tools::wimlib().arg("split").arg(&install).arg(&swm).arg("1")).ok();
+    let whole = bench.path("whole.wim");
+    fs::rename(&install, &whole).expect("it can be moved");
+    let parts = fs::read_dir(media.join("sources")).expect("a listing").count() - 1;
+    assert!(parts > 2, "{parts} parts");
+
+    let all = bench.json(&["package", "add", text(&media), "--name", "all"]);
+    assert_eq!(number(&all, "/work/images_verified"), 4);
+    let out = bench.path("all");
+    bench.json(&["package", "export", "all", text(&out)]);
+    tree::assert_same("the split media", &describe(&media), &describe(&out));
+
+    bench.json(&["package", "add", text(&media), "--name", "one", "--edition", "Enterprise"]);
+    let out = bench.path("one");
+    bench.json(&["package", "export", "one", text(&out)]);
+    let names = fs::read_dir(out.join("sources")).expect("a listing").count();
+    assert_eq!(names, 2, "boot.wim and install.wim");
+    let kept = out.join("sources/install.wim");
+    let _ = child::run(tools::wimlib().arg("verify").arg(&kept)).ok();
+    tree::assert_same(
+        "the joined image",
+        &applied(&bench, &whole, "3", &[]),
+        &applied(&bench, &kept, "1", &[]),
+    );
+}
+
+#[test]
+fn sample_media_are_real_and_always_the_same() {
+    let bench = Bench::new();
+    let (first, second) = (bench.path("first"), bench.path("second"));
+    let made = bench.json(&["sample-media", text(&first)]);
+    assert_eq!(made["editions"], serde_json::json!(["Core", "Professional", "Enterprise"]));
+    bench.json(&["sample-media", text(&second)]);
+    tree::assert_same("the second sample", &describe(&first), &describe(&second));
+    let said = bench.refused(2, &["sample-media", text(&first)]);
+    assert!(said.contains("already"), "{said}");
+
+    for (name, images) in [("install.wim", 3), ("boot.wim", 2)] {
+        let wim = first.join("sources").join(name);
+        let _ = child::run(tools::wimlib().arg("verify").arg(&wim)).ok();
+        let tested = child::run(tools::seven_zip().arg("t").arg(&wim)).ok().text();
+        assert!(tested.contains("Everything is Ok"), "{tested}");
+        let info = child::run(tools::wimlib().arg("info").arg(&wim)).ok().text();
+        assert!(info.contains(&format!("Image Count:    {images}\n")), "{info}");
+        for image in 1..=images {
+            let tree = applied(&bench, &wim, &image.to_string(), &[]);
+            assert!(tree.len() > 15, "{} names", tree.len());
+        }
+    }
+    let programs = child::run(tools::seven_zip().arg("l").arg(first.join("setup.exe"))).ok().text();
+    assert!(programs.contains(".rdata"), "a PE file to others, too: {programs}");
+
+    let added = bench.json(&["package", "add", text(&first), "--name", "S", "--edition", "Core"]);
+    assert_eq!(number(&added, "/work/images_verified"), 3);
+    let again = bench.json(&["package", "add", text(&first), "--name", "T", "--edition", "Core"]);
+    assert_eq!(number(&again, "/work/files_read"), 0, "the sample files are at rest");
+}
+
+#[test]
+fn the_demonstration_ends_with_a_verified_package() {
+    let bench = Bench::new();
+    let folder = bench.path("demo");
+    for _ in 0..2 {
+        let shown = bench.run(&["demo", text(&folder)]).ok().text();
+        for part in ["1 of 3 images", "OSU00001  Sample OS Pro", "is sound"] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+    }
+    let all = bench.json(&["demo", text(&folder)]);
+    assert_eq!(all["verified"]["sound"], true);
+    assert!(!bench.home().exists(), "the ordinary store is not touched");
+}
+
 #[test]
 fn a_bare_image_becomes_the_install_image() {
     let bench = Bench::new();

@@ -2,7 +2,7 @@
 //!
 //! Nothing stops at the first problem; the outcome names all files that are affected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -100,9 +100,10 @@ async fn check_contents(
     let contents = by_content(entries);
     let total = contents.values().map(|(content, _)| content.size).sum();
     watch.progress.begin(Phase::Check, total);
+    let objects: HashSet<_> = contents.values().flat_map(|(content, _)| &content.pieces).collect();
+    verified.objects = objects.len() as u64;
     for (content, files) in contents.into_values() {
         verified.bytes += content.size;
-        verified.objects += content.pieces.len() as u64;
         for what in check_content(library, content, watch).await? {
             verified.problems.push(Problem { files: files.clone(), what });
         }

@@ -67,7 +67,10 @@ fn loose_files() -> Vec<(&'static str, Vec<u8>)> {
     let program = |program, name: &str, size| pe::build(program, EPOCH, &binary(name, size));
     vec![
         ("setup.exe", program(Program::Console, "setup.exe", 90_000)),
-        ("autorun.inf", ini(&[("AutoRun.Amd64", &[("open", "setup.exe"), ("icon", "setup.exe,0")])])),
+        (
+            "autorun.inf",
+            ini(&[("AutoRun.Amd64", &[("open", "setup.exe"), ("icon", "setup.exe,0")])]),
+        ),
         ("bootmgr", binary("bootmgr", 400_000)),
         ("bootmgr.efi", program(Program::Efi, "bootmgr.efi", 1_500_000)),
         ("boot/boot.sdi", binary("boot.sdi", 3_170_304)),
@@ -81,15 +84,20 @@ fn loose_files() -> Vec<(&'static str, Vec<u8>)> {
         ("sources/setupcore.dll", program(Program::Library, "setupcore.dll", 1_100_000)),
         ("sources/appraiser.dll", program(Program::Library, "appraiser.dll", 600_000)),
         ("sources/en-us/setup.exe.mui", program(Program::Library, "setup.exe.mui", 8_000)),
-        ("sources/lang.ini", ini(&[
-            ("Available UI Languages", &[("en-US", "3")]),
-            ("Fallback Languages", &[("en-US", "en-us")]),
-        ])),
-        ("sources/idwbinfo.txt", ini(&[("BUILDINFO", &[
-            ("BuildArch", "amd64"),
-            ("BuildBranch", wim::BRANCH),
-            ("BuildType", "fre"),
-        ])])),
+        (
+            "sources/lang.ini",
+            ini(&[
+                ("Available UI Languages", &[("en-US", "3")]),
+                ("Fallback Languages", &[("en-US", "en-us")]),
+            ]),
+        ),
+        (
+            "sources/idwbinfo.txt",
+            ini(&[(
+                "BUILDINFO",
+                &[("BuildArch", "amd64"), ("BuildBranch", wim::BRANCH), ("BuildType", "fre")],
+            )]),
+        ),
         ("sources/license/_default/license.rtf", prose("licence", 30_000)),
         ("support/logging/readme.txt", prose("logging", 2_000)),
     ]

@@ -10,9 +10,8 @@ use super::text::{Numbers, binary, ini, prose};
 /// Libraries in `System32`, beside those with names of their own.
 const LIBRARIES: u32 = 90;
 /// Words of which library names are made.
-const PARTS: [&str; 12] = [
-    "api", "core", "net", "ui", "dev", "sec", "media", "shell", "print", "store", "time", "user",
-];
+const PARTS: [&str; 12] =
+    ["api", "core", "net", "ui", "dev", "sec", "media", "shell", "print", "store", "time", "user"];
 
 /// One name in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,11 +110,15 @@ impl Collector {
     /// What every image has, boot images too.
     fn kernel(&mut self) {
         self.put("Windows", Kind::Folder).short_name = "";
-        for (name, size) in [("ntoskrnl.exe", 900_000), ("hal.dll", 60_000), ("winload.efi", 300_000)] {
+        for (name, size) in
+            [("ntoskrnl.exe", 900_000), ("hal.dll", 60_000), ("winload.efi", 300_000)]
+        {
             let program = if name.ends_with("efi") { Program::Efi } else { Program::Console };
             self.program(&format!("Windows/System32/{name}"), program, size);
         }
-        for (name, size) in [("ntdll.dll", 500_000), ("kernel32.dll", 200_000), ("user32.dll", 400_000)] {
+        for (name, size) in
+            [("ntdll.dll", 500_000), ("kernel32.dll", 200_000), ("user32.dll", 400_000)]
+        {
             self.program(&format!("Windows/System32/{name}"), Program::Library, size);
         }
         for name in ["disk", "ntfs", "tcpip", "usbhub"] {
@@ -131,14 +134,19 @@ impl Collector {
         let mut numbers = Numbers::of("libraries");
         for number in 0..LIBRARIES {
             let part = |n: u64| PARTS[n as usize % PARTS.len()];
-            let name = format!("{}{}{number:02}", part(numbers.next() >> 40), part(numbers.next() >> 40));
+            let name =
+                format!("{}{}{number:02}", part(numbers.next() >> 40), part(numbers.next() >> 40));
             let size = 4_000 + numbers.below(120_000) as usize;
             let file = format!("Windows/System32/{name}.dll");
             self.program(&file, Program::Library, size);
             // As in the component store: the same file under a second name.
             let component = format!("Windows/WinSxS/amd64_{name}_10.0.26100.1742/{name}.dll");
             self.put(&component, Kind::Link(file));
-            self.program(&format!("Windows/System32/en-US/{name}.dll.mui"), Program::Library, 3_000);
+            self.program(
+                &format!("Windows/System32/en-US/{name}.dll.mui"),
+                Program::Library,
+                3_000,
+            );
         }
         self.program("Windows/explorer.exe", Program::Console, 1_200_000);
         self.file("Windows/Fonts/sample.ttf", binary("font", 350_000));
@@ -149,10 +157,10 @@ impl Collector {
         self.file("Program Files/Common Files/readme.txt", prose("common", 3_000));
         self.put("Users/Default/Documents", Kind::Folder);
         self.file("Users/Default/NTUSER.DAT.LOG1", Vec::new()).hidden = true;
-        self.put("Users/Public/Downloads/guide.txt", Kind::File {
-            data: prose("guide", 20_000),
-            zone: "[ZoneTransfer]\r\nZoneId=3\r\n",
-        });
+        self.put(
+            "Users/Public/Downloads/guide.txt",
+            Kind::File { data: prose("guide", 20_000), zone: "[ZoneTransfer]\r\nZoneId=3\r\n" },
+        );
         self.put("Documents and Settings", Kind::Junction("\\??\\C:\\Users")).hidden = true;
         self.put("Users/All Users", Kind::Symlink("Public")).hidden = true;
         self.file("Users/Größe und 文字.txt", prose("names", 500));

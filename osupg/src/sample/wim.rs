@@ -5,6 +5,7 @@ use std::path::Path;
 
 use wim_extract::write::{Options, WimWriter};
 use wim_format::Sha1Hash;
+use wim_format::metadata::reparse::{self, LinkKind};
 use wim_format::metadata::{EntryId, FileAttributes, ImageBuilder, Inode, Reparse};
 use wim_format::name::Utf16NameBuf;
 use wim_format::time::FileTime;
@@ -19,15 +20,13 @@ use crate::progress::Watch;
 pub(super) const BRANCH: &str = "ge_release";
 const BUILD: &str = "26100";
 const REVISION: &str = "1742";
-/// Owner and group of the system, access for everyone; self-relative ([MS-DTYP] §2.4.6).
-const SECURITY: [u8; 48] = [
-    1, 0, 0x04, 0x80, 20, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // header, no DACL
-    1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0, // S-1-5-18
-    1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0, // S-1-5-18
-    0, 0, 0, 0,
+/// Owner and group S-1-5-18 (the system), no access list, which lets everyone in; self-relative
+/// ([MS-DTYP] §2.4.6).
+const SECURITY: [u8; 44] = [
+    1, 0, 0x04, 0x80, 20, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // header
+    1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0, // owner
+    1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0, // group
 ];
-const TAG_JUNCTION: u32 = 0xa000_0003;
-const TAG_SYMLINK: u32 = 0xa000_000c;
 
 /// `install.wim`: one image an edition.
 pub(super) fn install(path: &Path, watch: Watch<'_>) -> Result<()> {
@@ -111,12 +110,16 @@ impl Maker {
                 inode
             }
             Kind::Junction(target) => {
-                let print = target.trim_start_matches("\\??\\");
-                self.reparse_point(TAG_JUNCTION, &[], target, print)?
+                let print = Utf16NameBuf::from(target.trim_start_matches("\\??\\"));
+                let target = Utf16NameBuf::from(*target);
+                let data = reparse::junction_data(target.as_name(), print.as_name());
+                self.folder_link(reparse::TAG_JUNCTION, &data.map_err(internal)?)?
             }
             Kind::Symlink(target) => {
-                let relative = 1_u32.to_le_bytes();
-                self.reparse_point(TAG_SYMLINK, &relative, target, target)?
+                let target = Utf16NameBuf::from(*target);
+                let (target, kind) = (target.as_name(), LinkKind::Relative);
+                let data = reparse::symlink_data(target, target, kind);
+                self.folder_link(reparse::TAG_SYMLINK, &data.map_err(internal)?)?
             }
         };
         if item.hidden {
@@ -126,23 +129,9 @@ impl Maker {
         Ok(inode)
     }
 
-    /// A link to a folder: offsets and lengths of two names, flags (symbolic links only), the
-    /// names ([MS-FSCC] §2.1.2.4 and §2.1.2.5).
-    fn reparse_point(
-        &mut self,
-        tag: u32,
-        flags: &[u8],
-        target: &str,
-        print: &str,
-    ) -> Result<Inode> {
-        let units = |text: &str| -> Vec<u8> {
-            text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
-        };
-        let (target, print) = (units(target), units(print));
-        let lengths = [0, target.len() - 2, target.len(), print.len() - 2];
-        let mut data: Vec<u8> = lengths.iter().flat_map(|len| (*len as u16).to_le_bytes()).collect();
-        data.extend([flags, &target, &print].concat());
-        let reparse = Reparse { tag, flags: 1, hash: self.blob(&data)? };
+    /// A link to a folder.
+    fn folder_link(&mut self, tag: u32, data: &[u8]) -> Result<Inode> {
+        let reparse = Reparse { tag, flags: 1, hash: self.blob(data)? };
         let mut inode = Inode::reparse_point(reparse);
         inode.attributes |= FileAttributes::DIRECTORY;
         Ok(inode)

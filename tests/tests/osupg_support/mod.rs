@@ -112,7 +112,14 @@ impl Bench {
 }
 
 /// Captures `tree` with wimlib as an image that says what Windows media say.
-pub(crate) fn capture(verb: &str, tree: &Path, wim: &Path, name: &str, edition: &str, options: &[&str]) {
+pub(crate) fn capture(
+    verb: &str,
+    tree: &Path,
+    wim: &Path,
+    name: &str,
+    edition: &str,
+    options: &[&str],
+) {
     let mut command = tools::wimlib();
     command.arg(verb).arg(tree).arg(wim).arg(name);
     if verb == "capture" {
