@@ -109,7 +109,6 @@ impl Collector {
 
     /// What every image has, boot images too.
     fn kernel(&mut self) {
-        self.put("Windows", Kind::Folder).short_name = "";
         for (name, size) in
             [("ntoskrnl.exe", 900_000), ("hal.dll", 60_000), ("winload.efi", 300_000)]
         {
@@ -238,7 +237,7 @@ mod tests {
         let home = files(edition(&EDITIONS[0]));
         let pro = files(edition(&EDITIONS[1]));
         let shared = home.intersection(&pro).count();
-        assert!(shared > 200, "{shared}");
+        assert!(shared * 10 > home.len() * 9, "{shared} of {}", home.len());
         assert!(shared < home.len() && shared < pro.len());
     }
 }
