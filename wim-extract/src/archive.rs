@@ -194,6 +194,11 @@ impl Wim {
         self.main().coding.codec
     }
 
+    /// How resources that are not solid are coded.
+    pub(crate) fn coding(&self) -> Coding {
+        self.main().coding
+    }
+
     /// Number of images.
     #[must_use]
     pub fn image_count(&self) -> u32 {
