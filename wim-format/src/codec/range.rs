@@ -36,9 +36,9 @@ impl Probability {
 }
 
 /// Range decoder over one chunk.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RangeDecoder<'a> {
-    rest: &'a [u8],
+    words: std::slice::Iter<'a, [u8; 2]>,
     range: u32,
     code: u32,
 }
@@ -46,7 +46,8 @@ pub(crate) struct RangeDecoder<'a> {
 impl<'a> RangeDecoder<'a> {
     /// Starts at the first word of `src`.
     pub(crate) fn new(src: &'a [u8]) -> Self {
-        let mut decoder = Self { rest: src, range: u32::MAX, code: 0 };
+        let words = src.as_chunks().0.iter();
+        let mut decoder = Self { words, range: u32::MAX, code: 0 };
         let high = decoder.next_word();
         decoder.code = high << 16 | decoder.next_word();
         decoder
@@ -54,36 +55,30 @@ impl<'a> RangeDecoder<'a> {
 
     #[inline(always)]
     fn next_word(&mut self) -> u32 {
-        match self.rest.split_first_chunk() {
-            Some((word, rest)) => {
-                self.rest = rest;
-                u16::from_le_bytes(*word).into()
-            }
-            None => 0,
-        }
+        self.words.next().map_or(0, |&word| u16::from_le_bytes(word).into())
     }
 
-    /// Decodes one decision, 0 or 1, and teaches it to `entry`.
+    /// Decodes one decision, whether it is 1, and teaches it to `entry`.
     ///
     /// `range` stays at least 2^10: it is above 2^16 when it is split, and the smaller part of a
     /// split is 1/64. `code` may be as large as it likes in a corrupt stream.
     #[inline(always)]
-    pub(crate) fn decide(&mut self, entry: &mut Probability) -> u32 {
+    pub(crate) fn decide(&mut self, entry: &mut Probability) -> bool {
         if self.range <= 0xFFFF {
             self.range <<= 16;
             self.code = self.code << 16 | self.next_word();
         }
         let bound = (self.range >> 6) * entry.of_zero();
-        let bit = if self.code < bound {
+        if self.code < bound {
             self.range = bound;
-            0
+            entry.learn(0);
+            false
         } else {
             self.range -= bound;
             self.code -= bound;
-            1
-        };
-        entry.learn(bit);
-        bit
+            entry.learn(1);
+            true
+        }
     }
 }
 
@@ -109,7 +104,7 @@ mod tests {
             let mut entries = [Probability::INITIAL; 2];
             let mut context = 0;
             for _ in 0..2000 {
-                context = decoder.decide(&mut entries[context]) as usize;
+                context = usize::from(decoder.decide(&mut entries[context]));
                 prop_assert!(decoder.range >= 1 << 10);
             }
         }
@@ -119,6 +114,6 @@ mod tests {
     fn missing_words_are_zeros() {
         let mut decoder = RangeDecoder::new(&[]);
         let mut entry = Probability::INITIAL;
-        assert!((0..1000).all(|_| decoder.decide(&mut entry) == 0));
+        assert!((0..1000).all(|_| !decoder.decide(&mut entry)));
     }
 }

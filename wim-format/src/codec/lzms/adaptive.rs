@@ -112,11 +112,44 @@ impl<const SYMBOLS: usize, const ENTRIES: usize> AdaptiveCode<SYMBOLS, ENTRIES> 
             self.rebuild()?;
         }
         self.left -= 1;
-        Ok(self.decode_counted(bits))
+        Ok(self.next(bits))
+    }
+
+    /// Decodes as many symbols as `bytes` is long, each below 256, with no extra bits.
+    #[inline(always)]
+    pub(super) fn decode_run<'a>(
+        &mut self,
+        bytes: &mut [u8],
+        mut bits: BackwardBits<'a>,
+    ) -> Result<BackwardBits<'a>, DecodeError> {
+        let run = bytes.len() as u32;
+        if run > self.left {
+            return self.decode_run_and_rebuild(bytes, bits);
+        }
+        self.left -= run;
+        for byte in bytes {
+            bits.refill();
+            *byte = self.next(&mut bits).symbol() as u8;
+        }
+        Ok(bits)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn decode_run_and_rebuild<'a>(
+        &mut self,
+        bytes: &mut [u8],
+        mut bits: BackwardBits<'a>,
+    ) -> Result<BackwardBits<'a>, DecodeError> {
+        for byte in bytes {
+            bits.refill();
+            *byte = self.decode(&mut bits)?.symbol() as u8;
+        }
+        Ok(bits)
     }
 
     #[inline(always)]
-    fn decode_counted(&mut self, bits: &mut BackwardBits<'_>) -> Entry {
+    fn next(&mut self, bits: &mut BackwardBits<'_>) -> Entry {
         let index = (bits.peek() >> (u64::BITS - Self::INDEX_BITS)) as usize;
         let mut entry = self.table[index & (ENTRIES - 1)];
         if entry.length() == 0 {

@@ -10,7 +10,7 @@
 pub(super) const REFILLED: u32 = 56;
 
 /// Reader of the backward stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct BackwardBits<'a> {
     /// Bytes not yet in `buffer` as whole bytes; consumed from the end.
     rest: &'a [u8],
@@ -30,22 +30,18 @@ impl<'a> BackwardBits<'a> {
     /// Makes at least [`REFILLED`] bits available.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
-        let (word, left) = match self.rest.last_chunk() {
-            Some(word) => {
-                (u64::from_le_bytes(*word), self.rest.len() - (63 - self.held as usize) / 8)
-            }
-            None => self.last_bytes(),
+        // At most 7, so what is left after a whole word needs no check.
+        let taken = (63 - (self.held & 63) as usize) / 8;
+        let word = if let Some(word) = self.rest.last_chunk() {
+            self.rest = &self.rest[..self.rest.len() - taken];
+            u64::from_le_bytes(*word)
+        } else {
+            let word = last_bytes(self.rest);
+            self.rest = &self.rest[..self.rest.len().saturating_sub(taken)];
+            word
         };
-        self.buffer |= word >> self.held;
-        self.rest = &self.rest[..left];
+        self.buffer |= word >> (self.held & 63);
         self.held |= REFILLED;
-    }
-
-    /// The fewer than eight bytes left, followed by zeros.
-    #[cold]
-    fn last_bytes(&self) -> (u64, usize) {
-        let word = self.rest.iter().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56);
-        (word, self.rest.len().saturating_sub((63 - self.held as usize) / 8))
     }
 
     /// The bits to come, the next in the most significant position.
@@ -59,7 +55,7 @@ impl<'a> BackwardBits<'a> {
     pub(super) fn consume(&mut self, count: u32) {
         debug_assert!(count <= self.held);
         self.buffer <<= count & 63;
-        self.held = self.held.wrapping_sub(count) & 63;
+        self.held = self.held.wrapping_sub(count);
     }
 
     /// Takes `count` bits, at most 32, as a number.
@@ -69,6 +65,13 @@ impl<'a> BackwardBits<'a> {
         self.consume(count);
         value as u32
     }
+}
+
+/// The fewer than eight bytes left, followed by zeros.
+#[cold]
+#[inline(never)]
+fn last_bytes(rest: &[u8]) -> u64 {
+    rest.iter().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56)
 }
 
 #[cfg(test)]

@@ -9,8 +9,6 @@ use crate::codec::range::{Probability, RangeDecoder};
 /// What follows a run of literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Match {
-    /// Nothing yet: the run was cut to fit a batch.
-    None,
     /// LZ match with its own offset.
     Lz,
     /// LZ match with the recent offset at this place of the queue, 0 to 3.
@@ -19,12 +17,14 @@ pub(super) enum Match {
     Delta,
     /// Delta match with the recent pair at this place of the queue, 0 to 3.
     DeltaRepeat(u8),
+    /// Nothing yet: the run was cut to fit a batch.
+    None,
 }
 
 /// A run of literals and the match after it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
-    pub(super) literals: u32,
+    pub(super) literals: u16,
     pub(super) then: Match,
 }
 
@@ -44,8 +44,8 @@ impl<const N: usize> Decision<N> {
     fn decide(&mut self, range: &mut RangeDecoder<'_>) -> bool {
         const { assert!(N.is_power_of_two()) };
         let bit = range.decide(&mut self.entries[self.context & (N - 1)]);
-        self.context = self.context << 1 | bit as usize;
-        bit == 1
+        self.context = self.context << 1 | usize::from(bit);
+        bit
     }
 
     /// Which of the three visible entries of a queue: two decisions at most.
@@ -97,14 +97,17 @@ impl Decisions {
 
     /// Decodes the kinds of the next run of at most `limit` literals and of the match after it.
     #[inline(always)]
-    pub(super) fn next_item(&mut self, limit: u32, range: &mut RangeDecoder<'_>) -> Item {
+    pub(super) fn next_item(&mut self, limit: u16, range: &mut RangeDecoder<'_>) -> Item {
         let mut literals = 0;
         while !self.is_match.decide(range) {
             literals += 1;
-            self.previous = Previous::Literal;
             if literals == limit {
+                self.previous = Previous::Literal;
                 return Item { literals, then: Match::None };
             }
+        }
+        if literals > 0 {
+            self.previous = Previous::Literal;
         }
         Item { literals, then: self.next_match(range) }
     }

@@ -57,24 +57,30 @@ pub struct Decoder {
 struct Batch {
     items: [Item; BATCH],
     sequences: [Sequence; BATCH],
-    literals: [u8; BATCH_LITERALS],
+    literals: [u8; BATCH_LITERALS + copy::SLACK],
 }
 
 /// A run of literals and the match after it, ready to be copied.
 #[derive(Debug, Clone, Copy)]
 struct Sequence {
+    /// Number of literals, at most [`BATCH_LITERALS`].
     literals: u32,
+    /// Length of the match; 0 for none.
     length: u32,
-    copy: Copy,
+    source: Source,
 }
 
-/// Where the bytes of a match come from.
+/// Where the bytes of a match come from: 1 up to the position of the match back.
 #[derive(Debug, Clone, Copy)]
-enum Copy {
-    /// From `distance` back.
-    Lz { distance: u32 },
-    /// Differences from `distance` back, added to what lies `span` back.
-    Delta { span: u32, distance: u32 },
+struct Source {
+    distance: u32,
+    /// 0 for an LZ match. Otherwise differences from `distance` back are added to what lies `span`
+    /// back, and both together stay within the output.
+    span: u32,
+}
+
+impl Sequence {
+    const NONE: Self = Self { literals: 0, length: 0, source: Source { distance: 1, span: 0 } };
 }
 
 impl Default for Decoder {
@@ -91,9 +97,8 @@ impl Decoder {
             symbols: Symbols::new(),
             batch: Batch {
                 items: [Item { literals: 0, then: Match::None }; BATCH],
-                sequences: [Sequence { literals: 0, length: 0, copy: Copy::Lz { distance: 1 } };
-                    BATCH],
-                literals: [0; BATCH_LITERALS],
+                sequences: [Sequence::NONE; BATCH],
+                literals: [0; BATCH_LITERALS + copy::SLACK],
             },
             usage: TargetUsage::new(),
         }
@@ -143,34 +148,45 @@ struct Window {
 
 impl Batch {
     /// Decodes decisions until the batch is full; returns the number of items.
+    #[inline(never)]
     fn plan(&mut self, decisions: &mut Decisions, range: &mut RangeDecoder<'_>) -> usize {
-        let mut room = BATCH_LITERALS as u32;
-        for (count, item) in (1..).zip(&mut self.items) {
-            *item = decisions.next_item(room, range);
+        // A copy can live in registers.
+        let mut reader = range.clone();
+        let mut room = BATCH_LITERALS as u16;
+        let mut count = 0;
+        for item in &mut self.items {
+            *item = decisions.next_item(room, &mut reader);
             room -= item.literals;
+            count += 1;
             if room == 0 {
-                return count;
+                break;
             }
         }
-        BATCH
+        *range = reader;
+        count
     }
 
     /// Writes the first `count` sequences at `at`; returns the position after them.
+    #[inline(never)]
     fn write(&self, count: usize, dst: &mut [u8], mut at: usize) -> usize {
         let mut literals = &self.literals[..];
         for sequence in &self.sequences[..count] {
-            let (run, rest) = literals.split_at(sequence.literals as usize);
-            literals = rest;
-            dst[at..at + run.len()].copy_from_slice(run);
-            at += run.len();
-            let length = sequence.length as usize;
-            match sequence.copy {
-                Copy::Lz { distance } => copy::lz(dst, at, distance as usize, length),
-                Copy::Delta { span, distance } => {
-                    copy::delta(dst, at, span as usize, distance as usize, length);
+            let (run, length) = (sequence.literals as usize, sequence.length as usize);
+            let Source { distance, span } = sequence.source;
+            let (distance, span) = (distance as usize, span as usize);
+            if dst.len() - at > run + length + copy::SLACK && span == 0 {
+                copy::literals_fast(dst, at, literals, run);
+                copy::lz_fast(dst, at + run, distance, length);
+            } else {
+                dst[at..at + run].copy_from_slice(&literals[..run]);
+                if span == 0 {
+                    copy::lz(dst, at + run, distance, length);
+                } else {
+                    copy::delta(dst, at + run, span, distance, length);
                 }
             }
-            at += length;
+            at += run + length;
+            literals = &literals[run..];
         }
         at
     }

@@ -5,7 +5,7 @@ use super::bits::{BackwardBits, REFILLED};
 use super::items::Match;
 use super::shape::MAX_CODE_LENGTH;
 use super::slots::{LENGTHS, OFFSETS, Slots, offset_symbols};
-use super::{Batch, Copy, Sequence, Window};
+use super::{Batch, Sequence, Source, Window};
 use crate::DecodeError;
 
 /// Offsets of earlier matches, the latest first. Only three can be repeated at any time.
@@ -35,11 +35,24 @@ impl Recent {
     };
 }
 
-/// Puts `value` in front of a queue that loses what is at `place`.
+/// Puts `value` in front of a queue; the last drops out.
 #[inline(always)]
-fn to_front<T: std::marker::Copy>(queue: &mut [T; 4], place: usize, value: T) {
-    queue.copy_within(0..place, 1);
-    queue[0] = value;
+fn push_front<T: Copy>(queue: &mut [T; 4], value: T) {
+    let [a, b, c, _] = *queue;
+    *queue = [value, a, b, c];
+}
+
+/// Moves what is at `place` to the front of a queue and returns it.
+#[inline(always)]
+fn move_to_front<T: Copy>(queue: &mut [T; 4], place: u8) -> T {
+    let [a, b, c, d] = *queue;
+    *queue = match place {
+        0 => return a,
+        1 => [b, a, c, d],
+        2 => [c, a, b, d],
+        _ => [d, a, b, c],
+    };
+    queue[0]
 }
 
 /// The five adaptive codes.
@@ -76,106 +89,94 @@ impl Symbols {
         self.delta_power.reset(8);
     }
 
+    #[inline(never)]
     /// Reads the symbols of the first `items` items of the batch, or fewer if the output is full
     /// before; returns the number of sequences. Every sequence lies within `window.size` and
     /// every match begins within the output.
+    #[inline(never)]
     pub(super) fn read(
         &mut self,
         items: usize,
         batch: &mut Batch,
-        mut window: Window,
+        window: Window,
         recent: &mut Recent,
         bits: &mut BackwardBits<'_>,
     ) -> Result<usize, DecodeError> {
+        // A copy can live in registers.
+        let mut reader = bits.clone();
+        let Window { mut at, size } = window;
         let mut literals = &mut batch.literals[..];
-        for (index, (item, sequence)) in
-            batch.items[..items].iter().zip(&mut batch.sequences).enumerate()
-        {
-            let run = (item.literals as usize).min(window.size - window.at);
+        let mut count = 0;
+        for (item, sequence) in batch.items[..items].iter().zip(&mut batch.sequences) {
+            let run = usize::from(item.literals).min(size - at);
             let (now, later) = std::mem::take(&mut literals).split_at_mut(run);
             literals = later;
-            for literal in now {
-                bits.refill();
-                *literal = self.literal.decode(bits)?.symbol() as u8;
+            if run > 0 {
+                reader = self.literal.decode_run(now, reader)?;
+                at += run;
             }
-            window.at += run;
-            let none = Sequence { literals: run as u32, length: 0, copy: Copy::Lz { distance: 1 } };
-            *sequence = none;
-            if window.at == window.size {
-                return Ok(index + 1);
+            *sequence = Sequence { literals: run as u32, ..Sequence::NONE };
+            count += 1;
+            let source = match item.then {
+                Match::Lz => {
+                    reader.refill();
+                    let distance = slotted(&mut self.lz_offset, &OFFSETS, &mut reader)?;
+                    push_front(&mut recent.lz, distance);
+                    Source { distance, span: 0 }
+                }
+                Match::LzRepeat(place) => {
+                    Source { distance: move_to_front(&mut recent.lz, place), span: 0 }
+                }
+                Match::None => continue,
+                Match::Delta | Match::DeltaRepeat(_) => {
+                    let source;
+                    (source, reader) = self.delta_source(item.then, recent, reader)?;
+                    source
+                }
+            };
+            reader.refill();
+            let length = slotted(&mut self.length, &LENGTHS, &mut reader)?;
+            if length as usize > size - at || u64::from(source.distance) + u64::from(source.span) > at as u64 {
+                if at == size {
+                    break;
+                }
+                return Err(if length as usize > size - at { DecodeError::Overrun } else { DecodeError::OffsetBeforeStart });
             }
-            if item.then == Match::None {
-                continue;
-            }
-            sequence.copy = self.source(item.then, window.at, recent, bits)?;
-            bits.refill();
-            sequence.length = slotted(&mut self.length, &LENGTHS, bits)?;
-            if sequence.length as usize > window.size - window.at {
-                return Err(DecodeError::Overrun);
-            }
-            window.at += sequence.length as usize;
-            if window.at == window.size {
-                return Ok(index + 1);
-            }
+            *sequence = Sequence { literals: run as u32, length, source };
+            at += length as usize;
         }
-        Ok(items)
+        *bits = reader;
+        Ok(count)
     }
 
-    /// Reads where a match at position `at` comes from.
-    #[inline(always)]
-    fn source(
+    /// Reads where a delta match comes from.
+    #[cold]
+    #[inline(never)]
+    fn delta_source<'a>(
         &mut self,
         kind: Match,
-        at: usize,
         recent: &mut Recent,
-        bits: &mut BackwardBits<'_>,
-    ) -> Result<Copy, DecodeError> {
-        bits.refill();
-        match kind {
-            Match::None | Match::Lz => {
-                let distance = slotted(&mut self.lz_offset, &OFFSETS, bits)?;
-                to_front(&mut recent.lz, 3, distance);
-                lz_source(distance, at)
-            }
-            Match::LzRepeat(place) => {
-                let place = usize::from(place) & 3;
-                let distance = recent.lz[place];
-                to_front(&mut recent.lz, place, distance);
-                lz_source(distance, at)
-            }
-            Match::Delta => {
-                let power = self.delta_power.decode(bits)?.symbol() as u32;
-                let offset = slotted(&mut self.delta_offset, &OFFSETS, bits)?;
-                let source = DeltaSource { power, offset };
-                to_front(&mut recent.delta, 3, source);
-                delta_source(source, at)
-            }
-            Match::DeltaRepeat(place) => {
-                let place = usize::from(place) & 3;
-                let source = recent.delta[place];
-                to_front(&mut recent.delta, place, source);
-                delta_source(source, at)
-            }
-        }
+        mut bits: BackwardBits<'a>,
+    ) -> Result<(Source, BackwardBits<'a>), DecodeError> {
+        let source = if let Match::DeltaRepeat(place) = kind {
+            move_to_front(&mut recent.delta, place)
+        } else {
+            bits.refill();
+            let power = self.delta_power.decode(&mut bits)?.symbol() as u32;
+            let offset = slotted(&mut self.delta_offset, &OFFSETS, &mut bits)?;
+            push_front(&mut recent.delta, DeltaSource { power, offset });
+            recent.delta[0]
+        };
+        Ok((source.locate(), bits))
     }
 }
 
-#[inline(always)]
-fn lz_source(distance: u32, at: usize) -> Result<Copy, DecodeError> {
-    if distance as usize > at {
-        Err(DecodeError::OffsetBeforeStart)
-    } else {
-        Ok(Copy::Lz { distance })
+impl DeltaSource {
+    /// The source in bytes, as far away as can be expressed if it is farther than that.
+    fn locate(self) -> Source {
+        let distance = u64::from(self.offset) << self.power;
+        Source { span: 1 << self.power, distance: distance.try_into().unwrap_or(u32::MAX) }
     }
-}
-
-fn delta_source(source: DeltaSource, at: usize) -> Result<Copy, DecodeError> {
-    let span = 1_u64 << source.power;
-    let distance = u64::from(source.offset) << source.power;
-    if span + distance > at as u64 {
-        return Err(DecodeError::OffsetBeforeStart);
-    }
-    Ok(Copy::Delta { span: span as u32, distance: distance as u32 })
 }
 
 /// Reads a symbol and its extra bits; at most 45 bits.
