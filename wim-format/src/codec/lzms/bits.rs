@@ -16,8 +16,8 @@ pub(super) struct BackwardBits<'a> {
     rest: &'a [u8],
     /// The next bits, the first in the most significant position.
     buffer: u64,
-    /// How many of `buffer`'s bits count as held, 0 to 63. Below them lie zeros or the true next
-    /// bits, which the next refill writes again.
+    /// Its low six bits say how many of `buffer`'s bits count as held. Below them lie zeros or the
+    /// true next bits, which the next refill writes again. Its other bits mean nothing.
     held: u32,
 }
 
@@ -50,10 +50,11 @@ impl<'a> BackwardBits<'a> {
         self.buffer
     }
 
-    /// Drops `count` bits; since the last refill at most [`REFILLED`] in all.
+    /// Drops as many bits as the low six bits of `count` say; since the last refill at most
+    /// [`REFILLED`] in all.
     #[inline(always)]
     pub(super) fn consume(&mut self, count: u32) {
-        debug_assert!(count <= self.held);
+        debug_assert!(count & 63 <= self.held & 63);
         self.buffer <<= count & 63;
         self.held = self.held.wrapping_sub(count);
     }
@@ -61,7 +62,7 @@ impl<'a> BackwardBits<'a> {
     /// Takes `count` bits, at most 32, as a number.
     #[inline(always)]
     pub(super) fn take(&mut self, count: u32) -> u32 {
-        let value = (self.buffer >> 1) >> (63 - (count & 63));
+        let value = (self.buffer >> 1) >> (!count & 63);
         self.consume(count);
         value as u32
     }

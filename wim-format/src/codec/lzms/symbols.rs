@@ -1,18 +1,43 @@
 //! The symbols of an LZMS chunk: literals, offsets, powers and lengths.
 
 use super::adaptive::AdaptiveCode;
+use super::batch::{Batch, MAX_LITERALS, Sequence, Source};
 use super::bits::{BackwardBits, REFILLED};
 use super::items::Match;
-use super::shape::MAX_CODE_LENGTH;
-use super::slots::{LENGTHS, OFFSETS, Slots, offset_symbols};
-use super::{Batch, Sequence, Source, Window};
+use super::shape::{MAX_CODE_LENGTH, Shaper};
+use super::slots::{BYTES, Entry, LENGTHS, OFFSETS, Plain, Slot, offset_symbols};
 use crate::DecodeError;
+
+/// The five adaptive codes and the offsets that can be repeated.
+#[derive(Debug)]
+pub(super) struct Symbols {
+    recent: Recent,
+    literal: AdaptiveCode<Plain, 256, 1024>,
+    lz_offset: AdaptiveCode<Slot, 1024, 1024>,
+    length: AdaptiveCode<Slot, 64, 512>,
+    delta_offset: AdaptiveCode<Slot, 1024, 1024>,
+    delta_power: AdaptiveCode<Plain, 8, 128>,
+    shaper: Shaper,
+}
 
 /// Offsets of earlier matches, the latest first. Only three can be repeated at any time.
 #[derive(Debug)]
-pub(super) struct Recent {
+struct Recent {
     lz: [u32; 4],
     delta: [DeltaSource; 4],
+}
+
+impl Recent {
+    /// State at the start of a chunk.
+    const START: Self = Self {
+        lz: [1, 2, 3, 4],
+        delta: [
+            DeltaSource { power: 0, offset: 1 },
+            DeltaSource { power: 0, offset: 2 },
+            DeltaSource { power: 0, offset: 3 },
+            DeltaSource { power: 0, offset: 4 },
+        ],
+    };
 }
 
 /// A delta match's source: bytes `1 << power` apart, `offset << power` back.
@@ -22,17 +47,18 @@ struct DeltaSource {
     offset: u32,
 }
 
-impl Recent {
-    /// State at the start of a chunk.
-    pub(super) const START: Self = Self {
-        lz: [1, 2, 3, 4],
-        delta: [
-            DeltaSource { power: 0, offset: 1 },
-            DeltaSource { power: 0, offset: 2 },
-            DeltaSource { power: 0, offset: 3 },
-            DeltaSource { power: 0, offset: 4 },
-        ],
-    };
+impl DeltaSource {
+    /// The source in bytes for a match at `at`. If it begins before the output, it becomes one
+    /// that any position rejects.
+    fn locate(self, at: usize) -> Source {
+        let (span, distance) = (1 << self.power, u64::from(self.offset) << self.power);
+        match u32::try_from(distance) {
+            Ok(distance) if u64::from(span) + u64::from(distance) <= at as u64 => {
+                Source { distance, span }
+            }
+            _ => Source { distance: u32::MAX, span },
+        }
+    }
 }
 
 /// Puts `value` in front of a queue; the last drops out.
@@ -55,138 +81,120 @@ fn move_to_front<T: Copy>(queue: &mut [T; 4], place: u8) -> T {
     queue[0]
 }
 
-/// The five adaptive codes.
-#[derive(Debug)]
-pub(super) struct Symbols {
-    literal: AdaptiveCode<256, 1024>,
-    lz_offset: AdaptiveCode<1024, 1024>,
-    length: AdaptiveCode<64, 512>,
-    delta_offset: AdaptiveCode<1024, 1024>,
-    delta_power: AdaptiveCode<8, 128>,
-}
-
-/// Refilled bits cover a power symbol, an offset symbol and its extra bits.
+/// Extra bits that a length may have without another refill after an offset's.
+const FEW_EXTRA_BITS: u32 = 6;
+/// One refill covers an offset symbol with up to 20 extra bits and a length symbol with few.
+const _: () = assert!(2 * MAX_CODE_LENGTH as u32 + 20 + FEW_EXTRA_BITS <= REFILLED);
+/// One refill covers a power symbol, an offset symbol and its extra bits.
 const _: () = assert!(7 + MAX_CODE_LENGTH as u32 + 30 <= REFILLED);
 
 impl Symbols {
     pub(super) fn new() -> Self {
         Self {
-            literal: AdaptiveCode::new(1024, &[]),
-            lz_offset: AdaptiveCode::new(1024, &OFFSETS.extra_bits),
-            length: AdaptiveCode::new(512, &LENGTHS.extra_bits),
-            delta_offset: AdaptiveCode::new(1024, &OFFSETS.extra_bits),
-            delta_power: AdaptiveCode::new(512, &[]),
+            recent: Recent::START,
+            literal: AdaptiveCode::new(1024, &BYTES),
+            lz_offset: AdaptiveCode::new(1024, &OFFSETS),
+            length: AdaptiveCode::new(512, &LENGTHS),
+            delta_offset: AdaptiveCode::new(1024, &OFFSETS),
+            delta_power: AdaptiveCode::new(512, &BYTES),
+            shaper: Shaper::new(),
         }
     }
 
     /// Starts a chunk of `size` uncompressed bytes.
     pub(super) fn reset(&mut self, size: usize) {
         let offsets = offset_symbols(size);
-        self.literal.reset(256);
+        self.recent = Recent::START;
+        self.literal.reset(BYTES.len());
         self.lz_offset.reset(offsets);
-        self.length.reset(LENGTHS.bases.len());
+        self.length.reset(LENGTHS.len());
         self.delta_offset.reset(offsets);
         self.delta_power.reset(8);
     }
 
-    #[inline(never)]
-    /// Reads the symbols of the first `items` items of the batch, or fewer if the output is full
-    /// before; returns the number of sequences. Every sequence lies within `window.size` and
-    /// every match begins within the output.
-    #[inline(never)]
+    /// Reads the symbols of the batch's items, or of fewer if an output of `size` bytes is full
+    /// before. Position `at` is where the batch begins. All sequences lie within the output, and
+    /// so do their sources; only the last one's literals may go beyond the end.
+    #[inline(always)]
     pub(super) fn read(
         &mut self,
-        items: usize,
-        batch: &mut Batch,
-        window: Window,
-        recent: &mut Recent,
         bits: &mut BackwardBits<'_>,
-    ) -> Result<usize, DecodeError> {
+        batch: &mut Batch,
+        mut at: usize,
+        size: usize,
+    ) -> Result<(), DecodeError> {
         // A copy can live in registers.
         let mut reader = bits.clone();
-        let Window { mut at, size } = window;
-        let mut literals = &mut batch.literals[..];
-        let mut count = 0;
-        for (item, sequence) in batch.items[..items].iter().zip(&mut batch.sequences) {
-            let run = usize::from(item.literals).min(size - at);
-            let (now, later) = std::mem::take(&mut literals).split_at_mut(run);
-            literals = later;
-            if run > 0 {
-                reader = self.literal.decode_run(now, reader)?;
-                at += run;
+        let mut literals = batch.literals[..MAX_LITERALS].iter_mut();
+        batch.sequence_count = 0;
+        for (item, sequence) in batch.items.iter().take(batch.item_count).zip(&mut batch.sequences)
+        {
+            let run = u32::from(item.literals);
+            for literal in literals.by_ref().take(run as usize) {
+                reader.refill();
+                *literal = self.literal.decode(&mut reader, &mut self.shaper)?.symbol() as u8;
             }
-            *sequence = Sequence { literals: run as u32, ..Sequence::NONE };
-            count += 1;
-            let source = match item.then {
-                Match::Lz => {
-                    reader.refill();
-                    let distance = slotted(&mut self.lz_offset, &OFFSETS, &mut reader)?;
-                    push_front(&mut recent.lz, distance);
-                    Source { distance, span: 0 }
-                }
-                Match::LzRepeat(place) => {
-                    Source { distance: move_to_front(&mut recent.lz, place), span: 0 }
-                }
-                Match::None => continue,
-                Match::Delta | Match::DeltaRepeat(_) => {
-                    let source;
-                    (source, reader) = self.delta_source(item.then, recent, reader)?;
-                    source
-                }
-            };
+            at += run as usize;
+            batch.sequence_count += 1;
             reader.refill();
-            let length = slotted(&mut self.length, &LENGTHS, &mut reader)?;
-            if length as usize > size - at || u64::from(source.distance) + u64::from(source.span) > at as u64 {
-                if at == size {
-                    break;
+            let mut source = Source { distance: 0, span: 0 };
+            if item.then == Match::Lz {
+                let entry = self.lz_offset.decode(&mut reader, &mut self.shaper)?;
+                source.distance = entry.base() + reader.take(entry.extra_bits());
+                if entry.extra_bits() > 20 {
+                    reader.refill();
                 }
-                return Err(if length as usize > size - at { DecodeError::Overrun } else { DecodeError::OffsetBeforeStart });
+                push_front(&mut self.recent.lz, source.distance);
+            } else if item.then == Match::LzRepeat {
+                source.distance = move_to_front(&mut self.recent.lz, item.place);
+            } else if item.then == Match::None {
+                *sequence = Sequence::literals(run);
+                continue;
+            } else {
+                // The function gets a copy of its own: `reader` itself is never in memory.
+                let mut copy = reader.clone();
+                source = self.delta_source(item.then, item.place, at, &mut copy)?;
+                reader = copy;
             }
-            *sequence = Sequence { literals: run as u32, length, source };
+            let entry = self.length.decode(&mut reader, &mut self.shaper)?;
+            if entry.extra_bits() > FEW_EXTRA_BITS {
+                reader.refill();
+            }
+            let length = entry.base() + reader.take(entry.extra_bits());
+            if source.distance as usize > at || at + length as usize > size {
+                if at >= size {
+                    *sequence = Sequence::literals(run);
+                    break;
+                } else if at + length as usize > size {
+                    return Err(DecodeError::Overrun);
+                }
+                return Err(DecodeError::OffsetBeforeStart);
+            }
             at += length as usize;
+            *sequence = Sequence { literals: run, length, source };
         }
         *bits = reader;
-        Ok(count)
+        Ok(())
     }
 
-    /// Reads where a delta match comes from.
+    /// Reads where a delta match at position `at` comes from. Leaves the bits refilled.
     #[cold]
     #[inline(never)]
-    fn delta_source<'a>(
+    fn delta_source(
         &mut self,
         kind: Match,
-        recent: &mut Recent,
-        mut bits: BackwardBits<'a>,
-    ) -> Result<(Source, BackwardBits<'a>), DecodeError> {
-        let source = if let Match::DeltaRepeat(place) = kind {
-            move_to_front(&mut recent.delta, place)
-        } else {
-            bits.refill();
-            let power = self.delta_power.decode(&mut bits)?.symbol() as u32;
-            let offset = slotted(&mut self.delta_offset, &OFFSETS, &mut bits)?;
-            push_front(&mut recent.delta, DeltaSource { power, offset });
-            recent.delta[0]
-        };
-        Ok((source.locate(), bits))
+        place: u8,
+        at: usize,
+        bits: &mut BackwardBits<'_>,
+    ) -> Result<Source, DecodeError> {
+        if kind == Match::DeltaRepeat {
+            return Ok(move_to_front(&mut self.recent.delta, place).locate(at));
+        }
+        let power = self.delta_power.decode(bits, &mut self.shaper)?.symbol() as u32;
+        let entry = self.delta_offset.decode(bits, &mut self.shaper)?;
+        let offset = entry.base() + bits.take(entry.extra_bits());
+        bits.refill();
+        push_front(&mut self.recent.delta, DeltaSource { power, offset });
+        Ok(self.recent.delta[0].locate(at))
     }
-}
-
-impl DeltaSource {
-    /// The source in bytes, as far away as can be expressed if it is farther than that.
-    fn locate(self) -> Source {
-        let distance = u64::from(self.offset) << self.power;
-        Source { span: 1 << self.power, distance: distance.try_into().unwrap_or(u32::MAX) }
-    }
-}
-
-/// Reads a symbol and its extra bits; at most 45 bits.
-#[inline(always)]
-fn slotted<const SYMBOLS: usize, const ENTRIES: usize, const N: usize>(
-    code: &mut AdaptiveCode<SYMBOLS, ENTRIES>,
-    slots: &Slots<N>,
-    bits: &mut BackwardBits<'_>,
-) -> Result<u32, DecodeError> {
-    let entry = code.decode(bits)?;
-    let extra = bits.take(entry.extra_bits());
-    Ok(slots.bases.get(entry.symbol()).copied().unwrap_or(1) + extra)
 }

@@ -59,6 +59,7 @@ impl TargetUsage {
 }
 
 /// Turns absolute operands back into relative ones.
+#[inline(always)]
 pub(super) fn undo(data: &mut [u8], usage: &mut TargetUsage) {
     if data.len() <= TAIL + 1 {
         return;
@@ -103,9 +104,8 @@ fn candidates(window: &[u8; BLOCK + OPCODE - 1]) -> u64 {
     }
     let (eights, _) = starts.as_chunks::<8>();
     // The product moves bit 8i to bit 56 + i.
-    let bits = |eight: &[u8; 8]| {
-        u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56
-    };
+    let bits =
+        |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
     eights.iter().rev().fold(0, |mask, eight| mask << 8 | bits(eight))
 }
 
@@ -193,8 +193,21 @@ mod tests {
     /// Bytes that are often opcodes, and small operands so that targets repeat.
     fn code() -> impl Strategy<Value = Vec<u8>> {
         let byte = prop_oneof![
-            Just(0xE8), Just(0xE9), Just(0x48), Just(0x4C), Just(0x8B), Just(0x8D), Just(0x05),
-            Just(0x0D), Just(0xF0), Just(0x83), Just(0xFF), Just(0x15), Just(0), Just(1), any::<u8>()
+            Just(0xE8),
+            Just(0xE9),
+            Just(0x48),
+            Just(0x4C),
+            Just(0x8B),
+            Just(0x8D),
+            Just(0x05),
+            Just(0x0D),
+            Just(0xF0),
+            Just(0x83),
+            Just(0xFF),
+            Just(0x15),
+            Just(0),
+            Just(1),
+            any::<u8>()
         ];
         proptest::collection::vec(byte, 0..2000)
     }
