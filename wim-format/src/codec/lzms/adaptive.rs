@@ -14,7 +14,6 @@
 use super::bits::BackwardBits;
 use super::shape::{LengthCounts, MAX_CODE_LENGTH, Shaper};
 use super::slots::Entry;
-use crate::DecodeError;
 
 /// Frequencies below this are sorted by counting.
 const COUNTED: usize = 128;
@@ -80,18 +79,13 @@ impl<E: Entry, const SYMBOLS: usize, const TABLE: usize> AdaptiveCode<E, SYMBOLS
     /// Decodes one symbol and counts it, rebuilding the code first when that is due. Consumes the
     /// codeword but not the extra bits. Needs 15 bits in `bits`.
     #[inline(always)]
-    pub(super) fn decode(
-        &mut self,
-        bits: &mut BackwardBits<'_>,
-        shaper: &mut Shaper,
-    ) -> Result<E, DecodeError> {
+    pub(super) fn decode(&mut self, bits: &mut BackwardBits<'_>, shaper: &mut Shaper) -> E {
         let (left, used_up) = self.left.overflowing_sub(1);
         self.left = left;
         if used_up {
-            self.rebuild(shaper)?;
-            self.left = self.period - 1;
+            self.rebuild(shaper);
         }
-        Ok(self.next(bits))
+        self.next(bits)
     }
 
     #[inline(always)]
@@ -123,18 +117,20 @@ impl<E: Entry, const SYMBOLS: usize, const TABLE: usize> AdaptiveCode<E, SYMBOLS
         self.alphabet[0].with_length(1)
     }
 
-    /// Builds the code from the frequencies, then ages them.
+    /// Builds the code from the frequencies, then ages them, and counts the use that it is for.
+    /// Should no code be possible, the old one stays and `shaper` remembers.
     #[cold]
     #[inline(never)]
-    fn rebuild(&mut self, shaper: &mut Shaper) -> Result<(), DecodeError> {
-        let mut ranking = Ranking::new(&self.frequencies[..self.symbols], shaper)?;
-        let counts = shaper.length_counts()?;
-        self.order(&mut ranking, &counts);
-        self.fill_table(&counts);
+    fn rebuild(&mut self, shaper: &mut Shaper) {
+        let mut ranking = Ranking::new(&self.frequencies[..self.symbols], shaper);
+        if let Some(counts) = shaper.length_counts() {
+            self.order(&mut ranking, &counts);
+            self.fill_table(&counts);
+        }
         for frequency in &mut self.frequencies {
             *frequency = (*frequency >> 1) + 1;
         }
-        Ok(())
+        self.left = self.period - 1;
     }
 
     /// Deals out code lengths, the longest to the first in (frequency, symbol) order, and orders
@@ -217,7 +213,7 @@ struct Ranking {
 impl Ranking {
     /// Ranks all symbols and adds them to an empty `shaper` as leaves.
     #[inline(always)]
-    fn new(frequencies: &[u16], shaper: &mut Shaper) -> Result<Self, DecodeError> {
+    fn new(frequencies: &[u16], shaper: &mut Shaper) -> Self {
         let mut ranking = Self {
             counted: [0; COUNTED],
             frequent: [0; MAX_FREQUENT],
@@ -227,9 +223,8 @@ impl Ranking {
         for (symbol, &frequency) in (0_u32..).zip(frequencies) {
             if let Some(count) = ranking.counted.get_mut(usize::from(frequency)) {
                 *count += 1;
-            } else {
-                let slot = ranking.frequent.get_mut(ranking.frequent_count);
-                *slot.ok_or(DecodeError::BadCode)? = u32::from(frequency) << 16 | symbol;
+            } else if let Some(slot) = ranking.frequent.get_mut(ranking.frequent_count) {
+                *slot = u32::from(frequency) << 16 | symbol;
                 ranking.frequent_count += 1;
             }
         }
@@ -253,7 +248,7 @@ impl Ranking {
         for &frequent in &ranking.frequent[..ranking.frequent_count] {
             shaper.add(frequent >> 16, 1);
         }
-        Ok(ranking)
+        ranking
     }
 
     /// The place of the next symbol; within a frequency, symbols are to be asked for in order.

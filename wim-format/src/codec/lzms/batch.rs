@@ -65,69 +65,74 @@ impl Batch {
     /// them.
     #[inline(always)]
     pub(super) fn write(&self, dst: &mut [u8], mut at: usize) -> usize {
-        let mut literals = &self.literals[..];
-        for sequence in self.sequences.iter().take(self.sequence_count) {
-            let run = sequence.literals as usize;
-            let start = at + run;
+        let mut from = 0;
+        for sequence in &self.sequences[..self.sequence_count] {
+            let start = at + sequence.literals as usize;
             let end = start + sequence.length as usize;
-            if sequence.source.span == 0 && end + WIDE <= dst.len() {
-                copy_literals(dst, at, literals, run);
-                copy_fast(dst, start - sequence.source.distance as usize, start, end);
+            if end + WIDE <= dst.len() && sequence.source.span == 0 {
+                copy(&self.literals, from, dst, at, start);
+                copy_within(dst, start - sequence.source.distance as usize, start, end);
             } else {
-                write_exact(sequence, dst, at, literals);
+                write_exact(sequence, &self.literals[from..], dst, at);
             }
+            from += sequence.literals as usize;
             at = end;
-            literals = &literals[run..];
         }
         at.min(dst.len())
     }
 }
 
-/// Copies the first `length` bytes of `literals` to `at`. Needs [`WIDE`] bytes after both.
+/// The [`WIDE`] bytes at `at`, for one comparison.
 #[inline(always)]
-fn copy_literals(dst: &mut [u8], at: usize, literals: &[u8], length: usize) {
-    let mut done = 0;
+fn wide(bytes: &[u8], at: usize) -> [u8; WIDE] {
+    match bytes.len().checked_sub(WIDE) {
+        Some(last) if at <= last => *bytes[at..at + WIDE].as_array().unwrap_or(&[0; WIDE]),
+        _ => [0; WIDE],
+    }
+}
+
+/// Replaces the [`WIDE`] bytes at `at`, for one comparison.
+#[inline(always)]
+fn set_wide(bytes: &mut [u8], at: usize, value: [u8; WIDE]) {
+    match bytes.len().checked_sub(WIDE) {
+        Some(last) if at <= last => bytes[at..at + WIDE].copy_from_slice(&value),
+        _ => {}
+    }
+}
+
+/// Copies from `from` in `src` to `at..end` in `dst`. Needs [`WIDE`] bytes after both.
+#[inline(always)]
+fn copy(src: &[u8], mut from: usize, dst: &mut [u8], mut at: usize, end: usize) {
     loop {
-        let wide: [u8; WIDE] = *literals[done..].first_chunk().unwrap_or(&[0; WIDE]);
-        dst[at + done..at + done + WIDE].copy_from_slice(&wide);
-        done += WIDE;
-        if done >= length {
+        set_wide(dst, at, wide(src, from));
+        from += WIDE;
+        at += WIDE;
+        if at >= end {
             return;
         }
     }
 }
 
-/// Copies from `from` to `start..end`; a pattern shorter than the copy repeats. Needs [`WIDE`]
-/// bytes after the end.
+/// Copies from `from` to `at..end`; a pattern shorter than the copy repeats. Needs [`WIDE`] bytes
+/// after the end.
 #[inline(always)]
-fn copy_fast(dst: &mut [u8], mut from: usize, mut start: usize, end: usize) {
+fn copy_within(dst: &mut [u8], mut from: usize, mut at: usize, end: usize) {
     // While the pattern is shorter than a wide copy, each copy doubles it.
-    let pattern = from;
-    while start - from < WIDE && start < end {
-        let distance = start - from;
-        copy_wide(dst, from, start);
-        start += distance;
-        from = pattern;
+    while at - from < WIDE && at < end {
+        set_wide(dst, at, wide(dst, from));
+        at += at - from;
     }
-    while start < end {
-        copy_wide(dst, from, start);
+    while at < end {
+        set_wide(dst, at, wide(dst, from));
         from += WIDE;
-        start += WIDE;
+        at += WIDE;
     }
-}
-
-/// Copies [`WIDE`] bytes, all read before any is written.
-#[inline(always)]
-fn copy_wide(dst: &mut [u8], from: usize, to: usize) {
-    let mut wide = [0; WIDE];
-    wide.copy_from_slice(&dst[from..from + WIDE]);
-    dst[to..to + WIDE].copy_from_slice(&wide);
 }
 
 /// Writes one sequence without touching what comes after it.
 #[cold]
 #[inline(never)]
-fn write_exact(sequence: &Sequence, dst: &mut [u8], at: usize, literals: &[u8]) {
+fn write_exact(sequence: &Sequence, literals: &[u8], dst: &mut [u8], at: usize) {
     let run = (sequence.literals as usize).min(dst.len() - at);
     dst[at..at + run].copy_from_slice(&literals[..run]);
     let (at, length) = (at + run, sequence.length as usize);

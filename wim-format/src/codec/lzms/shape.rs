@@ -10,8 +10,6 @@
 //! queue. Walking the steps backwards from the root, it is enough to count internal nodes per
 //! depth; the leaves of a depth are what its parents' children leave over.
 
-use crate::DecodeError;
-
 /// Longest codeword. LZMS's frequencies cannot make a longer one.
 pub(super) const MAX_CODE_LENGTH: usize = 15;
 
@@ -47,6 +45,7 @@ pub(super) struct Shaper {
     leaf_runs: usize,
     leaves: u32,
     steps: [Step; MAX_LEAVES],
+    failed: bool,
 }
 
 impl Shaper {
@@ -56,6 +55,7 @@ impl Shaper {
             leaf_runs: 0,
             leaves: 0,
             steps: [Step::default(); MAX_LEAVES],
+            failed: false,
         }
     }
 
@@ -73,27 +73,31 @@ impl Shaper {
     }
 
     /// Counts the codewords of each length for the leaves added, which are used up. A single leaf
-    /// gets one bit.
-    ///
-    /// # Errors
-    /// [`DecodeError::BadCode`] when a codeword would be longer than 15 bits.
-    pub(super) fn length_counts(&mut self) -> Result<LengthCounts, DecodeError> {
+    /// gets one bit. Nothing, if a codeword would be longer than 15 bits.
+    pub(super) fn length_counts(&mut self) -> Option<LengthCounts> {
         let mut counts = LengthCounts::default();
         if self.leaves <= 1 {
             counts[1] = self.leaves as u16;
-            return Ok(counts);
+            return Some(counts);
         }
         let steps = self.merge();
-        let internal = internal_per_depth(&self.steps[..steps])?;
+        let internal = internal_per_depth(&self.steps[..steps]);
+        self.failed |= internal.is_none();
+        let internal = internal?;
         for depth in 1..=MAX_CODE_LENGTH {
             counts[depth] = (2 * internal[depth - 1] - internal[depth]) as u16;
         }
-        Ok(counts)
+        Some(counts)
+    }
+
+    /// Whether any code since the last call was impossible.
+    pub(super) fn has_failed(&mut self) -> bool {
+        std::mem::take(&mut self.failed)
     }
 
     /// Merges all leaves into one tree and notes how; returns the number of steps.
     fn merge(&mut self) -> usize {
-        let Self { runs, leaf_runs, leaves, steps } = self;
+        let Self { runs, leaf_runs, leaves, steps, .. } = self;
         runs[*leaf_runs] = END;
         runs[INNER] = END;
         // Fronts of the queue of leaves and of that of internal nodes, and the latter's back.
@@ -143,7 +147,7 @@ fn take(runs: &mut [WeightRun], head: &mut usize, count: u32) {
 }
 
 /// How many internal nodes lie at each depth, 0 being the root's.
-fn internal_per_depth(steps: &[Step]) -> Result<[u32; MAX_CODE_LENGTH + 1], DecodeError> {
+fn internal_per_depth(steps: &[Step]) -> Option<[u32; MAX_CODE_LENGTH + 1]> {
     let mut internal = [0; MAX_CODE_LENGTH + 1];
     internal[0] = 1;
     let (mut depth, mut left) = (0, 1);
@@ -156,7 +160,7 @@ fn internal_per_depth(steps: &[Step]) -> Result<[u32; MAX_CODE_LENGTH + 1], Deco
             }
             // Children of depth 16 would be codewords of 16 bits.
             if depth == MAX_CODE_LENGTH {
-                return Err(DecodeError::BadCode);
+                return None;
             }
             let here = parents.min(left);
             internal[depth + 1] += here * step.internal;
@@ -164,7 +168,7 @@ fn internal_per_depth(steps: &[Step]) -> Result<[u32; MAX_CODE_LENGTH + 1], Deco
             left -= here;
         }
     }
-    Ok(internal)
+    Some(internal)
 }
 
 #[cfg(test)]
@@ -204,7 +208,7 @@ mod tests {
         counts
     }
 
-    fn length_counts(weights: &[u32]) -> Result<LengthCounts, DecodeError> {
+    fn length_counts(weights: &[u32]) -> Option<LengthCounts> {
         let mut shaper = Shaper::new();
         // Whatever an earlier code left behind does not matter.
         shaper.add(1, 5);
@@ -219,24 +223,24 @@ mod tests {
     fn equal_weights() {
         let mut counts = LengthCounts::default();
         (counts[6], counts[5]) = (12, 26);
-        assert_eq!(length_counts(&[1; 38]), Ok(counts));
+        assert_eq!(length_counts(&[1; 38]), Some(counts));
         (counts[6], counts[5]) = (44, 10);
-        assert_eq!(length_counts(&[1; 54]), Ok(counts));
+        assert_eq!(length_counts(&[1; 54]), Some(counts));
     }
 
     #[test]
     fn one_leaf_gets_one_bit() {
-        assert_eq!(length_counts(&[7]).map(|counts| counts[1]), Ok(1));
+        assert_eq!(length_counts(&[7]).map(|counts| counts[1]), Some(1));
     }
 
     #[test]
-    fn too_deep_is_an_error() {
+    fn too_deep_is_refused() {
         let mut weights = vec![1, 1];
         while weights.len() < 17 {
             weights.push(weights[weights.len() - 1] + weights[weights.len() - 2]);
         }
-        assert_eq!(length_counts(&weights), Err(DecodeError::BadCode));
-        assert!(length_counts(&weights[..16]).is_ok());
+        assert_eq!(length_counts(&weights), None);
+        assert!(length_counts(&weights[..16]).is_some());
     }
 
     proptest! {
@@ -249,11 +253,11 @@ mod tests {
             weights.sort_unstable();
             let expected = naive(&weights);
             match length_counts(&weights) {
-                Ok(counts) => {
+                Some(counts) => {
                     prop_assert_eq!(&expected[..=MAX_CODE_LENGTH], &counts[..]);
                     prop_assert!(expected[MAX_CODE_LENGTH + 1..].iter().all(|&n| n == 0));
                 }
-                Err(_) => prop_assert!(expected[MAX_CODE_LENGTH + 1..].iter().any(|&n| n > 0)),
+                None => prop_assert!(expected[MAX_CODE_LENGTH + 1..].iter().any(|&n| n > 0)),
             }
         }
     }

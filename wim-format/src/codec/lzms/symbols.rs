@@ -126,20 +126,20 @@ impl Symbols {
         // A copy can live in registers.
         let mut reader = bits.clone();
         let mut literals = batch.literals[..MAX_LITERALS].iter_mut();
-        batch.sequence_count = 0;
+        let mut count = 0;
         for (item, sequence) in batch.items.iter().take(batch.item_count).zip(&mut batch.sequences)
         {
             let run = u32::from(item.literals);
             for literal in literals.by_ref().take(run as usize) {
                 reader.refill();
-                *literal = self.literal.decode(&mut reader, &mut self.shaper)?.symbol() as u8;
+                *literal = self.literal.decode(&mut reader, &mut self.shaper).symbol() as u8;
             }
             at += run as usize;
-            batch.sequence_count += 1;
+            count += 1;
             reader.refill();
             let mut source = Source { distance: 0, span: 0 };
             if item.then == Match::Lz {
-                let entry = self.lz_offset.decode(&mut reader, &mut self.shaper)?;
+                let entry = self.lz_offset.decode(&mut reader, &mut self.shaper);
                 source.distance = entry.base() + reader.take(entry.extra_bits());
                 if entry.extra_bits() > 20 {
                     reader.refill();
@@ -153,10 +153,10 @@ impl Symbols {
             } else {
                 // The function gets a copy of its own: `reader` itself is never in memory.
                 let mut copy = reader.clone();
-                source = self.delta_source(item.then, item.place, at, &mut copy)?;
+                source = self.delta_source(item.then, item.place, at, &mut copy);
                 reader = copy;
             }
-            let entry = self.length.decode(&mut reader, &mut self.shaper)?;
+            let entry = self.length.decode(&mut reader, &mut self.shaper);
             if entry.extra_bits() > FEW_EXTRA_BITS {
                 reader.refill();
             }
@@ -173,8 +173,9 @@ impl Symbols {
             at += length as usize;
             *sequence = Sequence { literals: run, length, source };
         }
+        batch.sequence_count = count;
         *bits = reader;
-        Ok(())
+        if self.shaper.has_failed() { Err(DecodeError::BadCode) } else { Ok(()) }
     }
 
     /// Reads where a delta match at position `at` comes from. Leaves the bits refilled.
@@ -186,15 +187,15 @@ impl Symbols {
         place: u8,
         at: usize,
         bits: &mut BackwardBits<'_>,
-    ) -> Result<Source, DecodeError> {
+    ) -> Source {
         if kind == Match::DeltaRepeat {
-            return Ok(move_to_front(&mut self.recent.delta, place).locate(at));
+            return move_to_front(&mut self.recent.delta, place).locate(at);
         }
-        let power = self.delta_power.decode(bits, &mut self.shaper)?.symbol() as u32;
-        let entry = self.delta_offset.decode(bits, &mut self.shaper)?;
+        let power = self.delta_power.decode(bits, &mut self.shaper).symbol() as u32;
+        let entry = self.delta_offset.decode(bits, &mut self.shaper);
         let offset = entry.base() + bits.take(entry.extra_bits());
         bits.refill();
         push_front(&mut self.recent.delta, DeltaSource { power, offset });
-        Ok(self.recent.delta[0].locate(at))
+        self.recent.delta[0].locate(at)
     }
 }
