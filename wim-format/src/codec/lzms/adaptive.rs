@@ -169,9 +169,8 @@ impl<E: Entry, const SYMBOLS: usize, const TABLE: usize> AdaptiveCode<E, SYMBOLS
             return;
         }
         let mut table = &mut self.table[..];
-        for length in 1..=Self::INDEX_BITS as usize {
-            let (now, longer) = entries.split_at(counts[length].into());
-            let spare = Self::INDEX_BITS as usize - length;
+        for (spare, &count) in (0..Self::INDEX_BITS as usize).rev().zip(&counts[1..]) {
+            let (now, longer) = entries.split_at(count.into());
             let (codewords, rest) = table.split_at_mut(now.len() << spare);
             match spare {
                 0 => codewords.copy_from_slice(now),

@@ -23,8 +23,8 @@ pub(super) trait Stages: Copy {
         symbols: &mut Symbols,
         bits: &mut BackwardBits<'_>,
         batch: &mut Batch,
+        dst: &[u8],
         at: usize,
-        size: usize,
     ) -> Result<(), DecodeError>;
 
     /// [`Batch::write`].
@@ -48,10 +48,10 @@ impl Stages for Portable {
         symbols: &mut Symbols,
         bits: &mut BackwardBits<'_>,
         batch: &mut Batch,
+        dst: &[u8],
         at: usize,
-        size: usize,
     ) -> Result<(), DecodeError> {
-        symbols.read(bits, batch, at, size)
+        symbols.read(bits, batch, dst, at)
     }
 
     fn write(self, batch: &Batch, dst: &mut [u8], at: usize) -> usize {
@@ -61,6 +61,20 @@ impl Stages for Portable {
     fn undo_x86(self, dst: &mut [u8], usage: &mut TargetUsage) {
         x86::undo(dst, usage);
     }
+}
+
+/// Asks for the cache line at `at` to be loaded; nothing more happens, wherever that is.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub(super) fn prefetch(bytes: &[u8], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if at < bytes.len() {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(at).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (bytes, at);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -98,11 +112,11 @@ mod modern {
             symbols: &mut Symbols,
             bits: &mut BackwardBits<'_>,
             batch: &mut Batch,
+            dst: &[u8],
             at: usize,
-            size: usize,
         ) -> Result<(), DecodeError> {
             // SAFETY: `self` proves that the processor has the function's features.
-            unsafe { read(symbols, bits, batch, at, size) }
+            unsafe { read(symbols, bits, batch, dst, at) }
         }
 
         fn write(self, batch: &Batch, dst: &mut [u8], at: usize) -> usize {
@@ -126,10 +140,10 @@ mod modern {
         symbols: &mut Symbols,
         bits: &mut BackwardBits<'_>,
         batch: &mut Batch,
+        dst: &[u8],
         at: usize,
-        size: usize,
     ) -> Result<(), DecodeError> {
-        symbols.read(bits, batch, at, size)
+        symbols.read(bits, batch, dst, at)
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]

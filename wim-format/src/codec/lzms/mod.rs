@@ -101,7 +101,7 @@ impl Decoder {
         let mut at = 0;
         while at < dst.len() {
             stages.plan(&mut decisions, &mut range, batch);
-            stages.read(symbols, &mut bits, batch, at, dst.len())?;
+            stages.read(symbols, &mut bits, batch, dst, at)?;
             at = stages.write(batch, dst, at);
         }
         stages.undo_x86(dst, usage);

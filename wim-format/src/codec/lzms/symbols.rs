@@ -3,6 +3,7 @@
 use super::adaptive::AdaptiveCode;
 use super::batch::{Batch, MAX_LITERALS, Sequence, Source};
 use super::bits::{BackwardBits, REFILLED};
+use super::cpu::prefetch;
 use super::items::Match;
 use super::shape::{MAX_CODE_LENGTH, Shaper};
 use super::slots::{BYTES, Entry, LENGTHS, OFFSETS, Plain, Slot, offset_symbols};
@@ -120,9 +121,10 @@ impl Symbols {
         &mut self,
         bits: &mut BackwardBits<'_>,
         batch: &mut Batch,
+        dst: &[u8],
         mut at: usize,
-        size: usize,
     ) -> Result<(), DecodeError> {
+        let size = dst.len();
         // A copy can live in registers.
         let mut reader = bits.clone();
         let mut literals = batch.literals[..MAX_LITERALS].iter_mut();
@@ -170,6 +172,7 @@ impl Symbols {
                 }
                 return Err(DecodeError::OffsetBeforeStart);
             }
+            prefetch(dst, at - source.distance as usize);
             at += length as usize;
             *sequence = Sequence { literals: run, length, source };
         }
