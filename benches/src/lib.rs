@@ -1,4 +1,5 @@
 //! Benchmarks: the corpus of real files, and the comparison of our commands with wimlib, 7-Zip, `cp`
 //! and `dd`.
 
+pub mod compare;
 pub mod corpus;

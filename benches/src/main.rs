@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use osupg_benches::compare;
 use osupg_benches::corpus::{self, Size};
 
 #[derive(Debug, Parser)]
@@ -26,6 +27,8 @@ enum Command {
         /// Where to build it; downloads are kept in `wheels` beside it.
         folder: PathBuf,
     },
+    /// Measures wimx against wimlib-imagex, 7-Zip, cp and dd.
+    Compare(compare::Options),
 }
 
 fn main() -> Result<()> {
@@ -37,5 +40,6 @@ fn main() -> Result<()> {
             println!("corpus {}: {checksum}", folder.display());
             Ok(())
         }
+        Command::Compare(options) => compare::run(&options),
     }
 }

@@ -1,2 +1,7 @@
 //! The osupg command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    osupg::cli::main()
+}

@@ -73,21 +73,20 @@ impl Kind {
     }
 
     /// The kind that this one is made from, and the options of `wimlib-imagex export` that make it.
-    /// Low levels: what matters here is the format, not how hard the encoder tried.
     const fn recipe(self) -> (Self, &'static [&'static str]) {
         match self {
             Self::None => (Self::None, &[]),
-            Self::Xpress => (Self::None, &["--compress=XPRESS:20"]),
-            Self::Xpress4K => (Self::None, &["--compress=XPRESS:20", "--chunk-size=4K"]),
-            Self::Xpress64K => (Self::None, &["--compress=XPRESS:20", "--chunk-size=64K"]),
-            Self::Lzx => (Self::None, &["--compress=LZX:20"]),
-            Self::Lzx2M => (Self::None, &["--compress=LZX:20", "--chunk-size=2M"]),
-            Self::Lzms => (Self::None, &["--compress=LZMS:10"]),
-            Self::LzmsSolid => (Self::None, &["--solid", "--solid-compress=LZMS:10"]),
+            Self::Xpress => (Self::None, &["--compress=XPRESS"]),
+            Self::Xpress4K => (Self::None, &["--compress=XPRESS", "--chunk-size=4K"]),
+            Self::Xpress64K => (Self::None, &["--compress=XPRESS", "--chunk-size=64K"]),
+            Self::Lzx => (Self::None, &["--compress=LZX"]),
+            Self::Lzx2M => (Self::None, &["--compress=LZX", "--chunk-size=2M"]),
+            Self::Lzms => (Self::None, &["--compress=LZMS"]),
+            Self::LzmsSolid => (Self::None, &["--solid", "--solid-compress=LZMS"]),
             Self::XpressSolid => {
-                (Self::None, &["--compress=XPRESS:20", "--solid", "--solid-compress=XPRESS:20"])
+                (Self::None, &["--compress=XPRESS", "--solid", "--solid-compress=XPRESS"])
             }
-            Self::Pipable => (Self::None, &["--compress=LZX:20", "--pipable"]),
+            Self::Pipable => (Self::None, &["--compress=LZX", "--pipable"]),
             Self::Integrity => (Self::Lzx, &["--check"]),
             Self::Split => (Self::Lzx, &[]),
         }
@@ -107,11 +106,34 @@ impl Kind {
     }
 }
 
+/// How hard wimlib's encoders try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// As by default: every feature of a format gets used.
+    Usual,
+    /// As little as gives a fair size in bearable time, for gigabytes on a small machine.
+    Low,
+}
+
+impl Effort {
+    /// `option` with the level that this effort means.
+    fn level(self, option: &str) -> String {
+        let level = match option.rsplit_once('=') {
+            _ if self == Self::Usual => "",
+            Some((_, "XPRESS" | "LZX")) => ":20",
+            Some((_, "LZMS")) => ":1",
+            _ => "",
+        };
+        format!("{option}{level}")
+    }
+}
+
 /// WIMs made from one set of trees, kept in a folder.
 #[derive(Debug)]
 pub struct Captures {
     folder: PathBuf,
     sources: Vec<Source>,
+    effort: Effort,
 }
 
 impl Captures {
@@ -120,9 +142,9 @@ impl Captures {
     /// # Panics
     /// When the folder cannot be made.
     #[must_use]
-    pub fn new(folder: PathBuf, sources: Vec<Source>) -> Self {
+    pub fn new(folder: PathBuf, sources: Vec<Source>, effort: Effort) -> Self {
         fs::create_dir_all(&folder).expect("the folder for captures can be made");
-        Self { folder, sources }
+        Self { folder, sources, effort }
     }
 
     /// The trees: image 1 is made from the first, and so on.
@@ -186,7 +208,8 @@ impl Captures {
             }
             _ => {
                 let mut command = wimlib();
-                command.arg("export").arg(self.wim(base)).arg("all").arg(wim).args(options);
+                command.arg("export").arg(self.wim(base)).arg("all").arg(wim);
+                command.args(options.iter().map(|option| self.effort.level(option)));
                 run(command.arg("--quiet")).ok();
             }
         }

@@ -16,6 +16,9 @@ use std::thread;
 
 use sha1::{Digest, Sha1};
 
+/// What stands for the tree's own path in link targets.
+pub const ROOT: &[u8] = b"<root>";
+
 /// What is to be compared beyond names, kinds, content and links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
@@ -50,7 +53,8 @@ pub enum Kind {
         /// The first name (in byte order) of the same file; its own name when it has only one.
         same_as: Vec<u8>,
     },
-    /// A symbolic link and its target.
+    /// A symbolic link and its target, where the path of the described tree itself is written as
+    /// [`ROOT`]: tools correct absolute targets to the place an image is applied to.
     Symlink(Vec<u8>),
     /// Anything else: device, socket, pipe (the type bits of its mode).
     Special(u32),
@@ -81,7 +85,7 @@ pub fn describe(root: &Path, times: Times) -> io::Result<Tree> {
             }
             Kind::Directory
         } else if metadata.is_symlink() {
-            Kind::Symlink(fs::read_link(&path)?.into_os_string().into_vec())
+            Kind::Symlink(inside(root, fs::read_link(&path)?.into_os_string().into_vec()))
         } else if metadata.is_file() {
             let first = first_names.entry((metadata.dev(), metadata.ino())).or_insert(name.clone());
             if name < *first {
@@ -106,6 +110,30 @@ pub fn describe(root: &Path, times: Times) -> io::Result<Tree> {
         }
     }
     Ok(tree)
+}
+
+/// The link target with `root` replaced by [`ROOT`].
+fn inside(root: &Path, target: Vec<u8>) -> Vec<u8> {
+    match target.strip_prefix(root.as_os_str().as_bytes()) {
+        Some(rest) if rest.is_empty() || rest[0] == b'/' => [ROOT, rest].concat(),
+        _ => target,
+    }
+}
+
+/// The tree as capturing and applying it leaves it on any machine: absolute link targets lead into
+/// the tree, permissions are the user's own.
+#[must_use]
+pub fn after_a_round_trip(tree: &Tree) -> Tree {
+    let mut tree = tree.clone();
+    for entry in tree.values_mut() {
+        entry.mode = 0;
+        if let Kind::Symlink(target) = &mut entry.kind
+            && target.starts_with(b"/")
+        {
+            *target = [ROOT, target].concat();
+        }
+    }
+    tree
 }
 
 /// Hashes the named files, several at a time.

@@ -194,6 +194,11 @@ impl Wim {
         self.main().coding.codec
     }
 
+    /// How resources that are not solid are coded.
+    pub(crate) fn coding(&self) -> Coding {
+        self.main().coding
+    }
+
     /// Number of images.
     #[must_use]
     pub fn image_count(&self) -> u32 {
@@ -293,12 +298,8 @@ impl Wim {
             found if found == entry.hash => Ok(bytes),
             found => Err(Damage::Hash { expected: entry.hash, found }),
         });
-        checked.map_err(|damage| Error::Damaged {
-            file: self.name(),
-            path: Some(format!("metadata of image {image}")),
-            hash: entry.hash,
-            damage,
-        })
+        let image = image.get();
+        checked.map_err(|damage| Error::DamagedMetadata { file: self.name(), image, damage })
     }
 
     fn malformed(&self, image: ImageIndex, source: FormatError) -> Error {

@@ -1,5 +1,6 @@
 //! Reading the chunks of one resource.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,6 +23,18 @@ pub(crate) struct Coding {
     pub(crate) chunk_size: u32,
 }
 
+impl fmt::Display for Coding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let codec = match self.codec {
+            None => return f.write_str("not compressed"),
+            Some(Codec::Xpress) => "XPRESS",
+            Some(Codec::Lzx) => "LZX",
+            Some(Codec::Lzms) => "LZMS",
+        };
+        write!(f, "{codec} in chunks of {} bytes", self.chunk_size)
+    }
+}
+
 /// A resource together with what is needed to read it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Resource<'w> {
@@ -42,18 +55,21 @@ pub(crate) enum Form {
 }
 
 impl<'w> Resource<'w> {
+    /// Whether the file has `len` bytes at `offset` of the resource.
+    pub(crate) fn check_range(&self, offset: u64, len: u64) -> Result<(), Damage> {
+        let offset = self.place.offset.saturating_add(offset);
+        let end = offset.saturating_add(len);
+        let file_len = self.source.len();
+        if end <= file_len { Ok(()) } else { Err(Damage::Truncated { offset, end, file_len }) }
+    }
+
     /// `len` bytes at `offset` of the resource.
     pub(crate) fn bytes(&self, offset: u64, len: u64) -> Result<Bytes, Damage> {
-        let start = self.place.offset.saturating_add(offset);
-        let end = start.saturating_add(len);
-        let file_len = self.source.len();
-        match usize::try_from(len) {
-            Ok(len) if end <= file_len => {
-                let read = self.source.bytes(start, len);
-                read.map_err(|source| Damage::Read { offset: start, source: Arc::new(source) })
-            }
-            _ => Err(Damage::Truncated { offset: start, end, file_len }),
-        }
+        self.check_range(offset, len)?;
+        let len = usize::try_from(len).map_err(|_| Damage::Memory { bytes: usize::MAX })?;
+        let offset = self.place.offset + offset;
+        let read = self.source.bytes(offset, len);
+        read.map_err(|source| Damage::Read { offset, source: Arc::new(source) })
     }
 
     /// Says that the resource will be read soon.

@@ -10,7 +10,10 @@ use crate::error::Error;
 /// Operations look at the flag once per batch (about a megabyte of data), put away what they have
 /// half written and return [`Error::Cancelled`].
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    flag: Arc<AtomicBool>,
+    parent: Option<Arc<Self>>,
+}
 
 impl Cancel {
     /// A flag that is not set.
@@ -21,13 +24,21 @@ impl Cancel {
 
     /// Sets the flag. It stays set; this may be called from a signal-handling thread.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`cancel`](Self::cancel) has been called.
+    /// A flag for a part of the operation: it counts as set when this one is, and can be set
+    /// without setting this one.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { flag: Arc::default(), parent: Some(Arc::new(self.clone())) }
+    }
+
+    /// Whether [`cancel`](Self::cancel) has been called, here or on what this is a child of.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed)
+            || self.parent.as_ref().is_some_and(|parent| parent.is_cancelled())
     }
 
     /// Lets an operation leave with `?`.

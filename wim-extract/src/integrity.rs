@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use wim_format::integrity::IntegrityTable;
-use wim_format::{Sha1Hash, Structure};
+use bytes::Bytes;
+use wim_format::integrity::{DEFAULT_PIECE_SIZE, IntegrityTable, covered_ranges};
+use wim_format::{FormatError, Sha1Hash, Structure};
 
 use crate::archive::{Part, read_table};
 use crate::cancel::Cancel;
@@ -11,7 +12,7 @@ use crate::error::{Action, Error, Of};
 use crate::hash::{Sha1, lanes, update_many};
 use crate::pipeline::Task;
 use crate::pipeline::lock::Lock;
-use crate::progress::{Amount, Progress};
+use crate::progress::{Amount, Phase, Progress};
 use crate::source::Source;
 
 /// Bytes of each piece that are hashed at a time.
@@ -20,21 +21,68 @@ const STEP: u64 = 256 << 10;
 /// A range of a file and the SHA-1 that its integrity table gives.
 type Piece = (Range<u64>, Sha1Hash);
 
+/// Bytes of each piece of a part's integrity table; `None` when it has no table.
+///
+/// # Errors
+/// The table is malformed.
+pub(crate) fn piece_size(part: &Part) -> Result<Option<u32>, Error> {
+    Ok(table(part)?.map(|table| table.chunk_size))
+}
+
+fn table(part: &Part) -> Result<Option<IntegrityTable>, Error> {
+    let place = part.header.integrity;
+    if place.size == 0 {
+        return Ok(None);
+    }
+    let bytes = read_table(part, place, Structure::IntegrityTable)?;
+    let table = IntegrityTable::parse(&bytes);
+    table.map(Some).map_err(|source| malformed(part, source))
+}
+
+fn malformed(part: &Part, source: FormatError) -> Error {
+    Error::Malformed { file: part.source.name(), of: Of::File, source }
+}
+
 /// The pieces of `part` that its integrity table covers; `None` when it has no table.
 ///
 /// # Errors
 /// The table is malformed or does not fit the file.
 pub(crate) fn pieces(part: &Part) -> Result<Option<Vec<Piece>>, Error> {
-    let place = part.header.integrity;
-    if place.size == 0 {
-        return Ok(None);
-    }
-    let malformed = |source| Error::Malformed { file: part.source.name(), of: Of::File, source };
-    let bytes = read_table(part, place, Structure::IntegrityTable)?;
-    let table = IntegrityTable::parse(&bytes).map_err(malformed)?;
+    let Some(table) = table(part)? else { return Ok(None) };
     let blob_table = part.header.blob_table;
     let end = blob_table.offset.saturating_add(blob_table.size);
-    Ok(Some(table.ranges(end).map_err(malformed)?.collect()))
+    let ranges = table.ranges(end).map_err(|source| malformed(part, source))?;
+    Ok(Some(ranges.collect()))
+}
+
+/// The integrity table of `part` as it is stored.
+///
+/// # Errors
+/// The table cannot be read.
+pub(crate) fn stored(part: &Part) -> Result<Bytes, Error> {
+    read_table(part, part.header.integrity, Structure::IntegrityTable)
+}
+
+/// A new integrity table for `part` as it is now.
+///
+/// # Errors
+/// The file cannot be read, or is too large for a table.
+pub(crate) fn compute(
+    part: &Part,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<u8>, Error> {
+    let end = part.header.blob_table.end();
+    let ranges: Vec<_> = covered_ranges(end, DEFAULT_PIECE_SIZE).collect();
+    let bytes = ranges.iter().map(|range| range.end - range.start).sum();
+    progress.begin(Phase::Integrity, Amount::new(bytes, ranges.len() as u64));
+    let mut hashes = Vec::with_capacity(ranges.len());
+    for ranges in ranges.chunks(lanes()) {
+        hashes.extend(hash(&*part.source, ranges, progress, cancel)?);
+    }
+    progress.end(Phase::Integrity);
+    let table = IntegrityTable { chunk_size: DEFAULT_PIECE_SIZE, hashes };
+    table.to_bytes().map_err(|source| malformed(part, source))
 }
 
 /// Work that checks `pieces` of `source`, several at once in each task. Ranges that differ are
@@ -48,7 +96,8 @@ pub(crate) fn tasks<'t>(
 ) -> impl Iterator<Item = Task<'t>> {
     pieces.chunks(lanes()).map(move |pieces| -> Task<'t> {
         Box::new(move || {
-            let found = hash(source, pieces, progress, cancel)?;
+            let ranges: Vec<_> = pieces.iter().map(|(range, _)| range.clone()).collect();
+            let found = hash(source, &ranges, progress, cancel)?;
             let differ =
                 pieces.iter().zip(found).filter(|((_, expected), found)| expected != found);
             differing.lock().extend(differ.map(|((range, _), _)| range.clone()));
@@ -57,19 +106,19 @@ pub(crate) fn tasks<'t>(
     })
 }
 
-/// SHA-1 of each of `pieces`, which are hashed side by side.
-fn hash(
+/// SHA-1 of each of `ranges`, which are hashed side by side.
+pub(crate) fn hash(
     source: &dyn Source,
-    pieces: &[Piece],
+    ranges: &[Range<u64>],
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Vec<Sha1Hash>, Error> {
-    let mut states = vec![Sha1::new(); pieces.len()];
-    let longest = pieces.iter().map(|(range, _)| range.end - range.start).max().unwrap_or(0);
+    let mut states = vec![Sha1::new(); ranges.len()];
+    let longest = ranges.iter().map(|range| range.end - range.start).max().unwrap_or(0);
     for at in (0..longest).step_by(STEP as usize) {
         cancel.check()?;
-        let mut steps = Vec::with_capacity(pieces.len());
-        for (range, _) in pieces {
+        let mut steps = Vec::with_capacity(ranges.len());
+        for range in ranges {
             let start = range.start.saturating_add(at).min(range.end);
             let len = (range.end - start).min(STEP) as usize;
             let read = source.bytes(start, len);

@@ -8,6 +8,9 @@
 //! in them. An entry whose uncompressed size is 2^32 is a resource; any other is a blob, whose
 //! "offset" counts through the uncompressed bytes of all resources of the run in turn.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use zerocopy::little_endian::{U16, U32};
@@ -188,10 +191,16 @@ impl BlobTable {
         for item in self.items_in_file_order()? {
             let entry = match item {
                 Item::Solid(SolidResource { resource, header }) => {
-                    run = run.end..run.end.saturating_add(header.uncompressed_size);
+                    let start = run.end;
+                    let end = start.checked_add(header.uncompressed_size);
+                    run = start..end.ok_or(FormatError::TooLarge {
+                        structure: Structure::BlobTable,
+                        found: header.uncompressed_size,
+                        expected: "solid resources of less than 2^64 bytes together",
+                    })?;
                     RawEntry {
                         resource: ResourceHeader {
-                            flags: ResourceFlags::SOLID,
+                            flags: resource.flags | ResourceFlags::SOLID,
                             uncompressed_size: SOLID_RESOURCE_MARK,
                             ..*resource
                         }
@@ -209,24 +218,27 @@ impl BlobTable {
     }
 
     fn items_in_file_order(&self) -> Result<Vec<Item<'_>>, FormatError> {
-        let solid = self.solid.iter().map(|solid| (solid.resource.offset, 0, Item::Solid(solid)));
-        let mut items: Vec<_> = solid.collect();
+        // Sorted by place in the file, then each solid resource before its blobs.
+        let solid = self.solid.iter().zip(1..);
+        let mut items: Vec<_> = solid
+            .map(|(solid, nth)| ((solid.resource.offset, nth, None), Item::Solid(solid)))
+            .collect();
         for (blob, index) in self.blobs.iter().zip(0..) {
             items.push(match blob.place {
-                BlobPlace::Resource(resource) => (resource.offset, 0, Item::Blob(blob)),
+                BlobPlace::Resource(resource) => ((resource.offset, 0, None), Item::Blob(blob)),
                 BlobPlace::Solid { resource, offset } => {
                     let Some(solid) = self.solid.get(resource) else {
                         let expected = "a blob in a solid resource of the table";
                         let found = resource as u64;
                         return Err(invalid(Structure::BlobTable, index, found, expected));
                     };
-                    // Behind the entry of the resource itself.
-                    (solid.resource.offset, offset.saturating_add(1), Item::Blob(blob))
+                    let key = (solid.resource.offset, resource + 1, Some(offset));
+                    (key, Item::Blob(blob))
                 }
             });
         }
-        items.sort_by_key(|(resource, within, _)| (*resource, *within));
-        Ok(items.into_iter().map(|(_, _, item)| item).collect())
+        items.sort_by_key(|(key, _)| *key);
+        Ok(items.into_iter().map(|(_, item)| item).collect())
     }
 }
 

@@ -10,6 +10,9 @@
 //! A pipable WIM (wimlib's own layout) has this header twice: first with the tables still unknown,
 //! and as the last 208 bytes of the file, complete.
 
+#[cfg(test)]
+mod tests;
+
 use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

@@ -7,6 +7,9 @@
 //! The pieces cover the bytes from the end of the header to the end of the blob table. Header, XML
 //! and the table itself are not covered.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use zerocopy::little_endian::U32;

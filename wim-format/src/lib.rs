@@ -21,7 +21,7 @@ pub mod xml;
 
 mod bytes;
 
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use codec::{Codec, Decoder};

@@ -31,6 +31,7 @@ pub(crate) mod lock;
 mod ordered;
 mod plan;
 mod queue;
+mod tasks;
 mod turnstile;
 mod worker;
 
@@ -38,6 +39,8 @@ use std::num::NonZeroUsize;
 use std::thread;
 
 pub use self::plan::Plan;
+pub(crate) use self::plan::SolidPlan;
+pub use self::tasks::run_tasks;
 use self::worker::Run;
 use crate::archive::BlobId;
 use crate::cancel::Cancel;

@@ -12,6 +12,8 @@
 
 mod chunk_table;
 mod solid;
+#[cfg(test)]
+mod tests;
 
 use bitflags::bitflags;
 use zerocopy::little_endian::{U32, U64};

@@ -1,2 +1,55 @@
-//! The command wimx.
-fn main() {}
+//! The command `wimx`: wimlib-imagex's `info`, `dir`, `verify`, `extract`, `apply` and `export`
+//! over the engine of this crate.
+//!
+//! A front end holds no logic of its own: arguments are read ([`habits`], [`args`]), an engine
+//! operation is called (one module per command), and its outcome or failure is shown ([`stdout`],
+//! [`bar`], [`failure`]). Nothing that costs time is started before a command needs it: `info` and
+//! `dir` run on the first thread alone.
+
+mod args;
+mod bar;
+mod blobs;
+mod calendar;
+mod dir;
+mod failure;
+mod habits;
+mod info;
+mod open;
+mod paths;
+mod stdout;
+mod text;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use args::{Cli, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let command = Cli::command();
+    let arguments = match habits::normalise(&command, std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(ambiguous) => return failure::report_ambiguous(&ambiguous),
+    };
+    let names_command =
+        arguments.iter().any(|argument| command.find_subcommand(argument).is_some());
+    let matches = command.try_get_matches_from(arguments);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => return failure::report_usage(&error, names_command),
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(&cli.global),
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Info(args) => info::run(args, &cli.global),
+        Command::Dir(args) => dir::run(args, &cli.global),
+        Command::Verify(args) => verify::run(args, &cli.global),
+    }
+}

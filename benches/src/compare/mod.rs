@@ -1,0 +1,255 @@
+//! Our commands against wimlib, 7-Zip, `cp` and `dd`.
+//!
+//! The contenders of a row run in turn, A B A B, so that whatever else slows the machine slows all of
+//! them. Inputs lie in memory (tmpfs) with a warm page cache; outputs are removed between runs,
+//! outside the measured time; a first round warms up and is not counted. Memory is sampled in a run of
+//! its own, which is not timed.
+
+mod chart;
+mod inputs;
+mod machine;
+mod measure;
+mod report;
+mod rows;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde::Serialize;
+use tempfile::TempDir;
+
+use inputs::{Inputs, Places};
+use measure::{Sample, Spread};
+use rows::{Goal, Programs, Row};
+
+/// What to compare and how.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// A corpus that the command `corpus` has built.
+    #[arg(long, value_name = "DIR", conflicts_with = "wim", default_value = "target/corpus/large")]
+    corpus: PathBuf,
+    /// Your own install.wim in place of the corpus.
+    #[arg(long, value_name = "FILE")]
+    wim: Option<PathBuf>,
+    /// Which wimlib-imagex to compare with.
+    #[arg(long, value_name = "FILE", default_value = "wimlib-imagex")]
+    wimlib: PathBuf,
+    /// Which wimx to measure [default: the one of this build].
+    #[arg(long, value_name = "FILE")]
+    wimx: Option<PathBuf>,
+    /// Counted runs of every command.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Only the rows whose name begins so, separated by commas: verify-KIND, apply-KIND (lzx, xpress,
+    /// none, lzms-solid), export, export-disk, export-check, extract-large, extract-small, info, dir,
+    /// threads-verify, threads-apply.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    rows: Vec<String>,
+    /// Where inputs and outputs in memory lie: a tmpfs with about 6 GB free for the large corpus.
+    #[arg(long, value_name = "DIR", default_value = "/dev/shm")]
+    memory: PathBuf,
+    /// Where inputs and outputs on a disk lie.
+    #[arg(long, value_name = "DIR", default_value = "target")]
+    disk: PathBuf,
+    /// Where to write `comparison.md`, `comparison.json` and `comparison.svg`.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// All figures of one comparison.
+#[derive(Debug, Serialize)]
+struct Report {
+    machine: machine::Machine,
+    origin: String,
+    runs: u32,
+    rows: Vec<Measured>,
+}
+
+/// The figures of one row.
+#[derive(Debug, Serialize)]
+struct Measured {
+    name: String,
+    title: String,
+    bytes: Option<u64>,
+    charted: bool,
+    contenders: Vec<Figures>,
+    goals: Vec<Verdict>,
+}
+
+/// The figures of one contender.
+#[derive(Debug, Serialize)]
+struct Figures {
+    name: &'static str,
+    command: String,
+    wall: Spread,
+    cpu: Spread,
+    peak_anonymous: u64,
+    /// Its time divided by ours, run by run. The first contender's own is 1.
+    times_ours: Spread,
+    samples: Vec<Sample>,
+}
+
+/// A goal and whether it was met.
+#[derive(Debug, Serialize)]
+struct Verdict {
+    text: String,
+    met: bool,
+}
+
+/// Runs the comparison and prints its report.
+///
+/// # Errors
+/// When a program is missing or fails, or a folder cannot be written.
+pub fn run(options: &Options) -> Result<()> {
+    let programs = Programs {
+        wimx: options.wimx.clone().map_or_else(own_wimx, Ok)?,
+        wimlib: options.wimlib.clone(),
+        seven_zip: machine::find_program(&["7zz", "7z"]),
+    };
+    let memory = scratch_in(&options.memory)?;
+    let disk = scratch_in(&options.disk)?;
+    let places = Places { memory: memory.path(), disk: disk.path() };
+    let inputs = prepare(options, &programs, places)?;
+    let out = memory.path().join("out");
+    let disk_out = disk.path().join("out");
+    let mut rows = rows::rows(&inputs, &programs, &out, &disk_out);
+    rows.retain(|row| chosen(&options.rows, &row.name));
+    ensure!(!rows.is_empty(), "no row begins with {}; see --help", options.rows.join(" or "));
+    let outputs = [out.as_path(), disk_out.as_path()];
+    let mut measured = Vec::new();
+    for row in &rows {
+        eprintln!("measuring {}", row.name);
+        let figures = measure_row(row, options.runs, &outputs);
+        measured.push(figures.with_context(|| format!("measuring {}", row.name))?);
+    }
+    let machine = machine::Machine::describe(&programs)?;
+    let report = Report { machine, origin: inputs.origin, runs: options.runs, rows: measured };
+    print!("{}", report::markdown(&report));
+    if let Some(folder) = &options.out {
+        write(&report, folder)?;
+    }
+    Ok(())
+}
+
+fn write(report: &Report, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("comparison.md"), report::markdown(report))?;
+    fs::write(folder.join("comparison.json"), serde_json::to_string_pretty(report)? + "\n")?;
+    fs::write(folder.join("comparison.svg"), chart::svg(report))?;
+    Ok(())
+}
+
+/// A folder that is removed when the comparison ends.
+fn scratch_in(parent: &Path) -> Result<TempDir> {
+    fs::create_dir_all(parent)?;
+    let parent = fs::canonicalize(parent)?;
+    TempDir::with_prefix_in("osupg-compare-", &parent)
+        .with_context(|| format!("making a folder in {}", parent.display()))
+}
+
+fn prepare(options: &Options, programs: &Programs, places: Places<'_>) -> Result<Inputs> {
+    if let Some(wim) = &options.wim {
+        return inputs::from_wim(wim, programs, places);
+    }
+    // A WIM is made and copied only if some chosen row may work on it: rows about one kind end with
+    // its name, rows about no kind in particular use LZX.
+    let wanted = |kind: &str| {
+        let general = |row: &String| inputs::KINDS.iter().all(|(_, name, _)| !row.ends_with(name));
+        let needs = |row: &String| match row.as_str() {
+            "verify" | "apply" => true,
+            _ if general(row) => kind == "lzx",
+            _ => row.ends_with(kind),
+        };
+        options.rows.is_empty() || options.rows.iter().any(needs)
+    };
+    inputs::from_corpus(&fs::canonicalize(&options.corpus)?, &wanted, programs, places)
+}
+
+fn chosen(wanted: &[String], name: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|start| name.starts_with(start.as_str()))
+}
+
+/// `wimx` from the folder of this program.
+fn own_wimx() -> Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let wimx = this.with_file_name("wimx");
+    ensure!(
+        wimx.exists(),
+        "{} is missing: cargo build --release -p wim-extract, or name one with --wimx",
+        wimx.display()
+    );
+    Ok(wimx)
+}
+
+fn measure_row(row: &Row, runs: u32, outputs: &[&Path]) -> Result<Measured> {
+    let mut samples = vec![Vec::new(); row.contenders.len()];
+    for round in 0..=runs {
+        for (contender, samples) in row.contenders.iter().zip(&mut samples) {
+            empty(outputs)?;
+            let sample = measure::time(&contender.line)?;
+            if round > 0 {
+                samples.push(sample);
+            }
+        }
+    }
+    let mut contenders = Vec::new();
+    for (contender, own) in row.contenders.iter().zip(&samples) {
+        empty(outputs)?;
+        let ours = samples[0].iter();
+        contenders.push(Figures {
+            name: contender.name,
+            command: shortened(&contender.line.text(), outputs),
+            wall: Spread::of(own.iter().map(|sample| sample.wall)),
+            cpu: Spread::of(own.iter().map(Sample::cpu)),
+            peak_anonymous: measure::peak_anonymous(&contender.line)?,
+            times_ours: Spread::of(own.iter().zip(ours).map(|(own, ours)| own.wall / ours.wall)),
+            samples: own.clone(),
+        });
+    }
+    empty(outputs)?;
+    let goals = row.goals.iter().map(|goal| verdict(*goal, &contenders)).collect();
+    let (name, title) = (row.name.clone(), row.title.clone());
+    Ok(Measured { name, title, bytes: row.bytes, charted: row.charted, contenders, goals })
+}
+
+/// The command without the random names of scratch folders: outputs are in `OUT`, in memory or on the
+/// disk, inputs beside it.
+fn shortened(command: &str, outputs: &[&Path]) -> String {
+    outputs.iter().fold(command.to_owned(), |text, out| {
+        let beside = out.parent().unwrap_or(Path::new("/"));
+        text.replace(&format!("{}", out.display()), "OUT")
+            .replace(&format!("{}/", beside.display()), "")
+    })
+}
+
+/// Gives every run empty folders for its output.
+fn empty(folders: &[&Path]) -> Result<()> {
+    for folder in folders {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir(folder)?;
+    }
+    Ok(())
+}
+
+fn verdict(goal: Goal, contenders: &[Figures]) -> Verdict {
+    let ratio = |peer: &str| {
+        contenders
+            .iter()
+            .find(|figures| figures.name == peer)
+            .map(|figures| figures.times_ours.median)
+    };
+    match goal {
+        Goal::Faster(peer, wanted) => {
+            let text = format!("at least {wanted} × faster than {peer}");
+            Verdict { text, met: ratio(peer).is_some_and(|ratio| ratio >= wanted) }
+        }
+        Goal::AtMost(peer, wanted) => {
+            let text = format!("at most {wanted} × the time of {peer}");
+            Verdict { text, met: ratio(peer).is_some_and(|ratio| 1.0 / ratio <= wanted) }
+        }
+    }
+}

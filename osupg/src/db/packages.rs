@@ -1,0 +1,371 @@
+//! Packages, revisions, manifests and images.
+
+use std::collections::HashMap;
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use super::{Db, contents, hash32, imports, signed, unsigned};
+use crate::config::SiteCode;
+use crate::error::{Error, Result};
+use crate::media::path::MediaPath;
+use crate::package::model::{
+    Content, Entry, ImageFacts, Origin, Package, Revision, Stated, StoredImage,
+};
+use crate::store::layout::{ObjectId, Piece};
+use crate::time::{FileTime, Moment};
+
+/// Every package with its current revision; conditions and order follow.
+macro_rules! package_query {
+    ($rest:literal) => {
+        concat!(
+            "SELECT p.id, p.name, p.version, p.comment, p.architecture, p.architecture_by, \
+             p.language, p.language_by, p.source_kind, p.source_path, p.created_at, p.changed_at, \
+             r.id AS revision_id, r.number, parent.number AS parent, r.cause, r.selection, \
+             r.editions, r.builds, r.digest, r.root_s, r.root_ns, r.file_count, r.total_size, r.new_size, r.created_at AS revision_at \
+             FROM package p \
+             JOIN revision r ON r.package_id = p.id AND r.number = p.current_revision \
+             LEFT JOIN revision parent ON parent.id = r.parent_id ",
+            $rest
+        )
+    };
+}
+
+fn package_of(row: &AnyRow) -> Result<Package> {
+    let stated = |value: &str, by: &str| Stated {
+        value: row.get(value),
+        by: Origin::from_word(row.get::<&str, _>(by)),
+    };
+    Ok(Package {
+        id: row.get("id"),
+        name: row.get("name"),
+        version: row.get("version"),
+        comment: row.get("comment"),
+        architecture: stated("architecture", "architecture_by"),
+        language: stated("language", "language_by"),
+        source_kind: row.get("source_kind"),
+        source_path: row.get("source_path"),
+        created_at: Moment(row.get("created_at")),
+        changed_at: Moment(row.get("changed_at")),
+        revision: Revision {
+            key: row.get("revision_id"),
+            number: row.get("number"),
+            parent: row.get("parent"),
+            cause: row.get("cause"),
+            selection: row.get("selection"),
+            editions: row.get("editions"),
+            builds: row.get("builds"),
+            digest: hash32(row.get("digest"))?,
+            root_modified: file_time(row, "root_s", "root_ns"),
+            file_count: unsigned(row.get("file_count"))?,
+            total_size: unsigned(row.get("total_size"))?,
+            new_size: unsigned(row.get("new_size"))?,
+            created_at: Moment(row.get("revision_at")),
+        },
+    })
+}
+
+fn file_time(row: &AnyRow, seconds: &str, nanos: &str) -> FileTime {
+    let nanos = u32::try_from(row.get::<i64, _>(nanos)).unwrap_or(0);
+    FileTime { seconds: row.get(seconds), nanos }
+}
+
+/// Names that differ in nothing but capitals are the same name.
+#[must_use]
+pub fn name_key(name: &str) -> String {
+    name.to_lowercase()
+}
+
+impl Db {
+    /// All packages by id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn packages(&self) -> Result<Vec<Package>> {
+        sqlx::query(package_query!("ORDER BY p.id"))
+            .fetch_all(self.pool())
+            .await?
+            .iter()
+            .map(package_of)
+            .collect()
+    }
+
+    /// The package with this id or, failing that, this name; capitals do not matter.
+    ///
+    /// # Errors
+    /// When there is none, or the database cannot be read.
+    pub async fn package(&self, id_or_name: &str) -> Result<Package> {
+        let row = sqlx::query(package_query!(
+            "WHERE p.id = $1 OR p.name_key = $2 ORDER BY CASE WHEN p.id = $1 THEN 0 ELSE 1 END"
+        ))
+        .bind(id_or_name.to_ascii_uppercase())
+        .bind(name_key(id_or_name))
+        .fetch_optional(self.pool())
+        .await?;
+        match row {
+            Some(row) => package_of(&row),
+            None => Err(Error::usage(format!(
+                "there is no package {:?}",
+                crate::text::clean(id_or_name)
+            ))
+            .advise("`osupg package list` shows the packages there are")),
+        }
+    }
+
+    /// The id of the package with this name, if there is one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn id_of_name(&self, name: &str) -> Result<Option<String>> {
+        Ok(sqlx::query_scalar("SELECT id FROM package WHERE name_key = $1")
+            .bind(name_key(name))
+            .fetch_optional(self.pool())
+            .await?)
+    }
+
+    /// The manifest of a revision, ordered by path, contents with their pieces.
+    ///
+    /// # Errors
+    /// When the database cannot be read or holds something that was never written.
+    pub async fn entries(&self, revision: i64) -> Result<Vec<Entry>> {
+        let pieces = self.pieces_of(revision).await?;
+        let rows = sqlx::query(
+            "SELECT entry.path, entry.mtime_s, entry.mtime_ns, entry.content_id, \
+             content.sha256, content.size FROM entry \
+             LEFT JOIN content ON content.id = entry.content_id WHERE entry.revision_id = $1",
+        )
+        .bind(revision)
+        .fetch_all(self.pool())
+        .await?;
+        let mut entries = rows
+            .iter()
+            .map(|row| {
+                let path: &str = row.get("path");
+                let path = MediaPath::new(path).map_err(|bad| {
+                    Error::damaged(format!("the database holds a path that {bad}: {path:?}"))
+                })?;
+                let content = row
+                    .get::<Option<i64>, _>("content_id")
+                    .map(|key| {
+                        Ok::<_, Error>(Content {
+                            size: unsigned(row.get("size"))?,
+                            sha256: hash32(row.get("sha256"))?,
+                            pieces: pieces.get(&key).cloned().unwrap_or_default(),
+                        })
+                    })
+                    .transpose()?;
+                Ok(Entry { path, modified: file_time(row, "mtime_s", "mtime_ns"), content })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        // Not in SQL: databases sort text by rules of their own.
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(entries)
+    }
+
+    async fn pieces_of(&self, revision: i64) -> Result<HashMap<i64, Vec<Piece>>> {
+        let rows = sqlx::query(
+            "SELECT content_piece.content_id, object.hash, object.size FROM content_piece \
+             JOIN object ON object.id = content_piece.object_id \
+             WHERE content_piece.content_id IN \
+             (SELECT content_id FROM entry WHERE revision_id = $1) \
+             ORDER BY content_piece.content_id, content_piece.seq",
+        )
+        .bind(revision)
+        .fetch_all(self.pool())
+        .await?;
+        let mut pieces: HashMap<i64, Vec<Piece>> = HashMap::new();
+        for row in &rows {
+            pieces.entry(row.get("content_id")).or_default().push(Piece {
+                id: ObjectId(hash32(row.get("hash"))?),
+                size: unsigned(row.get("size"))?,
+            });
+        }
+        Ok(pieces)
+    }
+
+    /// The images in the WIM files of a revision, ordered by path and index.
+    ///
+    /// # Errors
+    /// When the database cannot be read or holds something that was never written.
+    pub async fn images(&self, revision: i64) -> Result<Vec<StoredImage>> {
+        let rows = sqlx::query("SELECT path, facts, xml FROM image WHERE revision_id = $1")
+            .bind(revision)
+            .fetch_all(self.pool())
+            .await?;
+        let mut images = rows
+            .iter()
+            .map(|row| {
+                let broken = |what: String| Error::damaged(format!("the database holds {what}"));
+                let path: &str = row.get("path");
+                let path = MediaPath::new(path)
+                    .map_err(|bad| broken(format!("a path that {bad}: {path:?}")))?;
+                let facts: ImageFacts = serde_json::from_str(row.get("facts"))
+                    .map_err(|error| broken(format!("image facts that cannot be read: {error}")))?;
+                Ok(StoredImage { path, facts, xml: row.get("xml") })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        images.sort_by(|a, b| (&a.path, a.facts.index).cmp(&(&b.path, b.facts.index)));
+        Ok(images)
+    }
+
+    /// Removes a package with all its revisions. Returns how many objects nothing refers to any
+    /// more, and their bytes.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn remove_package(&self, id: &str) -> Result<(u64, u64)> {
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM package WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        let freed = contents::drop_unreferenced(&mut tx, Moment::now()).await?;
+        tx.commit().await?;
+        Ok(freed)
+    }
+}
+
+/// A package about to be committed with its first revision.
+#[derive(Debug)]
+pub(crate) struct NewPackage<'a> {
+    pub site: SiteCode,
+    pub name: &'a str,
+    pub version: &'a str,
+    pub comment: &'a str,
+    pub architecture: &'a Stated,
+    pub language: &'a Stated,
+    pub source_kind: &'a str,
+    pub source_path: &'a str,
+    pub import: &'a str,
+}
+
+/// A revision about to be committed; entries name their content by its key.
+#[derive(Debug)]
+pub(crate) struct NewRevision<'a> {
+    pub cause: &'a str,
+    pub selection: &'a str,
+    pub editions: &'a str,
+    pub builds: &'a str,
+    pub digest: [u8; 32],
+    pub root_modified: FileTime,
+    pub new_size: u64,
+    pub entries: &'a [(&'a Entry, Option<i64>)],
+    pub images: &'a [StoredImage],
+}
+
+/// Puts a new package with revision 1 into the database and ends its import; returns its id.
+pub(crate) async fn insert_package(
+    tx: &mut Transaction<'static, Any>,
+    package: &NewPackage<'_>,
+    revision: &NewRevision<'_>,
+    now: Moment,
+) -> Result<String> {
+    let id = next_id(tx, package.site).await?;
+    let inserted = sqlx::query(
+        "INSERT INTO package (id, name, name_key, version, comment, architecture, \
+         architecture_by, language, language_by, source_kind, source_path, current_revision, \
+         created_at, changed_at, edit_count) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, 0) \
+         ON CONFLICT (name_key) DO NOTHING",
+    )
+    .bind(&id)
+    .bind(package.name)
+    .bind(name_key(package.name))
+    .bind(package.version)
+    .bind(package.comment)
+    .bind(&package.architecture.value)
+    .bind(package.architecture.by.word())
+    .bind(&package.language.value)
+    .bind(package.language.by.word())
+    .bind(package.source_kind)
+    .bind(package.source_path)
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(name_taken(package.name));
+    }
+    insert_revision(tx, &id, 1, None, revision, now).await?;
+    imports::import_ends(tx, package.import).await?;
+    Ok(id)
+}
+
+/// The refusal of a name that a package has already.
+pub(crate) fn name_taken(name: &str) -> Error {
+    Error::usage(format!("there is a package named {name:?} already"))
+        .advise("give another name with --name, or remove that package first")
+}
+
+async fn next_id(tx: &mut Transaction<'static, Any>, site: SiteCode) -> Result<String> {
+    let number: i64 = sqlx::query_scalar(
+        "INSERT INTO counter (site, next) VALUES ($1, 2) \
+         ON CONFLICT (site) DO UPDATE SET next = counter.next + 1 RETURNING next - 1",
+    )
+    .bind(site.as_str())
+    .fetch_one(&mut **tx)
+    .await?;
+    site.package_id(number).ok_or_else(|| {
+        Error::usage(format!("all package numbers of site {site} are used"))
+            .advise("choose another site code with --site-code")
+    })
+}
+
+async fn insert_revision(
+    tx: &mut Transaction<'static, Any>,
+    package: &str,
+    number: i64,
+    parent: Option<i64>,
+    revision: &NewRevision<'_>,
+    now: Moment,
+) -> Result<()> {
+    let files = revision.entries.iter().filter_map(|(entry, _)| entry.content.as_ref());
+    let (count, total) =
+        files.fold((0_u64, 0_u64), |(count, total), file| (count + 1, total + file.size));
+    let key: i64 = sqlx::query_scalar(
+        "INSERT INTO revision (package_id, number, parent_id, cause, selection, editions, \
+         builds, digest, root_s, root_ns, file_count, total_size, new_size, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
+    )
+    .bind(package)
+    .bind(number)
+    .bind(parent)
+    .bind(revision.cause)
+    .bind(revision.selection)
+    .bind(revision.editions)
+    .bind(revision.builds)
+    .bind(&revision.digest[..])
+    .bind(revision.root_modified.seconds)
+    .bind(i64::from(revision.root_modified.nanos))
+    .bind(signed(count)?)
+    .bind(signed(total)?)
+    .bind(signed(revision.new_size)?)
+    .bind(now.0)
+    .fetch_one(&mut **tx)
+    .await?;
+    for (entry, content) in revision.entries {
+        sqlx::query(
+            "INSERT INTO entry (revision_id, path, content_id, mtime_s, mtime_ns) \
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(key)
+        .bind(entry.path.as_str())
+        .bind(*content)
+        .bind(entry.modified.seconds)
+        .bind(i64::from(entry.modified.nanos))
+        .execute(&mut **tx)
+        .await?;
+    }
+    for image in revision.images {
+        let facts = serde_json::to_string(&image.facts)
+            .map_err(|error| Error::io(format!("image facts cannot be written: {error}")))?;
+        sqlx::query(
+            "INSERT INTO image (revision_id, path, image_index, facts, xml) \
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(key)
+        .bind(image.path.as_str())
+        .bind(i64::from(image.facts.index))
+        .bind(facts)
+        .bind(&image.xml)
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}

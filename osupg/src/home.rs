@@ -1,0 +1,87 @@
+//! A store on this machine: one folder with the database, the content library and their locks.
+//!
+//! ```text
+//! osupg.db        the database (SQLite; -wal and -shm beside it while in use)
+//! library/        the content library
+//! open.lock       held while the store is opened and its tables are brought up to date
+//! library.lock    the lease of the library
+//! ```
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::store::Library;
+use crate::store::lease::Lease;
+use crate::store::sweep::{self, Swept};
+
+/// An open store.
+#[derive(Debug, Clone)]
+pub struct Home {
+    root: PathBuf,
+    /// Its database.
+    pub db: Db,
+    /// Its content library.
+    pub library: Library,
+}
+
+impl Home {
+    /// Opens the store in `root`, which is made if it does not exist.
+    ///
+    /// # Errors
+    /// When the folder or something in it cannot be made or opened.
+    pub async fn open(root: &Path) -> Result<Self> {
+        let folder = root.to_path_buf();
+        let (root, lock) = tokio::task::spawn_blocking(move || prepare(&folder)).await??;
+        let db = Db::open_sqlite(&root.join("osupg.db")).await?;
+        let library = Library::local(&root.join("library"))?;
+        drop(lock);
+        Ok(Self { root, db, library })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The lease of an import: while it is held, no object is deleted.
+    ///
+    /// # Errors
+    /// When the lock file cannot be used.
+    pub async fn lease(&self) -> Result<Lease> {
+        let path = self.root.join("library.lock");
+        tokio::task::spawn_blocking(move || Lease::shared(&path)).await?
+    }
+
+    /// Collects what removed packages and cut-off imports have left, unless an import is running
+    /// (then a later run does it) and `None` is returned.
+    ///
+    /// # Errors
+    /// When the library or the database cannot be reached.
+    pub async fn collect(&self) -> Result<Option<Swept>> {
+        let path = self.root.join("library.lock");
+        let lease = tokio::task::spawn_blocking(move || Lease::try_exclusive(&path)).await??;
+        let Some(_lease) = lease else { return Ok(None) };
+        sweep::sweep(&self.db, &self.library, &self.root.join("library")).await.map(Some)
+    }
+
+    /// Closes the database.
+    pub async fn close(self) {
+        self.db.close().await;
+    }
+}
+
+/// Makes the folder and takes the lock under which it is opened.
+fn prepare(root: &Path) -> Result<(PathBuf, Lease)> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(|error| {
+        Error::file("make the folder of the store", root, &error)
+            .advise("choose another folder with --home or the variable OSUPG_HOME")
+    })?;
+    let root = root
+        .canonicalize()
+        .map_err(|error| Error::file("open the folder of the store", root, &error))?;
+    let lock = Lease::exclusive(&root.join("open.lock"))?;
+    Ok((root, lock))
+}

@@ -1,0 +1,27 @@
+//! osupg keeps operating-system upgrade packages.
+//!
+//! A package is a Windows Setup media tree. Adding one takes a snapshot of the media into a content
+//! library as an immutable revision; the source is only ever read. The layers, from the bottom:
+//!
+//! - [`store`] keeps objects named by their hash,
+//! - [`db`] keeps what packages, revisions and files are made of,
+//! - [`media`] reads a folder, an ISO or a bare WIM,
+//! - [`package`] holds what can be done with packages,
+//! - [`cli`] is the command line, without logic of its own.
+
+pub mod cli;
+pub mod config;
+pub mod db;
+pub mod error;
+pub mod home;
+pub mod media;
+pub mod package;
+pub mod progress;
+pub mod sample;
+pub mod staged;
+pub mod store;
+pub mod text;
+pub mod time;
+
+pub use error::{Error, Result};
+pub use home::Home;

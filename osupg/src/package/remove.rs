@@ -1,0 +1,35 @@
+//! Removes a package with all its revisions, and the bytes that only it used.
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::home::Home;
+
+/// What a removal did.
+#[derive(Debug, Serialize)]
+pub struct Removed {
+    /// The package.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Objects that nothing refers to any more.
+    pub freed_objects: u64,
+    /// Their bytes.
+    pub freed_size: u64,
+    /// Whether the bytes are gone already. They are not while an import is running; a later
+    /// command takes them away then.
+    pub collected: bool,
+}
+
+/// Removes the package.
+///
+/// # Errors
+/// When there is no such package, or the database cannot be written.
+pub async fn remove(home: &Home, id_or_name: &str) -> Result<Removed> {
+    let package = home.db.package(id_or_name).await?;
+    let (freed_objects, freed_size) = home.db.remove_package(&package.id).await?;
+    // The package is gone from here on, whatever happens to its bytes: the next command that
+    // changes the store collects what this one could not.
+    let collected = matches!(home.collect().await, Ok(Some(_)));
+    Ok(Removed { id: package.id, name: package.name, freed_objects, freed_size, collected })
+}

@@ -1,0 +1,103 @@
+//! What a long operation tells whoever watches it.
+
+use std::fmt;
+
+use wim_extract::Cancel;
+use wim_extract::progress::Amount;
+
+use crate::error::{Error, Result};
+
+/// A part of an operation with its own total, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Decoding the images that are kept and checking every blob.
+    VerifyImages,
+    /// Reading the source and storing what is new.
+    Store,
+    /// Reading objects and checking them.
+    Check,
+    /// Rebuilding the media tree.
+    Export,
+    /// Writing sample media.
+    Write,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::VerifyImages => "verifying images",
+            Self::Store => "storing",
+            Self::Check => "checking",
+            Self::Export => "exporting",
+            Self::Write => "writing",
+        })
+    }
+}
+
+/// Watches an operation. Methods may be called from any of its threads and must return quickly.
+pub trait Progress: Send + Sync {
+    /// A phase starts; the [`advance`](Self::advance) calls will add up to `bytes`.
+    fn begin(&self, phase: Phase, bytes: u64) {
+        let _ = (phase, bytes);
+    }
+
+    /// So many more bytes are done.
+    fn advance(&self, bytes: u64) {
+        let _ = bytes;
+    }
+
+    /// The phase is over.
+    fn end(&self) {}
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {}
+
+/// Who watches an operation, and who may stop it.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// Is told how far it is.
+    pub progress: &'a dyn Progress,
+    /// Is looked at before every piece.
+    pub cancel: &'a Cancel,
+}
+
+impl Watch<'_> {
+    /// Lets an operation leave with `?`.
+    ///
+    /// # Errors
+    /// When the command was stopped.
+    pub fn check(&self) -> Result<()> {
+        self.cancel.check().map_err(|_| Error::cancelled())
+    }
+}
+
+/// Passes what the engine reports on as one phase of ours.
+pub(crate) struct FromEngine<'a> {
+    pub to: &'a dyn Progress,
+    pub phase: Phase,
+    /// The engine's phase that counts as ours; its others are short.
+    pub watched: wim_extract::progress::Phase,
+}
+
+impl wim_extract::Progress for FromEngine<'_> {
+    fn begin(&self, phase: wim_extract::progress::Phase, total: Amount) {
+        if phase == self.watched {
+            self.to.begin(self.phase, total.bytes);
+        }
+    }
+
+    fn advance(&self, done: Amount) {
+        self.to.advance(done.bytes);
+    }
+
+    fn end(&self, phase: wim_extract::progress::Phase) {
+        if phase == self.watched {
+            self.to.end();
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Where files are cut into pieces.
+//!
+//! Pieces are 1 to 8 MiB. What decides where one ends depends on the bytes around that place and
+//! not on how far into the file they are, so that a file that was changed in one part shares the
+//! pieces of its other parts with what it was before:
+//!
+//! - a WIM is cut between its resources. A resource ends a piece when the first bits of its own
+//!   SHA-1 say so, with a probability that grows with its size (about one end in 2 MiB); a rebuilt
+//!   or patched WIM copies its unchanged resources in the same order and so meets the same ends;
+//! - any other file, and a resource larger than a piece, is cut by content: FastCDC, which ends a
+//!   piece where a rolling hash of the last bytes says so.
+//!
+//! A file below the smallest piece is one piece.
+
+use std::io;
+
+use bytes::Bytes;
+use fastcdc::v2020::FastCDC;
+use wim_extract::source::Source;
+
+/// No piece is cut shorter, unless the file or a resource boundary ends it.
+pub const MIN_PIECE: usize = 1 << 20;
+/// No piece is longer.
+pub const MAX_PIECE: usize = 8 << 20;
+/// Where FastCDC begins to look harder for an end.
+const USUAL_PIECE: usize = 2 << 20;
+
+/// A run of bytes that the next one does not share a piece with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Bytes; never 0. Up to [`MAX_PIECE`] for [`Inside::OnePiece`].
+    pub len: u64,
+    /// What happens inside.
+    pub inside: Inside,
+}
+
+/// How a [`Span`] becomes pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inside {
+    /// It is one.
+    OnePiece,
+    /// It is cut by content.
+    ByContent,
+}
+
+/// A stretch of a WIM that is copied whole when the WIM is rebuilt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resource {
+    /// First byte in the file.
+    pub offset: u64,
+    /// Bytes in the file.
+    pub len: u64,
+    /// Bits that depend on its content alone: from the SHA-1 of its blob.
+    pub mark: u32,
+}
+
+/// The spans of a file of which nothing is known.
+#[must_use]
+pub fn plain(len: u64) -> Vec<Span> {
+    match len {
+        0 => Vec::new(),
+        _ if len <= MIN_PIECE as u64 => vec![Span { len, inside: Inside::OnePiece }],
+        _ => vec![Span { len, inside: Inside::ByContent }],
+    }
+}
+
+/// The spans of a WIM of `len` bytes with these resources. Whatever they claim, the spans cover the
+/// file exactly; resources that overlap or lie outside are taken for ordinary bytes.
+#[must_use]
+pub fn wim(len: u64, mut resources: Vec<Resource>) -> Vec<Span> {
+    resources.sort_by_key(|resource| resource.offset);
+    let mut cutter = WimCutter { spans: Vec::new(), open: 0 };
+    let mut position = 0;
+    for resource in resources {
+        let Some(end) = resource.offset.checked_add(resource.len).filter(|end| *end <= len) else {
+            continue;
+        };
+        if resource.offset < position || resource.len == 0 {
+            continue;
+        }
+        // Header, tables and dead space change on every rebuild: pieces of their own.
+        cutter.apart(resource.offset - position);
+        cutter.resource(&resource);
+        position = end;
+    }
+    cutter.apart(len - position);
+    cutter.close();
+    cutter.spans
+}
+
+struct WimCutter {
+    spans: Vec<Span>,
+    /// Bytes of the piece being gathered.
+    open: u64,
+}
+
+impl WimCutter {
+    fn close(&mut self) {
+        if self.open > 0 {
+            self.spans.push(Span { len: self.open, inside: Inside::OnePiece });
+            self.open = 0;
+        }
+    }
+
+    fn apart(&mut self, len: u64) {
+        if len > 0 {
+            self.close();
+            self.spans.extend(plain(len));
+        }
+    }
+
+    fn resource(&mut self, resource: &Resource) {
+        if resource.len > MAX_PIECE as u64 {
+            self.close();
+            self.spans.push(Span { len: resource.len, inside: Inside::ByContent });
+            return;
+        }
+        if self.open + resource.len > MAX_PIECE as u64 {
+            self.close();
+        }
+        self.open += resource.len;
+        if self.open >= MIN_PIECE as u64 && ends_a_piece(resource) {
+            self.close();
+        }
+    }
+}
+
+/// True for a share of `len / USUAL_PIECE` of all resources of this length.
+fn ends_a_piece(resource: &Resource) -> bool {
+    let threshold = (resource.len << 32) / USUAL_PIECE as u64;
+    u64::from(resource.mark) < threshold
+}
+
+/// The pieces of `source`, one after the other.
+#[derive(Debug)]
+pub struct Pieces<'a> {
+    source: &'a dyn Source,
+    spans: std::slice::Iter<'a, Span>,
+    /// What is left of the span at hand.
+    span: Option<Span>,
+    position: u64,
+}
+
+impl<'a> Pieces<'a> {
+    /// Cuts `source` along `spans`, which cover it.
+    #[must_use]
+    pub fn new(source: &'a dyn Source, spans: &'a [Span]) -> Self {
+        Self { source, spans: spans.iter(), span: None, position: 0 }
+    }
+
+    fn read_piece(&mut self, span: Span) -> io::Result<Bytes> {
+        let len = span.len.min(MAX_PIECE as u64) as usize;
+        let mut bytes = self.source.bytes(self.position, len)?;
+        if span.inside == Inside::ByContent {
+            let cut = FastCDC::new(&bytes, MIN_PIECE, USUAL_PIECE, MAX_PIECE).cut(0, len).1;
+            // Zero would never end; it is what an empty input gives.
+            bytes.truncate(if cut == 0 { len } else { cut });
+        }
+        self.position += bytes.len() as u64;
+        let left = span.len - bytes.len() as u64;
+        self.span = (left > 0).then_some(Span { len: left, ..span });
+        Ok(bytes)
+    }
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let span = match self.span.take() {
+            Some(span) => span,
+            None => *self.spans.next()?,
+        };
+        Some(self.read_piece(span))
+    }
+}
+
+#[cfg(test)]
+mod tests;

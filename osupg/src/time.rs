@@ -1,0 +1,130 @@
+//! Times: moments of the database and modification times of files.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
+
+/// A moment in microseconds since 1970 UTC, as the database keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub i64);
+
+impl Moment {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// As in RFC 3339, in UTC, to the second.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        jiff::Timestamp::from_second(self.0.div_euclid(1_000_000))
+            .map_or_else(|_| "?".to_string(), |time| time.to_string())
+    }
+
+    /// In local time, to the minute, for people.
+    #[must_use]
+    pub fn local(self) -> String {
+        jiff::Timestamp::from_second(self.0.div_euclid(1_000_000)).map_or_else(
+            |_| "?".to_string(),
+            |time| {
+                time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+            },
+        )
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.rfc3339())
+    }
+}
+
+/// A file's own time, with everything the file system keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct FileTime {
+    /// Seconds since 1970 UTC.
+    pub seconds: i64,
+    /// Nanoseconds within the second, 0 to 999,999,999.
+    pub nanos: u32,
+}
+
+impl FileTime {
+    /// The start of 1970, for things that carry no time.
+    pub const EPOCH: Self = Self { seconds: 0, nanos: 0 };
+
+    /// As the system has it; `None` when it is beyond what the system can hold.
+    #[must_use]
+    pub fn to_system(self) -> Option<SystemTime> {
+        let whole = Duration::from_secs(self.seconds.unsigned_abs());
+        let start = match self.seconds {
+            0.. => UNIX_EPOCH.checked_add(whole)?,
+            _ => UNIX_EPOCH.checked_sub(whole)?,
+        };
+        start.checked_add(Duration::from_nanos(u64::from(self.nanos)))
+    }
+}
+
+impl FileTime {
+    /// As in RFC 3339, in UTC; seconds since 1970 for a time beyond year 9999.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let nanos = i32::try_from(self.nanos).unwrap_or(0);
+        jiff::Timestamp::new(self.seconds, nanos)
+            .map_or_else(|_| self.seconds.to_string(), |time| time.to_string())
+    }
+
+    /// The same without the fraction, which keeps columns straight.
+    #[must_use]
+    pub fn rfc3339_seconds(self) -> String {
+        Self { nanos: 0, ..self }.rfc3339()
+    }
+}
+
+impl From<SystemTime> for FileTime {
+    fn from(time: SystemTime) -> Self {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Self {
+                seconds: i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+                nanos: after.subsec_nanos(),
+            },
+            Err(before) => {
+                let before = before.duration();
+                let whole = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+                match before.subsec_nanos() {
+                    0 => Self { seconds: -whole, nanos: 0 },
+                    nanos => Self { seconds: -whole - 1, nanos: 1_000_000_000 - nanos },
+                }
+            }
+        }
+    }
+}
+
+impl Serialize for FileTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.rfc3339())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_print_in_utc() {
+        assert_eq!(Moment(0).rfc3339(), "1970-01-01T00:00:00Z");
+        assert_eq!(Moment(1_732_000_000_999_999).rfc3339(), "2024-11-19T07:06:40Z");
+    }
+
+    #[test]
+    fn times_before_1970_keep_their_fraction() {
+        let time = UNIX_EPOCH - Duration::new(1, 250_000_000);
+        assert_eq!(FileTime::from(time), FileTime { seconds: -2, nanos: 750_000_000 });
+        let whole = UNIX_EPOCH - Duration::new(3, 0);
+        assert_eq!(FileTime::from(whole), FileTime { seconds: -3, nanos: 0 });
+        for there in [time, whole, UNIX_EPOCH + Duration::new(5, 999_999_999)] {
+            assert_eq!(FileTime::from(there).to_system(), Some(there));
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! The same command line through wimlib-imagex and through wimx: the same lines on standard output
+//! and the same exit code.
+//!
+//! The versions of wimlib-imagex in use (1.13.5 of Debian and 1.14.5) print the same for all that is
+//! compared here. Where wimx differs on purpose, the case says so.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use osupg_tests::child::{self, Finished};
+use osupg_tests::{bins, tools};
+use tempfile::TempDir;
+
+/// A folder with archives of every kind, made by wimlib-imagex or copied from the test data.
+struct Archives {
+    folder: TempDir,
+}
+
+impl Archives {
+    fn new() -> Self {
+        let archives = Self { folder: TempDir::new().expect("a temporary folder") };
+        let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/data/vectors");
+        for vector in fs::read_dir(vectors).expect("test data") {
+            let vector = vector.expect("test data").path();
+            fs::copy(&vector, archives.path(&vector)).expect("copy a vector");
+        }
+        archives.make_tree();
+        archives.wimlib("capture tree many.wim First Text --unix-data --boot --check");
+        archives.wimlib("append tree/dir many.wim Second");
+        archives.wimlib("export many.wim all pipable.wim --pipable");
+        archives.wimlib("export many.wim all solid.esd --solid");
+        archives.wimlib("export many.wim 1 stored.wim --compress=none");
+        archives
+    }
+
+    /// Where a file of that name is in the folder.
+    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name.as_ref().file_name().expect("a name"))
+    }
+
+    fn make_tree(&self) {
+        let tree = self.folder.path().join("tree");
+        fs::create_dir_all(tree.join("dir/sub dir")).expect("directories");
+        fs::create_dir(tree.join("empty")).expect("a directory");
+        let files: [(&str, Vec<u8>); 9] = [
+            ("a.txt", b"hello\n".to_vec()),
+            ("dir/big.txt", b"text ".repeat(20_000)),
+            ("dir/sub dir/binary", (0..50_000u32).map(|n| ((n * n) >> 7) as u8).collect()),
+            ("empty.txt", Vec::new()),
+            ("\u{fc}n\u{ef} \u{1d11e}.txt", b"name".to_vec()),
+            ("back\\slash", b"b".to_vec()),
+            ("star*[1].name", b"s".to_vec()),
+            ("Case.txt", b"C".to_vec()),
+            ("case.txt", b"c".to_vec()),
+        ];
+        for (name, data) in files {
+            fs::write(tree.join(name), data).expect("a file");
+        }
+        fs::hard_link(tree.join("a.txt"), tree.join("dir/link.txt")).expect("a hard link");
+        symlink("a.txt", tree.join("relative.lnk")).expect("a symbolic link");
+        symlink("/usr/share/doc", tree.join("absolute.lnk")).expect("a symbolic link");
+        symlink(tree.join("dir"), tree.join("inner.lnk")).expect("a symbolic link");
+    }
+
+    fn wimlib(&self, line: &str) {
+        self.run(tools::wimlib(), &words(line)).ok();
+    }
+
+    fn run(&self, mut command: Command, arguments: &[&str]) -> Finished {
+        command.current_dir(self.folder.path()).args(arguments);
+        child::run(&mut command)
+    }
+
+    /// Runs both and returns (wimlib-imagex's, wimx's) result.
+    fn both(&self, line: &str) -> (Finished, Finished) {
+        let arguments = words(line);
+        (self.run(tools::wimlib(), &arguments), self.run(bins::wimx(), &arguments))
+    }
+
+    /// Both have to print the same and leave with the same code; else says what differs.
+    fn same(&self, line: &str) -> Option<String> {
+        let (theirs, ours) = self.both(line);
+        let Finished { stderr, .. } = &ours;
+        if ours.code() != theirs.code() {
+            let (ours, theirs) = (ours.code(), theirs.code());
+            return Some(format!("{line}: code {ours}, expected {theirs}\n{stderr}"));
+        }
+        let differing = differing_line(&theirs.stdout, &ours.stdout)?;
+        Some(format!("{line}: {differing}\n{stderr}"))
+    }
+
+    /// Both have to fail with the same code, wimx with a message and nothing on standard output;
+    /// else says what is not so.
+    fn same_failure(&self, line: &str) -> Option<String> {
+        let (theirs, ours) = self.both(line);
+        let Finished { stderr, stdout, .. } = &ours;
+        let problem = if theirs.code() == 0 {
+            "wimlib-imagex does not fail".to_owned()
+        } else if ours.code() != theirs.code() {
+            format!("code {}, expected {}: {}", ours.code(), theirs.code(), theirs.stderr)
+        } else if !stdout.is_empty() {
+            format!("prints {}", ours.text())
+        } else if !stderr.lines().any(|line| line.starts_with("error: ")) {
+            "has no message".to_owned()
+        } else {
+            return None;
+        };
+        Some(format!("{line}: {problem}\n{stderr}"))
+    }
+}
+
+/// Fails with all of `differences`.
+#[track_caller]
+fn none(differences: impl IntoIterator<Item = Option<String>>) {
+    let differences: Vec<_> = differences.into_iter().flatten().collect();
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+}
+
+/// Splits at blanks; `""` stands for an empty word.
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').map(|word| if word == "\"\"" { "" } else { word }).collect()
+}
+
+/// The first line that is not the same in both.
+fn differing_line(theirs: &[u8], ours: &[u8]) -> Option<String> {
+    let (theirs, ours) = (String::from_utf8_lossy(theirs), String::from_utf8_lossy(ours));
+    let mut pairs = (1..).zip(theirs.split('\n').zip(ours.split('\n')));
+    match pairs.find(|(_, (theirs, ours))| theirs != ours) {
+        Some((number, (theirs, ours))) => {
+            Some(format!("line {number} is {ours:?}, expected {theirs:?}"))
+        }
+        None if ours.len() != theirs.len() => Some("one of them stops early".to_owned()),
+        None => None,
+    }
+}
+
+const WHOLE: [&str; 11] = [
+    "v1.wim",
+    "v2lzms.wim",
+    "v2lzx.wim",
+    "v2xpress.wim",
+    "v3.wim",
+    "v4.wim",
+    "v5.wim",
+    "ntfs.wim",
+    "editions.wim",
+    "pipable.wim",
+    "solid.esd",
+];
+
+#[test]
+fn info_prints_the_same_lines() {
+    let archives = Archives::new();
+    for wim in WHOLE.into_iter().chain(["v5.swm", "v52.swm", "many.wim", "stored.wim"]) {
+        let options = ["", " 1", " --header", " --xml", " --header --xml"];
+        none(options.map(|options| archives.same(&format!("info {wim}{options}"))));
+    }
+    let lines = [
+        "info editions.wim 2",
+        "info editions.wim 02",
+        "info editions.wim all",
+        "info editions.wim *",
+        "info many.wim Second",
+        "info --quiet --check many.wim",
+        "info many.wim -head",
+        "info many.wim 1 --extract-xml=xml",
+        "info -- many.wim",
+        "info many.wim --nocheck 2",
+    ];
+    none(lines.map(|line| archives.same(line)));
+}
+
+/// wimlib-imagex lists blobs in the order of a hash table, wimx in that of the file's own table.
+#[test]
+fn blobs_are_the_same_in_another_order() {
+    let archives = Archives::new();
+    for wim in WHOLE.into_iter().chain(["v5.swm", "v52.swm", "many.wim", "stored.wim"]) {
+        let line = format!("info {wim} --blobs");
+        let (theirs, ours) = archives.both(&line);
+        assert_eq!(ours.code(), theirs.code(), "{line}");
+        let blobs = |finished: &Finished| {
+            let text = finished.text();
+            let mut blobs: Vec<_> = text.split("\n\n").map(str::to_owned).collect();
+            blobs.sort();
+            blobs
+        };
+        assert_eq!(blobs(&ours), blobs(&theirs), "{line}");
+    }
+}
+
+#[test]
+fn dir_prints_the_same_lines() {
+    let archives = Archives::new();
+    for wim in WHOLE.into_iter().chain(["v5.swm", "many.wim", "stored.wim"]) {
+        let operands = ["all", "1", "1 --one-file-only", "1 --path=/nope"];
+        none(operands.map(|operands| archives.same(&format!("dir {wim} {operands}"))));
+        if wim != "ntfs.wim" {
+            none([archives.same(&format!("dir {wim} all --detailed"))]);
+        }
+    }
+    let lines = [
+        "dir v1.wim",
+        "dir v1.wim --detailed --path=/c.lnk",
+        "dir v5.swm 1 --detailed --ref=v5*.swm",
+        "dir many.wim 1 --path=/dir",
+        "dir many.wim 1 --path=dir/",
+        "dir many.wim 1 -path \\dir\\link.txt -det",
+        "dir many.wim First --path=/dir --one",
+        "dir many.wim --one --path=/ 1",
+        "dir many.wim 2 --path= --detailed",
+        "dir solid.esd 1 --path=/dir//big.txt --detailed",
+        "dir many.wim 1 --path=/CASE.TXT",
+        "dir many.wim all --path=/big.txt",
+    ];
+    none(lines.map(|line| archives.same(line)));
+}
+
+/// Of a reparse point that also has data, wimlib-imagex does not show the data.
+#[test]
+fn dir_shows_all_that_ntfs_keeps() {
+    let archives = Archives::new();
+    let (theirs, ours) = archives.both("dir ntfs.wim --detailed");
+    let rule = "-".repeat(76);
+    let (theirs, ours) = (theirs.text(), ours.text());
+    let differing: Vec<_> = ours
+        .split(&rule)
+        .zip(theirs.split(&rule))
+        .filter(|(ours, theirs)| ours != theirs)
+        .map(|(ours, _)| ours)
+        .collect();
+    let [file] = differing[..] else { panic!("expected one file to differ: {differing:#?}") };
+    assert!(file.contains("Full Path           = \"/reparse2\""), "{file}");
+    assert!(file.contains("\tUnnamed data stream:\n"), "{file}");
+}
+
+#[test]
+fn paths_ignore_case_where_asked_to() {
+    let archives = Archives::new();
+    for line in ["dir many.wim 1 --path=/DIR/BIG.TXT", "dir many.wim 1 --path=/CASE.txt"] {
+        let run = |mut command: Command| {
+            command.env("WIMLIB_IMAGEX_IGNORE_CASE", "1");
+            archives.run(command, &words(line))
+        };
+        let (theirs, ours) = (run(tools::wimlib()), run(bins::wimx()));
+        assert_eq!(ours.code(), 0, "{line}: {}", ours.stderr);
+        none([differing_line(&theirs.stdout, &ours.stdout)]);
+    }
+}
+
+#[test]
+fn wrong_files_have_the_same_codes() {
+    let archives = Archives::new();
+    let whole = fs::read(archives.path("v1.wim")).expect("a vector");
+    fs::write(archives.path("empty.wim"), b"").expect("a file");
+    fs::write(archives.path("text.wim"), b"no WIM").expect("a file");
+    fs::write(archives.path("longtext.wim"), b"no WIM".repeat(100)).expect("a file");
+    fs::write(archives.path("cut.wim"), &whole[..900]).expect("a file");
+    // Offset in v1.wim and what is there: the byte is inverted.
+    for (name, offset) in [
+        ("header-size.wim", 0x08),
+        ("version.wim", 0x0c),
+        ("part.wim", 0x28),
+        ("blob-table-offset.wim", 0x3a),
+        ("metadata.wim", 300),
+        ("integrity-table.wim", 1918),
+        ("data.wim", 209),
+    ] {
+        let mut bytes = whole.clone();
+        bytes[offset] = !bytes[offset];
+        fs::write(archives.path(name), bytes).expect("a file");
+    }
+    let files = [
+        "nope.wim",
+        "tree",
+        "empty.wim",
+        "text.wim",
+        "longtext.wim",
+        "cut.wim",
+        "header-size.wim",
+        "version.wim",
+        "part.wim",
+        "blob-table-offset.wim",
+        "nope/nope.wim",
+    ];
+    none(files.map(|wim| archives.same_failure(&format!("info {wim}"))));
+    none(files.map(|wim| archives.same_failure(&format!("dir {wim} 1"))));
+    let lines = [
+        "dir metadata.wim 1",
+        "info metadata.wim --check",
+        "info data.wim --check",
+        "info integrity-table.wim --check",
+        "dir v52.swm 1",
+    ];
+    none(lines.map(|line| archives.same_failure(line)));
+    none([archives.same("info integrity-table.wim")]);
+}
+
+#[test]
+fn wrong_operands_have_the_same_codes() {
+    let archives = Archives::new();
+    let lines = [
+        "info",
+        "info many.wim 9",
+        "info many.wim 0",
+        "info many.wim nope",
+        "info many.wim first",
+        "info many.wim \"\"",
+        "info many.wim --bogus",
+        "info many.wim -1",
+        "info many.wim 1 a b c",
+        "info many.wim --xml=1",
+        "info many.wim --extract-xml",
+        "info many.wim --e",
+        "dir",
+        "dir many.wim",
+        "dir many.wim 3",
+        "dir many.wim 1 2",
+        "dir many.wim 1 --path",
+        "dir many.wim 1 --path=/nope",
+        "dir many.wim 1 --path=/a.txt/b",
+        "dir many.wim 1 --path=/dir*",
+        "dir v5.swm 1 --ref=nope*.swm",
+        "bogus",
+        "--bogus",
+    ];
+    none(lines.map(|line| archives.same_failure(line)));
+}
+
+#[test]
+fn info_changes_the_same() {
+    let archives = Archives::new();
+    for vector in ["v1.wim", "v3.wim", "ntfs.wim"] {
+        // One copy for each tool, of the same name, so that the lines printed can be the same.
+        for folder in ["theirs", "ours"] {
+            let folder = archives.folder.path().join(folder);
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::copy(archives.path(vector), folder.join("x.wim")).expect("a copy");
+            // The vectors may be read-only.
+            let mut permissions = fs::metadata(folder.join("x.wim")).expect("a file").permissions();
+            std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+            fs::set_permissions(folder.join("x.wim"), permissions).expect("permissions");
+        }
+        for line in [
+            "info x.wim 1 A~new~name Text",
+            "info x.wim 1 A~new~name",
+            "info x.wim 1 \"\"",
+            "info x.wim --boot",
+            "info x.wim --boot",
+            "info x.wim 0 --boot",
+            "info x.wim 0 --boot",
+            "info x.wim 0 --boot name",
+            "info x.wim 1 --image-property WINDOWS/VERSION/MAJOR=10 --image-property A/B[1]=<&>\"'",
+            "info x.wim 1 --image-property A/B[2]=2 --include-integrity",
+            "info x.wim 1 --image-property A/B[4]=2",
+            "info x.wim 1 --image-property /=2",
+            "info x.wim 1 --image-property A",
+            "info x.wim 1 --image-property A/B=",
+            "info x.wim 1 Longer~than~all~names~before --check",
+            "info x.wim 1 --image-property NAME=short --nocheck",
+            "info x.wim 2 name",
+        ] {
+            let line = line.replace('~', "\u{a0}");
+            let run = |mut command: Command, folder: &str| {
+                command.current_dir(archives.folder.path().join(folder)).args(words(&line));
+                child::run(command.arg("--quiet"))
+            };
+            let theirs = run(tools::wimlib(), "theirs");
+            let ours = run(bins::wimx(), "ours");
+            assert_eq!(ours.code(), theirs.code(), "{line}\n{}", ours.stderr);
+            let state = |folder: &str| {
+                let folder = archives.folder.path().join(folder);
+                let show = |line: &str| {
+                    let mut command = tools::wimlib();
+                    child::run(command.current_dir(&folder).args(words(line))).ok().text()
+                };
+                // wimlib-imagex 1.13.5 ends the XML with a line feed, which shifts what follows.
+                let shifts =
+                    |line: &&str| line.starts_with("XML Data") || line.contains("y Offset");
+                let header = show("info x.wim --header");
+                let header: Vec<_> = header.lines().filter(|line| !shifts(line)).collect();
+                let xml = show("info x.wim --xml").replace("\n\0", "");
+                (show("info x.wim"), header.join("\n"), xml)
+            };
+            assert_eq!(state("ours"), state("theirs"), "{line}");
+            let mut verify = tools::wimlib();
+            let ours = archives.folder.path().join("ours");
+            child::run(verify.current_dir(ours).args(["verify", "x.wim"])).ok();
+        }
+    }
+}
+
+#[test]
+fn changes_are_refused_with_the_same_codes() {
+    let archives = Archives::new();
+    let mut read_only = fs::read(archives.path("v1.wim")).expect("a vector");
+    read_only[0x10] |= 4;
+    fs::write(archives.path("read-only.wim"), read_only).expect("a file");
+    let lines = [
+        "info v5.swm 1 name",
+        "info read-only.wim 1 name",
+        "info many.wim 1 Second",
+        "info many.wim name",
+        "info many.wim all name",
+        "info many.wim --boot",
+        "info many.wim all --boot",
+        "info many.wim --image-property A=B",
+    ];
+    none(lines.map(|line| archives.same_failure(line)));
+    // As 1.14.5; 1.13.5 writes XML that nobody can read.
+    let control_character = archives.run(bins::wimx(), &["info", "many.wim", "1", "a\u{1}b"]);
+    assert_eq!(control_character.code(), 24, "{}", control_character.stderr);
+}
+
+/// wimlib-imagex stops at the first problem, wimx names all of them; the code is that of the first.
+#[test]
+fn verify_has_the_same_codes() {
+    let archives = Archives::new();
+    let whole = fs::read(archives.path("v2lzx.wim")).expect("a vector");
+    // In v2lzx.wim: data of /a.txt, chunks of /big.txt, data of /rnd.bin, the metadata.
+    for offset in [210, 300, 400, 3000, 3600] {
+        let mut bytes = whole.clone();
+        bytes[offset] ^= 0x55;
+        fs::write(archives.path(format!("flip{offset}.wim")), bytes).expect("a file");
+    }
+    let lines = [
+        "verify flip210.wim",
+        "verify flip300.wim",
+        "verify flip400.wim",
+        "verify flip3000.wim",
+        "verify flip3600.wim",
+        "verify v5.swm",
+        "verify nope.wim",
+        "verify",
+        "verify v1.wim v3.wim",
+        "verify v1.wim --check",
+    ];
+    none(lines.map(|line| archives.same_failure(line)));
+    for wim in WHOLE.into_iter().chain(["v52.swm", "many.wim", "stored.wim"]) {
+        none([archives.same(&format!("verify {wim} --quiet"))]);
+    }
+    none([archives.same("verify v5.swm --ref=v5*.swm --quiet")]);
+    let (_, ours) = archives.both("verify v5.swm");
+    assert!(ours.stderr.contains("image 1: /r2.bin"), "{}", ours.stderr);
+    let (theirs, ours) = archives.both("verify v3.wim");
+    let last = |finished: &Finished| finished.text().lines().last().map(str::to_owned);
+    assert_eq!(last(&ours), last(&theirs));
+}

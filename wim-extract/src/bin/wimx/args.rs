@@ -1,0 +1,428 @@
+//! The command line: every command with its operands and options.
+//!
+//! Names, operands and meanings are wimlib-imagex's, so that scripts need no change; what is new
+//! (`--json`, `--guid`, `--verify`, `--no-mmap`, `--threads` everywhere) has names it does not use.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use wim_extract::pipeline::Threads;
+
+/// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
+#[derive(Debug, Parser)]
+#[command(name = "wimx", version, disable_help_subcommand = true)]
+#[command(after_help = TOP_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// Say nothing but errors and warnings
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Threads to work with; 0 means one per processor
+    #[arg(long, global = true, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) threads: usize,
+    /// Read files instead of mapping them into memory (for media that may vanish)
+    #[arg(long, global = true)]
+    pub(crate) no_mmap: bool,
+}
+
+impl Global {
+    /// The number of threads, as the engine wants it.
+    pub(crate) fn threads(&self) -> Threads {
+        Threads::new(self.threads)
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Info(InfoArgs),
+    Dir(DirArgs),
+    Verify(VerifyArgs),
+}
+
+/// Show a WIM file and its images, or change an image's name, description or properties
+#[derive(Debug, Args)]
+#[command(after_help = INFO_HELP)]
+pub(crate) struct InfoArgs {
+    /// The WIM, or an ISO (`win.iso`, `win.iso:sources/boot.wim`)
+    #[arg(value_name = "WIMFILE")]
+    pub(crate) wim: PathBuf,
+    /// Show only this image: its index or its exact name
+    pub(crate) image: Option<String>,
+    /// Rename the image
+    pub(crate) new_name: Option<String>,
+    /// Describe the image anew
+    pub(crate) new_desc: Option<String>,
+    /// Mark IMAGE as the one to boot (IMAGE 0: none)
+    #[arg(long)]
+    pub(crate) boot: bool,
+    /// Check the integrity table first; when something is changed, write one
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// When something is changed, write no integrity table
+    #[arg(long, alias = "no-check")]
+    pub(crate) nocheck: bool,
+    /// When something is changed, write an integrity table
+    #[arg(long)]
+    pub(crate) include_integrity: bool,
+    /// Show the fields of the header
+    #[arg(long)]
+    pub(crate) header: bool,
+    /// List the blobs: every distinct stretch of file data
+    #[arg(long, alias = "lookup-table")]
+    pub(crate) blobs: bool,
+    /// Write the XML document, UTF-16LE as stored, to standard output
+    #[arg(long)]
+    pub(crate) xml: bool,
+    /// Write the XML document, UTF-16LE as stored, to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) extract_xml: Option<PathBuf>,
+    /// Set a property of IMAGE, such as WINDOWS/VERSION/MAJOR=10 (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) image_property: Vec<String>,
+}
+
+/// List the files of an image
+#[derive(Debug, Args)]
+#[command(after_help = DIR_HELP)]
+pub(crate) struct DirArgs {
+    /// The WIM, or an ISO that holds one
+    #[arg(value_name = "WIMFILE")]
+    pub(crate) wim: PathBuf,
+    /// Index, exact name or `all`; needed when there are several
+    pub(crate) image: Option<String>,
+    /// List this file or directory instead of the whole image
+    #[arg(long)]
+    pub(crate) path: Option<OsString>,
+    /// Show everything known about each file
+    #[arg(long)]
+    pub(crate) detailed: bool,
+    /// Do not descend into directories
+    #[arg(long)]
+    pub(crate) one_file_only: bool,
+    #[command(flatten)]
+    pub(crate) references: References,
+}
+
+/// Check that a WIM file is whole: tables, images and every byte of file data
+#[derive(Debug, Args)]
+#[command(after_help = VERIFY_HELP)]
+pub(crate) struct VerifyArgs {
+    /// The WIM, or an ISO that holds one
+    #[arg(value_name = "WIMFILE")]
+    pub(crate) wim: PathBuf,
+    /// Leave the integrity table unchecked
+    #[arg(long, alias = "no-check")]
+    pub(crate) nocheck: bool,
+    #[command(flatten)]
+    pub(crate) references: References,
+}
+
+/// Extract files and directories of an image
+#[derive(Debug, Args)]
+#[command(after_help = EXTRACT_HELP)]
+pub(crate) struct ExtractArgs {
+    /// The WIM, or an ISO that holds one
+    #[arg(value_name = "WIMFILE")]
+    pub(crate) wim: PathBuf,
+    /// Index or exact name of the image
+    pub(crate) image: String,
+    /// Paths inside the image, with `*` and `?`; @FILE reads paths from FILE, @- from standard
+    /// input; none means everything
+    #[arg(value_name = "PATH|@LIST")]
+    pub(crate) paths: Vec<OsString>,
+    /// Extract into DIR instead of the current directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dest_dir: Option<PathBuf>,
+    /// Write the data of the files to standard output
+    #[arg(long)]
+    pub(crate) to_stdout: bool,
+    /// Keep the whole path of a PATH below the destination (paths from lists always do)
+    #[arg(long)]
+    pub(crate) preserve_dir_structure: bool,
+    /// Take `*` and `?` in paths literally
+    #[arg(long, alias = "no-wildcards")]
+    pub(crate) no_globs: bool,
+    /// Go on with a warning when a path matches nothing
+    #[arg(long)]
+    pub(crate) nullglob: bool,
+    #[command(flatten)]
+    pub(crate) restore: Restore,
+    #[command(flatten)]
+    pub(crate) references: References,
+}
+
+/// Apply a whole image, or all of them, to a directory
+#[derive(Debug, Args)]
+#[command(after_help = APPLY_HELP)]
+#[command(allow_missing_positional = true)]
+pub(crate) struct ApplyArgs {
+    /// The WIM, or an ISO that holds one
+    #[arg(value_name = "WIMFILE")]
+    pub(crate) wim: PathBuf,
+    /// Index, exact name or `all` (a directory for each); needed when there are several
+    pub(crate) image: Option<String>,
+    /// The directory to apply to, made when it is missing
+    pub(crate) target: PathBuf,
+    /// Point absolute links into TARGET (the default when the WIM says its links were fixed up)
+    #[arg(long, overrides_with = "norpfix")]
+    pub(crate) rpfix: bool,
+    /// Leave the targets of links as they are
+    #[arg(long, overrides_with = "rpfix")]
+    pub(crate) norpfix: bool,
+    #[command(flatten)]
+    pub(crate) restore: Restore,
+    #[command(flatten)]
+    pub(crate) references: References,
+}
+
+/// Copy an image, or all of them, to a new or an existing WIM file
+#[derive(Debug, Args)]
+#[command(after_help = EXPORT_HELP)]
+pub(crate) struct ExportArgs {
+    /// The WIM to copy from, or an ISO that holds one
+    #[arg(value_name = "SRC_WIMFILE")]
+    pub(crate) source: PathBuf,
+    /// Index, exact name or `all`
+    #[arg(value_name = "SRC_IMAGE")]
+    pub(crate) image: String,
+    /// The WIM to write: made when missing, else the image is appended
+    #[arg(value_name = "DEST_WIMFILE")]
+    pub(crate) destination: PathBuf,
+    /// Name of the image in the new place ("" for none); its old one by default
+    #[arg(value_name = "DEST_IMAGE_NAME")]
+    pub(crate) name: Option<String>,
+    /// Description of the image in the new place; its old one by default
+    #[arg(value_name = "DEST_IMAGE_DESC")]
+    pub(crate) description: Option<String>,
+    /// Mark the exported image as the one to boot; with `all`, the one the source boots
+    #[arg(long)]
+    pub(crate) boot: bool,
+    /// Check the source's integrity table first and write one
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Write no integrity table
+    #[arg(long, alias = "no-check")]
+    pub(crate) nocheck: bool,
+    /// Write an integrity table
+    #[arg(long)]
+    pub(crate) include_integrity: bool,
+    /// Check the SHA-1 of every blob while it is copied
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// GUID of a new file (32 hexadecimal digits, dashes allowed); random by default
+    #[arg(long)]
+    pub(crate) guid: Option<String>,
+    /// Write the whole destination anew instead of appending to it
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+    /// Compression of a new file: none, xpress, lzx or lzms, with an optional :LEVEL
+    #[arg(long, value_name = "TYPE[:LEVEL]")]
+    pub(crate) compress: Option<String>,
+    /// Compression chunk size of a new file, such as 32K
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) chunk_size: Option<String>,
+    /// Compress all data again, even where it could be copied
+    #[arg(long)]
+    pub(crate) recompress: bool,
+    /// Write the file data as one solid resource (an ESD)
+    #[arg(long)]
+    pub(crate) solid: bool,
+    /// Compression inside the solid resource
+    #[arg(long, value_name = "TYPE[:LEVEL]")]
+    pub(crate) solid_compress: Option<String>,
+    /// Chunk size inside the solid resource, such as 64M
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) solid_chunk_size: Option<String>,
+    /// Keep the source's order inside the solid resource
+    #[arg(long, hide = true)]
+    pub(crate) no_solid_sort: bool,
+    /// Write the pipable layout
+    #[arg(long, conflicts_with = "not_pipable")]
+    pub(crate) pipable: bool,
+    /// Write the normal layout even when the destination was pipable
+    #[arg(long)]
+    pub(crate) not_pipable: bool,
+    /// Mark the image as WIMBoot-compatible (a new file: XPRESS, 4 KiB chunks)
+    #[arg(long)]
+    pub(crate) wimboot: bool,
+    /// Compact the destination in place
+    #[arg(long, hide = true)]
+    pub(crate) unsafe_compact: bool,
+    #[command(flatten)]
+    pub(crate) references: References,
+}
+
+/// Where data may be that the WIM itself does not hold.
+#[derive(Debug, Args)]
+pub(crate) struct References {
+    /// The other parts of a split WIM, or the WIMs a delta WIM builds on; wimx expands the pattern,
+    /// so quote it (repeatable)
+    #[arg(long = "ref", value_name = "GLOB")]
+    pub(crate) globs: Vec<String>,
+}
+
+/// What `extract` and `apply` bring back, and how strictly.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// Check the integrity table first
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Restore owner, group, mode, special files and extended attributes stored by --unix-data
+    #[arg(long)]
+    pub(crate) unix_data: bool,
+    /// Extract what a corrupt file still holds, with a warning instead of an error
+    #[arg(long)]
+    pub(crate) recover_data: bool,
+    /// Escape names that the target cannot hold instead of leaving those files out
+    #[arg(long)]
+    pub(crate) include_invalid_names: bool,
+    /// Do not restore security descriptors or UNIX permissions
+    #[arg(long, alias = "noacls")]
+    pub(crate) no_acls: bool,
+    /// Fail when permissions cannot be restored exactly
+    #[arg(long)]
+    pub(crate) strict_acls: bool,
+    /// Do not restore Windows attributes
+    #[arg(long)]
+    pub(crate) no_attributes: bool,
+    /// Windows only: extract pointers into the WIM
+    #[arg(long, hide = true)]
+    pub(crate) wimboot: bool,
+    /// Windows only: compress the extracted files
+    #[arg(long, hide = true, value_name = "FORMAT")]
+    pub(crate) compact: Option<String>,
+    /// Accepted for old scripts; has no effect
+    #[arg(long, hide = true)]
+    pub(crate) verbose: bool,
+}
+
+const TOP_HELP: &str = "\
+A link to wimx named wiminfo, wimdir, wimverify, wimextract, wimapply or wimexport runs that
+command. Options may be shortened (--det), written with one dash (-detailed) and mixed with
+operands; -- ends them. `wimx COMMAND --help` shows each command with examples.
+
+An ISO may stand wherever a WIM is read: win.iso means its sources/install.wim or
+sources/install.esd, win.iso:PATH any file in it.
+
+With --json a command prints one JSON document, also when it fails: then it has the key \"error\"
+with \"code\" and \"message\".
+
+Exit codes:
+  0    done
+  2    compressed data is invalid; or no such command
+  11   the image name is already in use
+  13   the integrity table does not match the file
+  18   no such image
+  28   file data does not have its SHA-1
+  36   not the first part of a split WIM
+  42   not a regular file, so not for --to-stdout
+  43   not a WIM file
+  47   a file cannot be opened
+  49   no such path in the image
+  50   a file cannot be read
+  55   data is missing: name the other parts with --ref
+  65   a file ends too early
+  68   not supported
+  71   the WIM is read-only
+  72   a file cannot be written
+  141  the reader of standard output went away
+  255  the command line is wrong
+The others are wimlib's numbers too; the message always says what they mean.
+
+Environment:
+  NO_COLOR                     no colours
+  WIMLIB_IMAGEX_IGNORE_CASE=1  ignore the case of paths inside images";
+
+const INFO_HELP: &str = "\
+Examples:
+  wimx info install.wim
+  wimx info win.iso 6
+  wimx info install.wim --json
+  wimx info install.wim 2 'My edition' 'With our drivers'
+  wimx info boot.wim 2 --boot
+  wimx info install.wim 1 --image-property FLAGS=Professional
+
+JSON: {\"wim\": {path, guid, version, compression, chunk_size, part, parts, boot_index, size,
+attributes}, \"images\": [{index, name, description, display_name, display_description, directories,
+files, total_bytes, hard_link_bytes, created, modified, flags, wimboot, windows}]}; with --header
+also \"header\", with --blobs \"blobs\", with --xml \"xml\". After a change: {\"changed\", \"changes\":
+[{image, property, value, old, changed} or {boot_index, changed}]}.
+
+A change is made in place: only XML, integrity table and header are written, in such an order that
+the file is whole at every moment.
+
+Unlike wimlib-imagex, --blobs lists in the order of the file's own table.";
+
+const DIR_HELP: &str = "\
+Examples:
+  wimx dir install.wim 1
+  wimx dir install.wim 1 --path=/Windows/System32/drivers
+  wimx dir win.iso Professional --path=/Windows/explorer.exe --detailed
+  wimx dir install.wim all --json
+
+JSON: {\"images\": [{\"index\", \"entries\": [{path, attributes, directory, size, links}]}]}; with
+--detailed each entry also has short_name, created, modified, accessed, link_group, reparse_tag,
+security_descriptor, object_id, unix and streams.";
+
+const VERIFY_HELP: &str = "\
+All images and all data are checked, also after the first damage is found; every damaged file is
+named. The exit code is that of the first damage.
+
+Examples:
+  wimx verify install.wim
+  wimx verify win.iso
+  wimx verify install.swm --ref='install*.swm'
+  wimx verify install.esd --json
+
+JSON: {\"ok\", \"bytes\", \"blobs\", \"images\", \"damage\": [{code, message, files}]}.";
+
+const EXTRACT_HELP: &str = "\
+A PATH is extracted into the destination itself; a path from a list keeps its parents. A list is
+UTF-8 or UTF-16LE text, one path a line; # and ; begin comments.
+
+Examples:
+  wimx extract boot.wim 1 /Windows/System32/notepad.exe
+  wimx extract boot.wim 1 /Windows/System32/notepad.exe --to-stdout > notepad.exe
+  wimx extract install.wim 1 '/Windows/Fonts/*.ttf' --dest-dir=fonts
+  wimx extract install.wim 1 @files.txt --dest-dir=out
+
+JSON: {\"files\", \"directories\", \"links\", \"bytes\", \"warnings\": [text]}.";
+
+const APPLY_HELP: &str = "\
+Nothing is ever written outside TARGET, whatever the image contains. What a directory cannot hold
+(security descriptors, attributes, named streams, short names) is left out and counted in warnings.
+
+Examples:
+  wimx apply install.wim 1 /mnt/windows
+  wimx apply backup.wim restored --unix-data
+  wimx apply install.swm 1 dir --ref='install*.swm'
+  wimx apply win.iso all editions
+
+JSON: {\"files\", \"directories\", \"links\", \"bytes\", \"warnings\": [text]}.";
+
+const EXPORT_HELP: &str = "\
+Data whose compression agrees with the destination's is copied as it is, in the kernel where that
+is possible; data the destination already holds is not copied. The destination is complete or
+untouched, even when wimx is killed.
+
+Examples:
+  wimx export install.wim 6 pro.wim
+  wimx export win.iso 'Windows 11 Pro' pro.wim Pro --check
+  wimx export boot.wim 2 new.wim --boot
+  wimx export install.swm all whole.wim --ref='install*.swm'
+
+JSON: {\"images\", \"destination\", \"bytes_written\", \"bytes_copied\", \"blobs\"}.";

@@ -1,0 +1,129 @@
+//! How a command fails: the message on standard error and the exit code.
+//!
+//! Codes are wimlib's: 0 is success, the engine's errors have their own numbers
+//! ([`wim_extract::error::Error::code`]), 255 is a wrong command line and 2 a missing or unknown
+//! command. When the reader of standard output goes away (`wimx dir x.wim | head`) there is nothing
+//! to say: the code is 141, which shells show for a program ended by SIGPIPE.
+
+use std::io;
+use std::process::ExitCode;
+
+use anstream::eprintln;
+use anstyle::{AnsiColor, Style};
+use clap::error::ErrorKind;
+use serde_json::json;
+use wim_extract::Error;
+
+use crate::args::Global;
+use crate::habits::Ambiguous;
+use crate::stdout;
+
+const USAGE: u8 = 255;
+const NO_SUCH_IMAGE: u8 = 18;
+const NO_COMMAND: u8 = 2;
+const READER_GONE: u8 = 141;
+const CANNOT_WRITE: u8 = 72;
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line contradicts itself or the file it names.
+    Usage(String),
+    /// An image was named where that kind of choice makes no sense.
+    Choice(String),
+    /// The engine could not do it.
+    Engine(Error),
+    /// All has been said already; only the exit code is left.
+    Reported(u8),
+    /// Standard output cannot be written.
+    Stdout(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Errors of writing to standard output; all others reach us through the engine.
+    fn from(error: io::Error) -> Self {
+        Self::Stdout(error)
+    }
+}
+
+impl Failure {
+    /// The exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Choice(_) => NO_SUCH_IMAGE,
+            Self::Engine(error) => error.code(),
+            Self::Reported(code) => *code,
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => READER_GONE,
+            Self::Stdout(_) => CANNOT_WRITE,
+        }
+    }
+
+    /// What is wrong, in plain words; `None` when there is nobody to tell.
+    pub(crate) fn message(&self) -> Option<String> {
+        match self {
+            Self::Usage(message) | Self::Choice(message) => Some(message.clone()),
+            Self::Engine(error) => Some(error.to_string()),
+            Self::Reported(_) => None,
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Self::Stdout(error) => Some(format!("standard output cannot be written: {error}")),
+        }
+    }
+
+    /// Prints the message to standard error, and with `--json` as the document that was not made.
+    pub(crate) fn report(&self, global: &Global) -> ExitCode {
+        if let Some(message) = self.message() {
+            error(&message);
+            if global.json {
+                let error = json!({ "code": self.code(), "message": message });
+                // The message is out already; there is no third place to say that this one is not.
+                let _ = stdout::json(&json!({ "error": error }));
+            }
+        }
+        ExitCode::from(self.code())
+    }
+}
+
+/// Prints what clap found on the command line: help and version to standard output with code 0, all
+/// mistakes to standard error. As with wimlib-imagex, the code tells a wrong command line from one
+/// that does not name a command.
+pub(crate) fn report_usage(error: &clap::Error, names_command: bool) -> ExitCode {
+    let printed = error.print();
+    let code = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            printed.map_or_else(|error| Failure::Stdout(error).code(), |()| 0)
+        }
+        _ if names_command => USAGE,
+        _ => NO_COMMAND,
+    };
+    ExitCode::from(code)
+}
+
+/// Prints that a shortened option could mean several.
+pub(crate) fn report_ambiguous(ambiguous: &Ambiguous) -> ExitCode {
+    let Ambiguous { typed, candidates } = ambiguous;
+    let candidates: Vec<_> = candidates.iter().map(|name| format!("--{name}")).collect();
+    error(&format!("--{typed} could mean {}; write more of it", candidates.join(" or ")));
+    ExitCode::from(USAGE)
+}
+
+/// Prints an error; following lines of the message are indented under it.
+pub(crate) fn error(message: &str) {
+    complain(AnsiColor::Red.on_default().bold(), "error", message);
+}
+
+/// Prints a warning.
+pub(crate) fn warning(message: &str) {
+    complain(AnsiColor::Yellow.on_default().bold(), "warning", message);
+}
+
+fn complain(style: Style, kind: &str, message: &str) {
+    let message = message.trim_end().replace('\n', "\n  ");
+    eprintln!("{style}{kind}:{style:#} {message}");
+}

@@ -1,0 +1,43 @@
+//! Opening archives and choosing images, as every command does it.
+
+use std::path::Path;
+
+use wim_extract::archive::{ImageIndex, OpenOptions, Wim};
+use wim_extract::source::Access;
+use wim_extract::{Cancel, Progress, verify};
+
+use crate::args::Global;
+use crate::bar::Bar;
+use crate::failure::Failure;
+
+/// Opens the archive at `path` with what it refers to, and tells what was odd about it.
+pub(crate) fn archive(
+    path: &Path,
+    references: &[String],
+    global: &Global,
+    bar: &Bar,
+) -> Result<Wim, Failure> {
+    let access = if global.no_mmap { Access::Read } else { Access::Map };
+    let references = references.to_vec();
+    let wim = Wim::open(path, &OpenOptions { access, references, ..OpenOptions::default() })?;
+    wim.warnings().iter().for_each(|warning| bar.warning(warning));
+    Ok(wim)
+}
+
+/// Checks the integrity tables, where there are any: what `--check` asks for.
+pub(crate) fn check(wim: &Wim, global: &Global, bar: &Bar) -> Result<(), Failure> {
+    Ok(verify::check_integrity(wim, global.threads(), bar, &Cancel::new())?)
+}
+
+/// The images that the operand means; without one, the only image there is.
+pub(crate) fn images(wim: &Wim, operand: Option<&str>) -> Result<Vec<ImageIndex>, Failure> {
+    match operand {
+        Some(operand) => Ok(wim.resolve(operand)?),
+        None if wim.image_count() == 1 => Ok(wim.images().collect()),
+        None => Err(Failure::Usage(format!(
+            "{}: has {} images; say which one, or all (`wimx info` lists them)",
+            wim.name(),
+            wim.image_count()
+        ))),
+    }
+}

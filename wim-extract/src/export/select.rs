@@ -1,0 +1,108 @@
+//! What the images to be exported refer to.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use wim_format::blob_table::MetadataEntry;
+use wim_format::metadata::ImageStats;
+use wim_format::xml::{EditError, WimXml};
+
+use crate::archive::{BlobId, ImageIndex, Wim};
+use crate::cancel::Cancel;
+use crate::error::Error;
+use crate::pipeline::lock::Lock;
+use crate::pipeline::{Task, Threads, run_tasks};
+
+/// Images of one archive, and the blobs they refer to.
+#[derive(Debug)]
+pub(super) struct Selection<'w> {
+    pub(super) wim: &'w Wim,
+    pub(super) images: Vec<SelectedImage>,
+    /// Of every blob of the archive, how many streams of the images refer to it.
+    counts: Vec<AtomicU32>,
+}
+
+/// An image to be exported.
+#[derive(Debug)]
+pub(super) struct SelectedImage {
+    pub(super) index: ImageIndex,
+    pub(super) metadata: MetadataEntry,
+    stats: ImageStats,
+}
+
+impl<'w> Selection<'w> {
+    /// Looks at the metadata of `images`.
+    ///
+    /// # Errors
+    /// It is damaged, or a blob is missing.
+    pub(super) fn of(
+        wim: &'w Wim,
+        images: &[ImageIndex],
+        threads: Threads,
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
+        let counts = (0..wim.blob_count()).map(|_| AtomicU32::new(0)).collect();
+        let mut selection = Self { wim, images: Vec::new(), counts };
+        let found: Vec<Lock<Option<SelectedImage>>> =
+            images.iter().map(|_| Lock::new(None)).collect();
+        let tasks = images.iter().zip(&found).map(|(&image, found)| -> Task<'_> {
+            let selection = &selection;
+            Box::new(move || {
+                *found.lock() = Some(selection.look_at(image)?);
+                Ok(())
+            })
+        });
+        run_tasks(tasks.collect(), threads, cancel)?;
+        selection.images = found.into_iter().filter_map(Lock::into_inner).collect();
+        Ok(selection)
+    }
+
+    fn look_at(&self, image: ImageIndex) -> Result<SelectedImage, Error> {
+        let tree = self.wim.load_metadata(image)?;
+        for id in tree.ids() {
+            for stream in tree.dentry(id).streams() {
+                if stream.hash.is_zero() {
+                    continue;
+                }
+                let Some(blob) = self.wim.find(&stream.hash) else {
+                    let path = String::from_utf8_lossy(&tree.path(id)).into_owned();
+                    let path = format!("image {image}: {path}");
+                    return Err(self.wim.missing(stream.hash, Some(path)));
+                };
+                self.counts[blob.index()].fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let size_of = |hash: &_| self.wim.find(hash).map(|id| self.wim.blob(id).size);
+        let stats = tree.stats(size_of);
+        let metadata = *self.wim.metadata_entry(image)?;
+        Ok(SelectedImage { index: image, metadata, stats })
+    }
+
+    /// The blobs referred to.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = BlobId> {
+        self.wim.blobs().map(|(id, _)| id).filter(|&id| self.count(id) > 0)
+    }
+
+    /// How many streams refer to a blob.
+    pub(super) fn count(&self, id: BlobId) -> u32 {
+        self.counts[id.index()].load(Ordering::Relaxed)
+    }
+}
+
+impl SelectedImage {
+    /// Makes the counts of image `index` of `xml` those of the metadata.
+    pub(super) fn correct_counts(&self, xml: &mut WimXml, index: u32) -> Result<(), EditError> {
+        let ImageStats { dir_count, file_count, total_bytes, hard_link_bytes } = self.stats;
+        for (property, count) in [
+            ("DIRCOUNT", dir_count),
+            ("FILECOUNT", file_count),
+            ("TOTALBYTES", total_bytes),
+            ("HARDLINKBYTES", hard_link_bytes),
+        ] {
+            let count = count.to_string();
+            if xml.property(index, property)?.as_deref().map(str::trim) != Some(&count) {
+                xml.set_property(index, property, &count)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,391 @@
+//! Writing a layout to a file.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::thread;
+
+use bytes::Bytes;
+use wim_format::integrity::{IntegrityTable, covered_ranges};
+use wim_format::{FormatError, Sha1Hash};
+
+use super::layout::{Drafted, Segment};
+use super::view::View;
+use crate::archive::{BlobId, Wim};
+use crate::cancel::Cancel;
+use crate::error::{Action, Damage, Error, Of};
+use crate::integrity;
+use crate::output::{Copier, write_all_at};
+use crate::pipeline::lock::Lock;
+use crate::pipeline::{self, Plan, Sink, Task, Threads, run_tasks, run_with};
+use crate::progress::{Amount, Phase, Progress, Silent};
+use crate::source::{FileExtent, Source, read_exact_at};
+
+/// Smaller ranges are gathered in memory and written together.
+const GATHERED: u64 = 64 << 10;
+
+/// Memory in which they are gathered.
+const GATHER: usize = 1 << 20;
+
+/// Bytes read at a time from a source that is no file.
+const READ: u64 = 4 << 20;
+
+/// Whether the SHA-1 of every copied blob is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verification {
+    /// Blobs that are copied as they are stored are not looked into. (Those that have to be decoded
+    /// are always checked.)
+    #[default]
+    Trust,
+    /// Every blob is decoded and checked while it is copied.
+    Check,
+}
+
+/// A layout to be written and what it needs.
+pub(crate) struct Job<'a> {
+    /// The archives that the segments' blobs are from.
+    pub(crate) inputs: Vec<&'a Wim>,
+    pub(crate) drafted: &'a Drafted,
+    pub(crate) threads: Threads,
+    pub(crate) verification: Verification,
+}
+
+/// Writes everything but the header to `file`, which is called `name` in messages.
+pub(crate) fn write(
+    job: &Job<'_>,
+    file: &File,
+    name: &Path,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    let drafted = job.drafted;
+    let total = drafted.segments.iter().map(|(_, segment)| segment.len()).sum();
+    progress.begin(Phase::Write, Amount::new(total, 0));
+    let stop = cancel.child();
+    let hashes = thread::scope(|scope| {
+        let copying = scope.spawn(|| {
+            let copied = copy(drafted, file, name, progress, &stop);
+            if copied.is_err() {
+                stop.cancel();
+            }
+            copied
+        });
+        let decoded = decode(job, file, name, progress, &stop);
+        if decoded.is_err() {
+            stop.cancel();
+        }
+        let copied = match copying.join() {
+            Ok(copied) => copied,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        first_cause(copied, decoded)
+    })?;
+    write_integrity(job, hashes, file, name, cancel)?;
+    progress.end(Phase::Write);
+    Ok(())
+}
+
+/// What went wrong, of two that stop each other by cancelling.
+fn first_cause<T>(copied: Result<(), Error>, decoded: Result<T, Error>) -> Result<T, Error> {
+    match (copied, decoded) {
+        (Err(Error::Cancelled), Err(cause)) => Err(cause),
+        (Err(cause), _) => Err(cause),
+        (Ok(()), decoded) => decoded,
+    }
+}
+
+/// Copies what can be copied.
+fn copy(
+    drafted: &Drafted,
+    file: &File,
+    name: &Path,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    let mut writer = Writer { file, name, gathered: Vec::new(), gathered_at: 0, progress, cancel };
+    let mut copier = Copier::new();
+    for (at, segment) in &drafted.segments {
+        match segment {
+            Segment::Literal(bytes) => writer.gather(*at, bytes)?,
+            Segment::Copy { source, offset, len } => {
+                let source = &*drafted.sources[*source];
+                if *len < GATHERED {
+                    let bytes = source.bytes(*offset, *len as usize);
+                    writer.gather(*at, &bytes.map_err(Error::io(Action::Read, source.name()))?)?;
+                } else {
+                    writer.copy(&mut copier, source, *offset, *len, *at)?;
+                }
+            }
+            Segment::Decoded { .. } | Segment::Written { .. } | Segment::Integrity { .. } => {}
+        }
+    }
+    writer.flush()
+}
+
+/// Writes at known places.
+struct Writer<'a> {
+    file: &'a File,
+    name: &'a Path,
+    gathered: Vec<u8>,
+    gathered_at: u64,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+}
+
+impl Writer<'_> {
+    /// Takes bytes that may be written later, together with their neighbours.
+    fn gather(&mut self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let continues = self.gathered_at + self.gathered.len() as u64 == at;
+        if !continues || self.gathered.len() >= GATHER {
+            self.flush()?;
+            self.gathered_at = at;
+        }
+        self.gathered.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.cancel.check()?;
+        self.write(&self.gathered, self.gathered_at)?;
+        self.gathered.clear();
+        Ok(())
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> Result<(), Error> {
+        write_all_at(self.file, bytes, at).map_err(Error::io(Action::Write, self.name))?;
+        self.progress.advance(Amount::new(bytes.len() as u64, 0));
+        Ok(())
+    }
+
+    fn copy(
+        &self,
+        copier: &mut Copier,
+        source: &dyn Source,
+        offset: u64,
+        len: u64,
+        at: u64,
+    ) -> Result<(), Error> {
+        let Some(extents) = source.file_extents(offset, len) else {
+            return self.copy_through_memory(source, offset, len, at);
+        };
+        let mut step = |bytes| {
+            self.progress.advance(Amount::new(bytes, 0));
+            if self.cancel.is_cancelled() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        };
+        copier.copy(&extents, self.file, at, &mut step).map_err(|error| {
+            if self.cancel.is_cancelled() {
+                Error::Cancelled
+            } else if error.kind() == io::ErrorKind::UnexpectedEof {
+                Error::io(Action::Read, source.name())(error)
+            } else {
+                Error::io(Action::Write, self.name)(error)
+            }
+        })
+    }
+
+    fn copy_through_memory(
+        &self,
+        source: &dyn Source,
+        offset: u64,
+        len: u64,
+        at: u64,
+    ) -> Result<(), Error> {
+        let mut done = 0;
+        while done < len {
+            self.cancel.check()?;
+            let step = (len - done).min(READ);
+            let bytes = source.bytes(offset + done, step as usize);
+            self.write(&bytes.map_err(Error::io(Action::Read, source.name()))?, at + done)?;
+            done += step;
+        }
+        Ok(())
+    }
+}
+
+/// Decodes what has to be decoded, checks what is to be checked, and hashes what is copied for the
+/// integrity table. Gives the hashes, unless there is no table or they cannot be known yet.
+fn decode(
+    job: &Job<'_>,
+    file: &File,
+    name: &Path,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Option<Vec<Sha1Hash>>, Error> {
+    let drafted = job.drafted;
+    let view = View::of(drafted, name.display().to_string());
+    let pieces = Pieces::of(drafted);
+    let mut tasks = Vec::new();
+    if drafted.is_known() {
+        tasks = pieces.tasks(&view, cancel);
+    }
+    let options = pipeline::Options { threads: job.threads, ..pipeline::Options::default() };
+    for (input, &wim) in job.inputs.iter().enumerate() {
+        let decoded = drafted.decoded().filter(|found| found.1 == input);
+        let places: HashMap<BlobId, u64> = decoded.map(|(at, _, blob)| (blob, at)).collect();
+        if !places.is_empty() {
+            let plan = Plan::new(wim, places.keys().copied());
+            let sink = Placed { wim, places: &places, file, name };
+            run_with(&plan, std::mem::take(&mut tasks), &sink, &options, progress, cancel)?;
+        }
+        if job.verification == Verification::Check {
+            let entered = drafted.blobs.iter().filter(|(of, _)| *of == input);
+            let copied = entered.map(|(_, blob)| *blob).filter(|blob| !places.contains_key(blob));
+            let plan = Plan::new(wim, copied);
+            let tasks = std::mem::take(&mut tasks);
+            run_with(&plan, tasks, &Checked { wim }, &options, &Silent, cancel)?;
+        }
+    }
+    run_tasks(tasks, job.threads, cancel)?;
+    Ok(pieces.finish())
+}
+
+/// Writes decoded blobs to their places.
+struct Placed<'a> {
+    wim: &'a Wim,
+    places: &'a HashMap<BlobId, u64>,
+    file: &'a File,
+    name: &'a Path,
+}
+
+impl Sink for Placed<'_> {
+    fn piece(&self, blob: BlobId, offset: u64, data: &[u8]) -> Result<(), Error> {
+        let Some(at) = self.places.get(&blob) else { return Ok(()) };
+        write_all_at(self.file, data, at + offset).map_err(Error::io(Action::Write, self.name))
+    }
+
+    fn done(&self, blob: BlobId, result: Result<(), Damage>) -> Result<(), Error> {
+        result.map_err(|damage| self.wim.damaged(blob, damage))
+    }
+}
+
+/// Lets no damaged blob pass.
+struct Checked<'a> {
+    wim: &'a Wim,
+}
+
+impl Sink for Checked<'_> {
+    fn wants_data(&self) -> bool {
+        false
+    }
+
+    fn piece(&self, _: BlobId, _: u64, _: &[u8]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn done(&self, blob: BlobId, result: Result<(), Damage>) -> Result<(), Error> {
+        result.map_err(|damage| self.wim.damaged(blob, damage))
+    }
+}
+
+/// The pieces that an integrity table covers, and their hashes as they become known.
+struct Pieces {
+    ranges: Vec<Range<u64>>,
+    hashes: Lock<Vec<Option<Sha1Hash>>>,
+}
+
+impl Pieces {
+    fn of(drafted: &Drafted) -> Self {
+        let end = drafted.covered_end();
+        let ranges: Vec<_> = covered_ranges(end, drafted.piece_size.unwrap_or(0)).collect();
+        let known = |range: &Range<u64>| drafted.known_pieces.get(range).copied();
+        let hashes = Lock::new(ranges.iter().map(known).collect());
+        Self { ranges, hashes }
+    }
+
+    /// Work that hashes those that are not known.
+    fn tasks<'t>(&'t self, source: &'t dyn Source, cancel: &'t Cancel) -> Vec<Task<'t>> {
+        let known = self.hashes.lock();
+        let unknown = (0..self.ranges.len()).filter(|&index| known[index].is_none());
+        let unknown: Vec<usize> = unknown.collect();
+        let task = |indices: &[usize]| -> Task<'t> {
+            let indices = indices.to_vec();
+            Box::new(move || {
+                let ranges: Vec<_> =
+                    indices.iter().map(|&index| self.ranges[index].clone()).collect();
+                let found = integrity::hash(source, &ranges, &Silent, cancel)?;
+                let mut hashes = self.hashes.lock();
+                for (index, hash) in indices.into_iter().zip(found) {
+                    hashes[index] = Some(hash);
+                }
+                Ok(())
+            })
+        };
+        unknown.chunks(crate::hash::lanes()).map(task).collect()
+    }
+
+    /// All hashes, if all are known and there are any.
+    fn finish(self) -> Option<Vec<Sha1Hash>> {
+        let hashes: Option<Vec<_>> = self.hashes.into_inner().into_iter().collect();
+        hashes.filter(|hashes| !hashes.is_empty())
+    }
+}
+
+/// The hashes of the integrity table of a layout that `source` holds.
+pub(crate) fn hash_pieces(
+    drafted: &Drafted,
+    source: &dyn Source,
+    threads: Threads,
+    cancel: &Cancel,
+) -> Result<Vec<Sha1Hash>, Error> {
+    let pieces = Pieces::of(drafted);
+    run_tasks(pieces.tasks(source, cancel), threads, cancel)?;
+    Ok(pieces.finish().unwrap_or_default())
+}
+
+/// Writes the integrity table, if there is to be one. What was decoded is hashed from the file.
+fn write_integrity(
+    job: &Job<'_>,
+    hashes: Option<Vec<Sha1Hash>>,
+    file: &File,
+    name: &Path,
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    let drafted = job.drafted;
+    let Some(piece_size) = drafted.piece_size else { return Ok(()) };
+    let hashes = match hashes {
+        Some(hashes) => hashes,
+        None => {
+            let written = Written { file, name, len: drafted.covered_end() };
+            hash_pieces(drafted, &written, job.threads, cancel)?
+        }
+    };
+    let table = IntegrityTable { chunk_size: piece_size, hashes };
+    let table = table.to_bytes().map_err(too_large)?;
+    let at = drafted.header.integrity.offset;
+    write_all_at(file, &table, at).map_err(Error::io(Action::Write, name))
+}
+
+/// What has been written so far.
+#[derive(Debug)]
+struct Written<'a> {
+    file: &'a File,
+    name: &'a Path,
+    len: u64,
+}
+
+impl Source for Written<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn bytes(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let mut bytes = vec![0; len];
+        read_exact_at(self.file, &mut bytes, offset)?;
+        Ok(bytes.into())
+    }
+
+    fn file_extents(&self, _: u64, _: u64) -> Option<Vec<FileExtent>> {
+        None
+    }
+
+    fn name(&self) -> String {
+        self.name.display().to_string()
+    }
+}
+
+/// The error of tables that would be too large.
+pub(crate) fn too_large(source: FormatError) -> Error {
+    Error::Malformed { file: "the destination".to_owned(), of: Of::File, source }
+}
