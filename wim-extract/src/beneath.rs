@@ -199,20 +199,33 @@ impl Dir {
         }
     }
 
-    /// Makes the file `name` and opens it for writing. A file, link or special file that has the
+    /// Makes the file `name` and opens it for writing and reading. A file, link or special file that has the
     /// name is removed first (its content, if it has other names, stays as it is).
     ///
     /// # Errors
     /// [`io::ErrorKind::IsADirectory`] where a directory has the name, else those of `openat(2)`.
     pub fn create_file(&self, name: Component<'_>) -> io::Result<File> {
-        let flags = OFlags::WRONLY
+        match self.create_new_file(name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.remove(name)?;
+                self.create_new_file(name)
+            }
+            result => result,
+        }
+    }
+
+    /// Makes the file `name`, which nothing has, and opens it for writing and reading.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] where something has the name, else those of `openat(2)`.
+    pub fn create_new_file(&self, name: Component<'_>) -> io::Result<File> {
+        let flags = OFlags::RDWR
             .union(OFlags::CREATE)
             .union(OFlags::EXCL)
             .union(OFlags::NOFOLLOW)
             .union(OFlags::CLOEXEC);
         let mode = Mode::from_raw_mode(0o666);
-        let create = || retry_on_intr(|| fs::openat(&self.0, name.0, flags, mode));
-        Ok(File::from(self.replacing(name, create)?))
+        Ok(File::from(retry_on_intr(|| fs::openat(&self.0, name.0, flags, mode))?))
     }
 
     /// Makes the symbolic link `name`, which leads to `target`; any bytes but NUL will do. What has
@@ -222,6 +235,15 @@ impl Dir {
     /// As [`create_file`](Dir::create_file), and those of `symlinkat(2)`.
     pub fn symlink(&self, target: &[u8], name: Component<'_>) -> io::Result<()> {
         self.replacing(name, || fs::symlinkat(target, &self.0, name.0))
+    }
+
+    /// Makes the symbolic link `name`, which nothing has.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] where something has the name, else those of
+    /// `symlinkat(2)`.
+    pub fn new_symlink(&self, target: &[u8], name: Component<'_>) -> io::Result<()> {
+        Ok(fs::symlinkat(target, &self.0, name.0)?)
     }
 
     /// Makes `name` in this directory another name of the file `of` in the directory `dir`, which

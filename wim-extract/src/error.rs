@@ -21,8 +21,12 @@ pub enum Action {
     Open,
     /// Read from a file, or map it.
     Read,
-    /// Create a file, directory or link.
+    /// Create a file.
     Create,
+    /// Create a directory.
+    MakeDirectory,
+    /// Give a file a further name.
+    Link,
     /// Write to a file, or make what was written durable.
     Write,
     /// Rename a finished file into its place.
@@ -41,6 +45,8 @@ impl fmt::Display for Action {
             Self::Open => "open",
             Self::Read => "read",
             Self::Create => "create",
+            Self::MakeDirectory => "create directory",
+            Self::Link => "create hard link",
             Self::Write => "write",
             Self::Rename => "rename",
             Self::Remove => "remove",
@@ -325,6 +331,15 @@ pub enum Error {
         path: String,
     },
 
+    /// What is wanted as a stream of bytes is a directory or a link.
+    #[error("{file}: {path} is no regular file; only the data of files can go to a stream")]
+    NotAFile {
+        /// Name of the archive.
+        file: String,
+        /// Path in the image.
+        path: String,
+    },
+
     /// The destination has an image of that name already.
     #[error("{file}: has an image named {name:?} already; choose another name")]
     NameTaken {
@@ -385,7 +400,10 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
-            Self::Io { action: Action::Open, .. } => 47,
+            Self::Io { action: Action::Open | Action::Create, .. } => 47,
+            Self::Io { action: Action::MakeDirectory, .. } => 37,
+            Self::Io { action: Action::Link, .. } => 35,
+            Self::Io { action: Action::SetAttributes, .. } => 59,
             Self::Io { action: Action::Read | Action::Stat, .. } => 50,
             Self::Io { .. } | Self::NoSpace { .. } => 72,
             Self::Malformed { of, source, .. } => malformed_code(*of, source),
@@ -405,6 +423,7 @@ impl Error {
             Self::MissingBlob { .. } => 55,
             Self::Integrity { .. } => 13,
             Self::NoSuchPath { .. } => 49,
+            Self::NotAFile { .. } => 42,
             Self::NameTaken { .. } => 11,
             Self::Locked { .. } => 1,
             Self::ReadOnly { .. } => 71,
