@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Info(InfoArgs),
     Dir(DirArgs),
     Verify(VerifyArgs),
+    Extract(ExtractArgs),
+    Apply(ApplyArgs),
 }
 
 /// Show a WIM file and its images, or change an image's name, description or properties
@@ -178,10 +180,10 @@ pub(crate) struct ApplyArgs {
     /// The directory to apply to, made when it is missing
     pub(crate) target: PathBuf,
     /// Point absolute links into TARGET (the default when the WIM says its links were fixed up)
-    #[arg(long, overrides_with = "norpfix")]
+    #[arg(long)]
     pub(crate) rpfix: bool,
     /// Leave the targets of links as they are
-    #[arg(long, overrides_with = "rpfix")]
+    #[arg(long)]
     pub(crate) norpfix: bool,
     #[command(flatten)]
     pub(crate) restore: Restore,
@@ -400,7 +402,7 @@ Examples:
   wimx extract install.wim 1 '/Windows/Fonts/*.ttf' --dest-dir=fonts
   wimx extract install.wim 1 @files.txt --dest-dir=out
 
-JSON: {\"files\", \"directories\", \"links\", \"bytes\", \"warnings\": [text]}.";
+JSON: {\"directories\", \"files\", \"hard_links\", \"bytes\", \"warnings\": [text]}.";
 
 const APPLY_HELP: &str = "\
 Nothing is ever written outside TARGET, whatever the image contains. What a directory cannot hold
@@ -412,7 +414,7 @@ Examples:
   wimx apply install.swm 1 dir --ref='install*.swm'
   wimx apply win.iso all editions
 
-JSON: {\"files\", \"directories\", \"links\", \"bytes\", \"warnings\": [text]}.";
+JSON: {\"directories\", \"files\", \"hard_links\", \"bytes\", \"warnings\": [text]}.";
 
 const EXPORT_HELP: &str = "\
 Data whose compression agrees with the destination's is copied as it is, in the kernel where that

@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     Choice(String),
     /// The engine could not do it.
     Engine(Error),
+    /// The engine could not do it, and this command knows what can be done about it.
+    Hinted(Error, &'static str),
     /// All has been said already; only the exit code is left.
     Reported(u8),
     /// Standard output cannot be written.
@@ -58,7 +60,8 @@ impl Failure {
         match self {
             Self::Usage(_) => USAGE,
             Self::Choice(_) => NO_SUCH_IMAGE,
-            Self::Engine(error) => error.code(),
+            Self::Engine(error) if is_reader_gone(error) => READER_GONE,
+            Self::Engine(error) | Self::Hinted(error, _) => error.code(),
             Self::Reported(code) => *code,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => READER_GONE,
             Self::Stdout(_) => CANNOT_WRITE,
@@ -69,7 +72,9 @@ impl Failure {
     pub(crate) fn message(&self) -> Option<String> {
         match self {
             Self::Usage(message) | Self::Choice(message) => Some(message.clone()),
+            Self::Engine(error) if is_reader_gone(error) => None,
             Self::Engine(error) => Some(error.to_string()),
+            Self::Hinted(error, hint) => Some(format!("{error}\n{hint}")),
             Self::Reported(_) => None,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Self::Stdout(error) => Some(format!("standard output cannot be written: {error}")),
@@ -88,6 +93,11 @@ impl Failure {
         }
         ExitCode::from(self.code())
     }
+}
+
+/// Whether the engine was writing to a pipe that nobody reads any more.
+fn is_reader_gone(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Prints what clap found on the command line: help and version to standard output with code 0, all

@@ -6,16 +6,20 @@
 //! [`bar`], [`failure`]). Nothing that costs time is started before a command needs it: `info` and
 //! `dir` run on the first thread alone.
 
+mod apply;
 mod args;
 mod bar;
 mod blobs;
 mod calendar;
 mod dir;
+mod extract;
 mod failure;
 mod habits;
 mod info;
 mod open;
+mod pathlist;
 mod paths;
+mod restore;
 mod stdout;
 mod text;
 mod verify;
@@ -50,6 +54,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Info(args) => info::run(args, &cli.global),
         Command::Dir(args) => dir::run(args, &cli.global),
+        Command::Extract(args) => extract::run(args, &cli.global),
+        Command::Apply(args) => apply::run(args, &cli.global),
         Command::Verify(args) => verify::run(args, &cli.global),
     }
 }
