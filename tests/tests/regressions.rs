@@ -19,8 +19,10 @@ macro_rules! replay {
 }
 
 replay! {
+    archive "../../fuzz/fuzz_targets/archive.rs";
     lzms "../../fuzz/fuzz_targets/lzms.rs";
     lzx "../../fuzz/fuzz_targets/lzx.rs";
+    udf "../../fuzz/fuzz_targets/udf.rs";
     xpress "../../fuzz/fuzz_targets/xpress.rs";
 }
 

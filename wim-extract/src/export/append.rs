@@ -21,11 +21,9 @@ use wim_format::integrity::DEFAULT_PIECE_SIZE;
 use wim_format::resource::ResourceHeader;
 use wim_format::xml::WimXml;
 
-use super::layout::{Draft, Drafted};
+use super::add::add;
 use super::select::Selection;
-use super::{
-    Compression, Existing, IntegrityTable, Options, Outcome, boot_index, copy_images, execute,
-};
+use super::{Compression, Existing, IntegrityTable, Options, Outcome, boot_index, copy_images};
 use crate::archive::{ImageIndex, Wim};
 use crate::blob::Coding;
 use crate::cancel::Cancel;
@@ -34,6 +32,8 @@ use crate::integrity;
 use crate::output::{AtomicFile, require_space, write_all_at};
 use crate::progress::Progress;
 use crate::source::{Access, FileSource};
+use crate::write::execute;
+use crate::write::layout::{Draft, Drafted};
 
 /// Adds `images` of `wim` to the archive at `path`.
 pub(super) fn run(
@@ -132,7 +132,7 @@ impl Addition<'_> {
         let old_len = part.source.len();
         let start = logical_end(self.old);
         let mut draft = Draft::behind(start, self.coding, part.blobs.clone());
-        let outcome = draft.add(&self.selection)?;
+        let outcome = add(&mut draft, &self.selection)?;
         let (mut drafted, outcome) = self.finish(draft, self.old.xml().clone(), outcome)?;
         drafted.keep(self.old, start)?;
         require_space(self.path, drafted.len().saturating_sub(old_len))?;
@@ -165,8 +165,8 @@ impl Addition<'_> {
         let all: Vec<_> = self.old.images().collect();
         let kept = Selection::of(self.old, &all, self.options.threads, cancel)?;
         let mut draft = Draft::new(self.coding);
-        let before = draft.add(&kept)?;
-        let mut outcome = draft.add(&self.selection)?;
+        let before = add(&mut draft, &kept)?;
+        let mut outcome = add(&mut draft, &self.selection)?;
         outcome.copied += before.copied;
         outcome.decoded += before.decoded;
         outcome.carried += before.carried;

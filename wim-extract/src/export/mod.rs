@@ -13,20 +13,18 @@
 //! laid out anew from the same chunks. So the whole layout is known before the first byte is
 //! written, and a plan can also be read like a file, without writing it ([`ExportPlan::source`]).
 
+mod add;
 mod append;
-mod execute;
-mod layout;
 mod recast;
 mod select;
-mod view;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use wim_format::Codec;
 use wim_format::header::{Header, HeaderFlags, Layout, Version};
 use wim_format::xml::{EditError, WimXml};
 
-use self::layout::Drafted;
 use self::select::Selection;
 use crate::archive::{ImageIndex, Wim};
 use crate::cancel::Cancel;
@@ -34,6 +32,10 @@ use crate::error::{Action, Error};
 use crate::output::{AtomicFile, require_space};
 use crate::pipeline::Threads;
 use crate::progress::Progress;
+use crate::source::Source;
+pub use crate::write::execute::Verification;
+use crate::write::layout::{Draft, Drafted};
+use crate::write::{execute, view};
 
 /// How to export.
 #[derive(Debug, Clone, Default)]
@@ -99,17 +101,6 @@ pub enum Compression {
     },
 }
 
-/// Whether the SHA-1 of every copied blob is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Verification {
-    /// Blobs that are copied as they are stored are not looked into. (Those that have to be decoded
-    /// are always checked.)
-    #[default]
-    Trust,
-    /// Every blob is decoded and checked while it is copied.
-    Check,
-}
-
 /// What is done with an existing destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
@@ -162,9 +153,9 @@ pub fn plan<'w>(
 ) -> Result<ExportPlan<'w>, Error> {
     check_options(images, options)?;
     let selection = Selection::of(wim, images, options.threads, cancel)?;
-    let coding = layout::coding(wim, options.compression)?;
-    let mut draft = layout::Draft::new(coding);
-    let mut outcome = draft.add(&selection)?;
+    let coding = add::coding(wim, options.compression)?;
+    let mut draft = Draft::new(coding);
+    let mut outcome = add::add(&mut draft, &selection)?;
     let mut xml = WimXml::new();
     outcome.images = copy_images(&mut xml, &selection, options)?;
     let mut header = new_header(wim, &draft, options);
@@ -216,6 +207,27 @@ impl ExportPlan<'_> {
         file.write_at(&self.drafted.header.to_bytes(), 0)?;
         file.commit()?;
         Ok(self.outcome)
+    }
+
+    /// The planned file as a source, byte for byte what [`write`](Self::write) would write. Its
+    /// bytes come from the archive's own sources when they are asked for. The integrity table, if
+    /// there is to be one, is computed here.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where blobs have to be decoded; those of reading;
+    /// [`Error::Cancelled`].
+    pub fn source(
+        &self,
+        name: impl Into<String>,
+        cancel: &Cancel,
+    ) -> Result<Arc<dyn Source>, Error> {
+        if !self.drafted.is_known() {
+            return Err(Error::Unsupported(format!(
+                "{}: has to be decoded for this destination; write it to a file",
+                self.wim.name()
+            )));
+        }
+        view::source(&self.drafted, name.into(), self.threads, cancel)
     }
 
     fn job(&self) -> execute::Job<'_> {
@@ -306,7 +318,7 @@ fn boot_index(
 }
 
 /// The header of a new file, its tables still unknown.
-fn new_header(wim: &Wim, draft: &layout::Draft, options: &Options) -> Header {
+fn new_header(wim: &Wim, draft: &Draft, options: &Options) -> Header {
     let source = wim.header();
     let methods = HeaderFlags::COMPRESSION
         | HeaderFlags::XPRESS

@@ -2,10 +2,10 @@
 
 use wim_format::resource::{ChunkTable, ResourceFlags, SOLID_HEADER_LEN, SolidHeader};
 
-use super::layout::{Draft, Segment};
 use crate::blob::{Form, Resource};
 use crate::error::Damage;
 use crate::pipeline::SolidPlan;
+use crate::write::layout::{Draft, Segment};
 
 /// Adds a compressed resource of a pipable archive in the normal layout: the table goes before the
 /// chunks, and the length before each chunk goes away. The table's entries are the same in both.

@@ -7,45 +7,37 @@ use bytes::{Bytes, BytesMut};
 use wim_format::header::HEADER_LEN;
 use wim_format::integrity::IntegrityTable;
 
+use super::execute;
 use super::layout::{Drafted, Segment};
-use super::{ExportPlan, execute};
 use crate::cancel::Cancel;
 use crate::error::Error;
+use crate::pipeline::Threads;
 use crate::source::{Expect, FileExtent, Source};
 
-impl ExportPlan<'_> {
-    /// The planned file as a source, byte for byte what [`write`](Self::write) would write. Its
-    /// bytes come from the archive's own sources when they are asked for. The integrity table, if
-    /// there is to be one, is computed here.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] where blobs have to be decoded; those of reading;
-    /// [`Error::Cancelled`].
-    pub fn source(
-        &self,
-        name: impl Into<String>,
-        cancel: &Cancel,
-    ) -> Result<Arc<dyn Source>, Error> {
-        if self.outcome.decoded > 0 {
-            return Err(Error::Unsupported(format!(
-                "{}: has to be decoded for this destination; write it to a file",
-                self.wim.name()
-            )));
-        }
-        let mut view = View::of(&self.drafted, name.into());
-        if let Some(piece_size) = self.drafted.piece_size {
-            let hashes = execute::hash_pieces(&self.drafted, &view, self.threads, cancel)?;
-            let table = IntegrityTable { chunk_size: piece_size, hashes };
-            view.set_integrity(table.to_bytes().map_err(execute::too_large)?.into());
-        }
-        Ok(Arc::new(view))
+/// The file that a layout describes, byte for byte what would be written, as a source. The
+/// integrity table, if there is to be one, is computed here.
+///
+/// # Errors
+/// Those of reading; [`Error::Cancelled`].
+pub(crate) fn source(
+    drafted: &Drafted,
+    name: String,
+    threads: Threads,
+    cancel: &Cancel,
+) -> Result<Arc<dyn Source>, Error> {
+    let mut view = View::of(drafted, name);
+    if let Some(piece_size) = drafted.piece_size {
+        let hashes = execute::hash_pieces(drafted, &view, threads, cancel)?;
+        let table = IntegrityTable { chunk_size: piece_size, hashes };
+        view.set_integrity(table.to_bytes().map_err(execute::too_large)?.into());
     }
+    Ok(Arc::new(view))
 }
 
 /// The segments of a layout, readable at any place. Decoded blobs and an integrity table that is
 /// not set are not.
 #[derive(Debug)]
-pub(super) struct View {
+pub(crate) struct View {
     name: String,
     sources: Vec<Arc<dyn Source>>,
     segments: Vec<(u64, Segment)>,
@@ -53,7 +45,7 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn of(drafted: &Drafted, name: String) -> Self {
+    pub(crate) fn of(drafted: &Drafted, name: String) -> Self {
         let header = Bytes::copy_from_slice(&drafted.header.to_bytes());
         let mut segments = vec![(0, Segment::Literal(header))];
         segments.extend(drafted.before.clone().map(|before| (HEADER_LEN as u64, before)));
@@ -86,7 +78,7 @@ impl View {
                 self.sources[*source].bytes(offset + from, (to - from) as usize)
             }
             Segment::Literal(bytes) => Ok(bytes.slice(from as usize..to as usize)),
-            Segment::Decoded { .. } | Segment::Integrity { .. } => {
+            Segment::Decoded { .. } | Segment::Written { .. } | Segment::Integrity { .. } => {
                 Err(io::Error::other("these bytes are not known before the file is written"))
             }
         }

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use wim_format::integrity::{IntegrityTable, covered_ranges};
 use wim_format::{FormatError, Sha1Hash};
 
-use super::Verification;
 use super::layout::{Drafted, Segment};
 use super::view::View;
 use crate::archive::{BlobId, Wim};
@@ -33,17 +32,28 @@ const GATHER: usize = 1 << 20;
 /// Bytes read at a time from a source that is no file.
 const READ: u64 = 4 << 20;
 
+/// Whether the SHA-1 of every copied blob is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verification {
+    /// Blobs that are copied as they are stored are not looked into. (Those that have to be decoded
+    /// are always checked.)
+    #[default]
+    Trust,
+    /// Every blob is decoded and checked while it is copied.
+    Check,
+}
+
 /// A layout to be written and what it needs.
-pub(super) struct Job<'a> {
+pub(crate) struct Job<'a> {
     /// The archives that the segments' blobs are from.
-    pub(super) inputs: Vec<&'a Wim>,
-    pub(super) drafted: &'a Drafted,
-    pub(super) threads: Threads,
-    pub(super) verification: Verification,
+    pub(crate) inputs: Vec<&'a Wim>,
+    pub(crate) drafted: &'a Drafted,
+    pub(crate) threads: Threads,
+    pub(crate) verification: Verification,
 }
 
 /// Writes everything but the header to `file`, which is called `name` in messages.
-pub(super) fn write(
+pub(crate) fn write(
     job: &Job<'_>,
     file: &File,
     name: &Path,
@@ -108,7 +118,7 @@ fn copy(
                     writer.copy(&mut copier, source, *offset, *len, *at)?;
                 }
             }
-            Segment::Decoded { .. } | Segment::Integrity { .. } => {}
+            Segment::Decoded { .. } | Segment::Written { .. } | Segment::Integrity { .. } => {}
         }
     }
     writer.flush()
@@ -204,11 +214,10 @@ fn decode(
     cancel: &Cancel,
 ) -> Result<Option<Vec<Sha1Hash>>, Error> {
     let drafted = job.drafted;
-    let is_known = drafted.decoded().next().is_none();
     let view = View::of(drafted, name.display().to_string());
     let pieces = Pieces::of(drafted);
     let mut tasks = Vec::new();
-    if is_known {
+    if drafted.is_known() {
         tasks = pieces.tasks(&view, cancel);
     }
     let options = pipeline::Options { threads: job.threads, ..pipeline::Options::default() };
@@ -314,7 +323,7 @@ impl Pieces {
 }
 
 /// The hashes of the integrity table of a layout that `source` holds.
-pub(super) fn hash_pieces(
+pub(crate) fn hash_pieces(
     drafted: &Drafted,
     source: &dyn Source,
     threads: Threads,
@@ -377,6 +386,6 @@ impl Source for Written<'_> {
 }
 
 /// The error of tables that would be too large.
-pub(super) fn too_large(source: FormatError) -> Error {
+pub(crate) fn too_large(source: FormatError) -> Error {
     Error::Malformed { file: "the destination".to_owned(), of: Of::File, source }
 }

@@ -1,0 +1,278 @@
+//! Where everything goes in an archive to be written.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wim_format::Sha1Hash;
+use wim_format::blob_table::{Blob, BlobTable, MetadataEntry, SolidResource};
+use wim_format::header::{HEADER_LEN, Header};
+use wim_format::integrity::covered_ranges;
+use wim_format::resource::{ResourceFlags, ResourceHeader};
+use wim_format::xml::WimXml;
+
+use crate::archive::{BlobId, Wim};
+use crate::blob::Coding;
+use crate::error::{Error, Of};
+use crate::integrity;
+use crate::source::Source;
+
+/// A piece of the output.
+#[derive(Debug, Clone)]
+pub(crate) enum Segment {
+    /// A range of a source.
+    Copy {
+        /// Index among [`Drafted::sources`].
+        source: usize,
+        offset: u64,
+        len: u64,
+    },
+    /// These bytes.
+    Literal(Bytes),
+    /// The decoded bytes of a blob.
+    Decoded {
+        /// Index among the inputs, and the blob.
+        input: usize,
+        blob: BlobId,
+        len: u64,
+    },
+    /// Bytes that are in the file already.
+    Written { len: u64 },
+    /// The integrity table, which is computed while the rest is written.
+    Integrity { len: u64 },
+}
+
+impl Segment {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Copy { len, .. }
+            | Self::Decoded { len, .. }
+            | Self::Written { len }
+            | Self::Integrity { len } => *len,
+            Self::Literal(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+/// A finished layout.
+#[derive(Debug)]
+pub(crate) struct Drafted {
+    /// The files that segments are copied from.
+    pub(crate) sources: Vec<Arc<dyn Source>>,
+    /// In the order of the output, without gaps from `start` on; each with its offset.
+    pub(crate) segments: Vec<(u64, Segment)>,
+    /// The final header, which goes to the start of the file.
+    pub(crate) header: Header,
+    /// Bytes of each piece that the integrity table covers.
+    pub(crate) piece_size: Option<u32>,
+    /// What is in the file already, between the header and the first segment.
+    pub(crate) before: Option<Segment>,
+    /// Hashes of pieces that are known already.
+    pub(crate) known_pieces: HashMap<Range<u64>, Sha1Hash>,
+    /// The blobs that are written, each with its input.
+    pub(crate) blobs: Vec<(usize, BlobId)>,
+    len: u64,
+}
+
+impl Drafted {
+    /// The blobs that have to be decoded: place in the output, input, blob.
+    pub(crate) fn decoded(&self) -> impl Iterator<Item = (u64, usize, BlobId)> {
+        self.segments.iter().filter_map(|(at, segment)| match segment {
+            Segment::Decoded { input, blob, .. } => Some((*at, *input, *blob)),
+            _ => None,
+        })
+    }
+
+    /// Whether all that the integrity table covers can be read before it is written.
+    pub(crate) fn is_known(&self) -> bool {
+        let unknown = |(_, segment): &(u64, Segment)| {
+            matches!(segment, Segment::Decoded { .. } | Segment::Written { .. })
+        };
+        !self.segments.iter().any(unknown)
+    }
+
+    /// Makes use of what is there already of the file that this is added to: what is hashed of its
+    /// old part, and what has to be read to hash the rest.
+    pub(crate) fn keep(&mut self, old: &Wim, start: u64) -> Result<(), Error> {
+        let Some(piece_size) = self.piece_size else { return Ok(()) };
+        let part = &old.parts()[0];
+        let pieces = integrity::pieces(part).unwrap_or_default().unwrap_or_default();
+        let whole = |range: &Range<u64>| range.end - range.start == u64::from(piece_size);
+        self.known_pieces = pieces.into_iter().filter(|(range, _)| whole(range)).collect();
+        let source = self.sources.len();
+        self.sources.push(Arc::clone(&part.source));
+        let offset = HEADER_LEN as u64;
+        let before = Segment::Copy { source, offset, len: start - offset };
+        self.before = Some(before);
+        Ok(())
+    }
+
+    /// Length of the whole file.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// End of what the integrity table covers.
+    pub(crate) fn covered_end(&self) -> u64 {
+        self.header.blob_table.offset + self.header.blob_table.size
+    }
+}
+
+/// A layout in the making.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    coding: Coding,
+    sources: Vec<Arc<dyn Source>>,
+    segments: Vec<(u64, Segment)>,
+    at: u64,
+    inputs: usize,
+    blobs: Vec<(usize, BlobId)>,
+    table: BlobTable,
+    /// Where in `table` a blob is.
+    known: HashMap<Sha1Hash, usize>,
+}
+
+impl Draft {
+    /// A layout of a new file, which begins behind the header.
+    pub(crate) fn new(coding: Coding) -> Self {
+        Self::behind(HEADER_LEN as u64, coding, BlobTable::default())
+    }
+
+    /// A layout of what is added at `at` to a file with these blobs.
+    pub(crate) fn behind(at: u64, coding: Coding, table: BlobTable) -> Self {
+        let known = table.blobs.iter().map(|blob| blob.hash).zip(0..).collect();
+        Self {
+            coding,
+            sources: Vec::new(),
+            segments: Vec::new(),
+            at,
+            inputs: 0,
+            blobs: Vec::new(),
+            table,
+            known,
+        }
+    }
+
+    /// What resources look like, unless they are solid.
+    pub(crate) fn coding(&self) -> Coding {
+        self.coding
+    }
+
+    /// Where the next segment goes.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Whether there are solid resources.
+    pub(crate) fn has_solid(&self) -> bool {
+        !self.table.solid.is_empty()
+    }
+
+    /// Adds an input with these files. Gives its number, and the index of its first file for
+    /// [`Segment::Copy`].
+    pub(crate) fn add_input(
+        &mut self,
+        sources: impl IntoIterator<Item = Arc<dyn Source>>,
+    ) -> (usize, usize) {
+        let first_source = self.sources.len();
+        self.sources.extend(sources);
+        self.inputs += 1;
+        (self.inputs - 1, first_source)
+    }
+
+    /// Counts `references` more to a blob that is there already; `false` when it is not.
+    pub(crate) fn share(&mut self, hash: &Sha1Hash, references: u32) -> bool {
+        let Some(&known) = self.known.get(hash) else { return false };
+        let blob = &mut self.table.blobs[known];
+        blob.refcount = blob.refcount.saturating_add(references);
+        true
+    }
+
+    /// Size of a blob that is there already.
+    pub(crate) fn size_of(&self, hash: &Sha1Hash) -> Option<u64> {
+        self.known.get(hash).map(|&known| self.table.blobs[known].size)
+    }
+
+    /// Enters a blob in the blob table. If it comes from an input, `origin` says which one it is
+    /// there.
+    pub(crate) fn enter(&mut self, blob: Blob, origin: Option<(usize, BlobId)>) {
+        self.blobs.extend(origin);
+        self.known.insert(blob.hash, self.table.blobs.len());
+        self.table.blobs.push(Blob { part_number: 1, ..blob });
+    }
+
+    /// Enters a solid resource in the blob table; gives its index for [`BlobPlace::Solid`].
+    pub(crate) fn enter_solid(&mut self, solid: SolidResource) -> usize {
+        self.table.solid.push(solid);
+        self.table.solid.len() - 1
+    }
+
+    /// Enters the metadata of the next image in the blob table.
+    pub(crate) fn enter_metadata(&mut self, mut resource: ResourceHeader, hash: Sha1Hash) {
+        resource.flags |= ResourceFlags::METADATA;
+        self.table.metadata.push(MetadataEntry { resource, hash });
+    }
+
+    /// Adds the tables, and fills in `header`. With `piece_size` there is an integrity table.
+    pub(crate) fn finish(
+        mut self,
+        mut header: Header,
+        mut xml: WimXml,
+        piece_size: Option<u32>,
+    ) -> Result<Drafted, Error> {
+        let too_large =
+            |source| Error::Malformed { file: "the destination".to_owned(), of: Of::File, source };
+        header.image_count = self.table.metadata.len() as u32;
+        header.boot_metadata = match header.boot_image() {
+            Some(boot) => self.table.metadata[boot as usize - 1].resource,
+            None => ResourceHeader::default(),
+        };
+        let table = self.table.to_bytes().map_err(too_large)?;
+        header.blob_table = self.stored(table.len() as u64, ResourceFlags::METADATA);
+        self.literal(table.into());
+        xml.set_total_bytes(self.at);
+        let xml = xml.to_bytes();
+        header.xml = self.stored(xml.len() as u64, ResourceFlags::METADATA);
+        self.literal(xml.into());
+        header.integrity = ResourceHeader::default();
+        let covered_end = header.blob_table.offset + header.blob_table.size;
+        // A file without a blob table has no integrity table either.
+        let piece_size = piece_size.filter(|_| header.blob_table.size > 0);
+        if let Some(piece_size) = piece_size {
+            let len = 12 + 20 * covered_ranges(covered_end, piece_size).count() as u64;
+            header.integrity = self.stored(len, ResourceFlags::empty());
+            self.push(Segment::Integrity { len });
+        }
+        let Self { sources, segments, blobs, at: len, .. } = self;
+        let (before, known_pieces) = (None, HashMap::new());
+        Ok(Drafted { sources, segments, header, piece_size, before, known_pieces, blobs, len })
+    }
+
+    /// The resource header of `size` stored bytes that come next.
+    pub(crate) fn stored(&self, size: u64, flags: ResourceFlags) -> ResourceHeader {
+        ResourceHeader { size, flags, offset: self.at, uncompressed_size: size }
+    }
+
+    /// Adds a segment; a copy that continues the one before becomes one with it.
+    pub(crate) fn push(&mut self, segment: Segment) {
+        let len = segment.len();
+        if len == 0 {
+            return;
+        }
+        let last = self.segments.last_mut().map(|(_, last)| last);
+        match (last, &segment) {
+            (
+                Some(Segment::Copy { source, offset, len: so_far }),
+                Segment::Copy { source: next_source, offset: next, .. },
+            ) if source == next_source && *offset + *so_far == *next => *so_far += len,
+            _ => self.segments.push((self.at, segment)),
+        }
+        self.at += len;
+    }
+
+    /// Adds these bytes.
+    pub(crate) fn literal(&mut self, bytes: Bytes) {
+        self.push(Segment::Literal(bytes));
+    }
+}
