@@ -301,11 +301,11 @@ pub(crate) fn read_small<'r>(
         let resource = wim.resource(*id);
         places.push(bytes.and_then(|bytes| place(&resource, bytes, &mut len, places.len(), jobs)));
     }
+    // Damage of single chunks, which are zeros then; what is around them can still be had.
+    let mut damaged: Vec<Option<Damage>> = vec![None; ids.len()];
     match buffer.first(len) {
         Ok(out) => jobs.decode(decoders, out, |tag, damage| {
-            if places[tag].is_ok() {
-                places[tag] = Err(damage);
-            }
+            damaged[tag].get_or_insert(damage);
         }),
         Err(damage) => places.iter_mut().for_each(|place| *place = Err(damage.clone())),
     }
@@ -322,7 +322,8 @@ pub(crate) fn read_small<'r>(
     let buffer = Arc::new(buffer);
     ids.iter()
         .zip(places)
-        .map(|(&id, place)| {
+        .zip(damaged)
+        .map(|((&id, place), damage)| {
             let blob = wim.blob(id);
             let (data, fate) = match place {
                 Err(damage) => (Data::none(), Err(damage)),
@@ -331,7 +332,8 @@ pub(crate) fn read_small<'r>(
                         Place::Decoded(range) => Data::decoded(&buffer, range),
                         Place::Stored(bytes) => Data::stored(bytes),
                     };
-                    (data, check(blob.hash, hashes.next().unwrap_or_default()))
+                    let checked = check(blob.hash, hashes.next().unwrap_or_default());
+                    (data, damage.map_or(checked, Err))
                 }
             };
             Piece { blob: id, offset: 0, len: blob.size, data, fate: Fate::Whole(fate) }
