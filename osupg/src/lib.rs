@@ -17,6 +17,7 @@ pub mod home;
 pub mod media;
 pub mod package;
 pub mod progress;
+pub mod sample;
 pub mod staged;
 pub mod store;
 pub mod text;

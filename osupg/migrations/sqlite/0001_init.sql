@@ -69,6 +69,9 @@ CREATE TABLE revision (
     editions    TEXT    NOT NULL,
     builds      TEXT    NOT NULL,
     digest      BLOB    NOT NULL,
+    -- The time of the media's top folder.
+    root_s      BIGINT  NOT NULL,
+    root_ns     BIGINT  NOT NULL,
     file_count  BIGINT  NOT NULL,
     total_size  BIGINT  NOT NULL,
     new_size    BIGINT  NOT NULL,

@@ -4,6 +4,7 @@ mod bar;
 mod image;
 mod output;
 mod package;
+mod sample;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,6 +66,10 @@ enum Command {
     /// Look at the images of a WIM or ISO
     #[command(subcommand)]
     Image(image::Command),
+    /// Make a small but real media tree with three editions, to try things with
+    SampleMedia(sample::MediaArgs),
+    /// Show the whole way once: make sample media, keep one edition of them, verify the package
+    Demo(sample::DemoArgs),
 }
 
 /// What every command needs.
@@ -121,6 +126,8 @@ async fn run(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Package(command) => package::run(command, &context).await,
         Command::Image(command) => image::run(command, &context).await,
+        Command::SampleMedia(args) => sample::media(args, &context).await,
+        Command::Demo(args) => sample::demo(args, &context).await,
     }
 }
 

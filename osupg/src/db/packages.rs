@@ -22,7 +22,7 @@ macro_rules! package_query {
             "SELECT p.id, p.name, p.version, p.comment, p.architecture, p.architecture_by, \
              p.language, p.language_by, p.source_kind, p.source_path, p.created_at, p.changed_at, \
              r.id AS revision_id, r.number, parent.number AS parent, r.cause, r.selection, \
-             r.editions, r.builds, r.digest, r.file_count, r.total_size, r.new_size, r.created_at AS revision_at \
+             r.editions, r.builds, r.digest, r.root_s, r.root_ns, r.file_count, r.total_size, r.new_size, r.created_at AS revision_at \
              FROM package p \
              JOIN revision r ON r.package_id = p.id AND r.number = p.current_revision \
              LEFT JOIN revision parent ON parent.id = r.parent_id ",
@@ -56,12 +56,18 @@ fn package_of(row: &AnyRow) -> Result<Package> {
             editions: row.get("editions"),
             builds: row.get("builds"),
             digest: hash32(row.get("digest"))?,
+            root_modified: file_time(row, "root_s", "root_ns"),
             file_count: unsigned(row.get("file_count"))?,
             total_size: unsigned(row.get("total_size"))?,
             new_size: unsigned(row.get("new_size"))?,
             created_at: Moment(row.get("revision_at")),
         },
     })
+}
+
+fn file_time(row: &AnyRow, seconds: &str, nanos: &str) -> FileTime {
+    let nanos = u32::try_from(row.get::<i64, _>(nanos)).unwrap_or(0);
+    FileTime { seconds: row.get(seconds), nanos }
 }
 
 /// Names that differ in nothing but capitals are the same name.
@@ -148,9 +154,7 @@ impl Db {
                         })
                     })
                     .transpose()?;
-                let nanos = u32::try_from(row.get::<i64, _>("mtime_ns")).unwrap_or(0);
-                let modified = FileTime { seconds: row.get("mtime_s"), nanos };
-                Ok(Entry { path, modified, content })
+                Ok(Entry { path, modified: file_time(row, "mtime_s", "mtime_ns"), content })
             })
             .collect::<Result<Vec<_>>>()?;
         // Not in SQL: databases sort text by rules of their own.
@@ -240,6 +244,7 @@ pub(crate) struct NewRevision<'a> {
     pub editions: &'a str,
     pub builds: &'a str,
     pub digest: [u8; 32],
+    pub root_modified: FileTime,
     pub new_size: u64,
     pub entries: &'a [(&'a Entry, Option<i64>)],
     pub images: &'a [StoredImage],
@@ -315,8 +320,8 @@ async fn insert_revision(
         files.fold((0_u64, 0_u64), |(count, total), file| (count + 1, total + file.size));
     let key: i64 = sqlx::query_scalar(
         "INSERT INTO revision (package_id, number, parent_id, cause, selection, editions, \
-         builds, digest, file_count, total_size, new_size, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+         builds, digest, root_s, root_ns, file_count, total_size, new_size, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
     )
     .bind(package)
     .bind(number)
@@ -326,6 +331,8 @@ async fn insert_revision(
     .bind(revision.editions)
     .bind(revision.builds)
     .bind(&revision.digest[..])
+    .bind(revision.root_modified.seconds)
+    .bind(i64::from(revision.root_modified.nanos))
     .bind(signed(count)?)
     .bind(signed(total)?)
     .bind(signed(revision.new_size)?)

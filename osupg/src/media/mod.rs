@@ -85,6 +85,8 @@ trait Reader: Send + Sync {
 pub struct Media {
     kind: MediaKind,
     origin: PathBuf,
+    /// Of the top folder; of the file, where the source is one.
+    modified: FileTime,
     entries: Vec<MediaEntry>,
     reader: Box<dyn Reader>,
 }
@@ -97,9 +99,10 @@ impl Media {
     pub fn open(path: &Path) -> Result<Self> {
         let origin =
             path.canonicalize().map_err(|error| Error::file("open the source", path, &error))?;
-        let kind = std::fs::metadata(&origin)
-            .map_err(|error| Error::file("open the source", &origin, &error))?
-            .file_type();
+        let meta = std::fs::metadata(&origin)
+            .map_err(|error| Error::file("open the source", &origin, &error))?;
+        let kind = meta.file_type();
+        let modified = meta.modified().map_or(FileTime::EPOCH, FileTime::from);
         let (kind, entries, reader): (_, _, Box<dyn Reader>) = if kind.is_dir() {
             let (entries, reader) = folder::open(&origin)?;
             (MediaKind::Folder, entries, Box::new(reader))
@@ -115,7 +118,7 @@ impl Media {
             let (entries, reader) = iso::open(&origin)?;
             (MediaKind::Iso, entries, Box::new(reader))
         };
-        let media = Self { kind, origin, entries, reader };
+        let media = Self { kind, origin, modified, entries, reader };
         media.refuse_colliding_names()?;
         media.refuse_what_is_no_media()?;
         Ok(media)
@@ -131,6 +134,12 @@ impl Media {
     #[must_use]
     pub fn origin(&self) -> &Path {
         &self.origin
+    }
+
+    /// When the top folder was last modified; for an ISO or image, that file.
+    #[must_use]
+    pub fn modified(&self) -> FileTime {
+        self.modified
     }
 
     /// Its files and folders, ordered by path.
@@ -183,6 +192,9 @@ impl Media {
             let entries = media.entries.iter();
             entries.map(|e| (e.path.clone(), e.modified, media.identity(e))).collect()
         };
+        if now.modified != self.modified {
+            return Err(changed(&text::path(&self.origin)));
+        }
         let (before, now) = (describe(self), describe(&now));
         let differing = before.iter().zip(&now).find(|(before, now)| before != now);
         let differing = differing.map(|(before, now)| (&before.0).min(&now.0)).or_else(|| {

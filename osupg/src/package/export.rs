@@ -15,6 +15,7 @@ use crate::progress::{Phase, Watch};
 use crate::staged::StagedFolder;
 use crate::store::Library;
 use crate::text;
+use crate::time::FileTime;
 
 /// Files that are written at the same time.
 const FILES_AT_ONCE: usize = 3;
@@ -65,8 +66,10 @@ pub async fn export(
         .await?;
     watch.progress.end();
     let folder = staged.target().to_path_buf();
+    let root = package.revision.root_modified;
     tokio::task::spawn_blocking(move || {
         set_folder_times(staged.place(), &entries)?;
+        set_folder_time(staged.place(), root)?;
         staged.finish()
     })
     .await??;
@@ -95,18 +98,22 @@ fn make_folders(root: &Path, entries: &[Entry]) -> Result<()> {
 /// Deepest first: writing into a folder changes its time.
 fn set_folder_times(root: &Path, entries: &[Entry]) -> Result<()> {
     for entry in entries.iter().rev().filter(|entry| entry.content.is_none()) {
-        let path = root.join(entry.path.as_str());
-        let times = times(entry)?;
-        File::open(&path)
-            .and_then(|folder| folder.set_times(times))
-            .map_err(|error| Error::file("set the time of", &path, &error))?;
+        set_folder_time(&root.join(entry.path.as_str()), entry.modified)?;
     }
     Ok(())
 }
 
-fn times(entry: &Entry) -> Result<FileTimes> {
-    let modified = entry.modified.to_system().ok_or_else(|| {
-        Error::damaged(format!("the time of {} is not one this system can set", entry.path))
+fn set_folder_time(folder: &Path, modified: FileTime) -> Result<()> {
+    let times = times(folder, modified)?;
+    File::open(folder)
+        .and_then(|folder| folder.set_times(times))
+        .map_err(|error| Error::file("set the time of", folder, &error))
+}
+
+fn times(path: &Path, modified: FileTime) -> Result<FileTimes> {
+    let modified = modified.to_system().ok_or_else(|| {
+        let shown = text::path(path);
+        Error::damaged(format!("the time of {shown} is not one that this system can set"))
     })?;
     Ok(FileTimes::new().set_modified(modified))
 }
@@ -149,5 +156,6 @@ async fn write_file(
             content.size
         )));
     }
-    file.set_times(times(entry)?).map_err(|error| Error::file("set the time of", &path, &error))
+    file.set_times(times(&path, entry.modified)?)
+        .map_err(|error| Error::file("set the time of", &path, &error))
 }

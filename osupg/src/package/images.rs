@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use wim_extract::archive::Wim;
-use wim_extract::progress as engine;
 use wim_extract::source::Source;
 use wim_extract::verify;
+use wim_extract::{Cancel, export, progress as engine};
 use wim_format::Codec;
 use wim_format::blob_table::BlobPlace;
 use wim_format::xml::{Architecture, ImageXml, WimXml};
@@ -76,8 +76,29 @@ impl OpenWim {
 
     /// A WIM that holds one of its images and nothing else, made as it is read.
     pub(crate) fn one_image(&self, index: u32) -> Result<Arc<dyn Source>> {
-        let _ = index;
-        Err(Error::usage("not yet"))
+        let image = self.wim.image(index).ok_or_else(|| {
+            Error::usage(format!("{} has no image {index}", text::clean(&self.wim.name())))
+        })?;
+        let options = export::Options { guid: Some(self.guid_of(index)), ..Default::default() };
+        let cancel = Cancel::new();
+        let name = format!("{} (image {index})", self.wim.name());
+        export::plan(&self.wim, &[image], &options, &cancel)
+            .and_then(|plan| plan.source(name, &cancel))
+            .map_err(|error| from_engine(&error))
+    }
+
+    /// The GUID of the WIM with one image: always the same for the same image of the same WIM, so
+    /// that taking it out twice gives the same bytes. It has the form of a random one (RFC 9562).
+    fn guid_of(&self, index: u32) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"osupg: one image").update(&self.wim.header().guid);
+        hasher.update(&index.to_le_bytes()).update(self.wim.xml_bytes());
+        let digest = hasher.finalize();
+        let mut guid: [u8; 16] = std::array::from_fn(|at| digest.as_bytes()[at]);
+        // In a WIM the first three fields are little-endian: the version is in byte 7.
+        guid[7] = guid[7] & 0x0f | 0x80;
+        guid[8] = guid[8] & 0x3f | 0x80;
+        guid
     }
 
     /// How its resources are compressed, in a word or two.

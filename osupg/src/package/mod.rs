@@ -17,7 +17,7 @@ use model::{Entry, Package};
 
 /// Checks that the manifest in the database is the one that was committed.
 pub(crate) fn check_digest(package: &Package, entries: &[Entry]) -> Result<()> {
-    if manifest::digest(entries) == package.revision.digest {
+    if manifest::digest(package.revision.root_modified, entries) == package.revision.digest {
         return Ok(());
     }
     Err(Error::damaged(format!(

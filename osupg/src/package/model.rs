@@ -91,6 +91,8 @@ pub struct Revision {
     /// SHA-256 of the canonical manifest, in hexadecimal.
     #[serde(serialize_with = "as_hex")]
     pub digest: [u8; 32],
+    /// When the top folder of the media was last modified.
+    pub root_modified: FileTime,
     /// Files in it.
     pub file_count: u64,
     /// The sum of their sizes.

@@ -2,7 +2,7 @@
 //!
 //! Nothing stops at the first problem; the outcome names all files that are affected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -69,7 +69,7 @@ pub async fn verify(home: &Home, id_or_name: &str, watch: Watch<'_>) -> Result<V
         images: 0,
         problems: Vec::new(),
     };
-    if manifest::digest(&entries) != package.revision.digest {
+    if manifest::digest(package.revision.root_modified, &entries) != package.revision.digest {
         let what = "the manifest in the database is not the one that was stored".to_string();
         verified.problems.push(Problem { files: Vec::new(), what });
     }
@@ -100,9 +100,10 @@ async fn check_contents(
     let contents = by_content(entries);
     let total = contents.values().map(|(content, _)| content.size).sum();
     watch.progress.begin(Phase::Check, total);
+    let objects: HashSet<_> = contents.values().flat_map(|(content, _)| &content.pieces).collect();
+    verified.objects = objects.len() as u64;
     for (content, files) in contents.into_values() {
         verified.bytes += content.size;
-        verified.objects += content.pieces.len() as u64;
         for what in check_content(library, content, watch).await? {
             verified.problems.push(Problem { files: files.clone(), what });
         }

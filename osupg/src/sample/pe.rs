@@ -11,7 +11,7 @@
 
 /// What a program is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
+pub(super) enum Program {
     /// Runs in a console.
     Console,
     /// Is loaded by other programs.
@@ -55,7 +55,7 @@ impl Program {
 
 /// A 64-bit program that carries `payload`; `time` is the link time in seconds since 1970.
 #[must_use]
-pub fn build(program: Program, time: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn build(program: Program, time: u32, payload: &[u8]) -> Vec<u8> {
     let data_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let data_file_len = data_len.next_multiple_of(FILE_ALIGNMENT);
     let mut file = dos_header();

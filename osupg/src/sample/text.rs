@@ -5,11 +5,54 @@ use std::fmt::Write as _;
 
 /// Words of the sample texts.
 const WORDS: [&str; 48] = [
-    "setup", "image", "edition", "the", "of", "and", "to", "service", "a", "component", "driver",
-    "is", "language", "package", "update", "for", "in", "system", "file", "folder", "with", "that",
-    "device", "boot", "when", "registry", "option", "value", "default", "user", "policy", "network",
-    "volume", "partition", "recovery", "installed", "before", "after", "not", "required", "online",
-    "offline", "feature", "version", "build", "resource", "manifest", "catalog",
+    "setup",
+    "image",
+    "edition",
+    "the",
+    "of",
+    "and",
+    "to",
+    "service",
+    "a",
+    "component",
+    "driver",
+    "is",
+    "language",
+    "package",
+    "update",
+    "for",
+    "in",
+    "system",
+    "file",
+    "folder",
+    "with",
+    "that",
+    "device",
+    "boot",
+    "when",
+    "registry",
+    "option",
+    "value",
+    "default",
+    "user",
+    "policy",
+    "network",
+    "volume",
+    "partition",
+    "recovery",
+    "installed",
+    "before",
+    "after",
+    "not",
+    "required",
+    "online",
+    "offline",
+    "feature",
+    "version",
+    "build",
+    "resource",
+    "manifest",
+    "catalog",
 ];
 
 /// Numbers in a fixed order that looks like none: xorshift64*, seeded by a name.
@@ -19,7 +62,8 @@ pub(super) struct Numbers(u64);
 impl Numbers {
     pub(super) fn of(name: &str) -> Self {
         let hash = blake3::hash(name.as_bytes());
-        let seed = hash.as_bytes().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+        let seed =
+            hash.as_bytes().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
         // Zero would stay zero.
         Self(seed | 1)
     }
@@ -100,7 +144,7 @@ mod tests {
         assert_eq!(binary("a", 10_000), binary("a", 10_000));
         assert_ne!(binary("a", 10_000), binary("b", 10_000));
         assert_eq!(binary("a", 10_000).len(), 10_000);
-        assert_eq!(binary("a", 0), []);
+        assert!(binary("a", 0).is_empty());
         assert_eq!(prose("a", 500), prose("a", 500));
         assert!((500..700).contains(&prose("a", 500).len()));
     }

@@ -5,7 +5,6 @@ use wim_format::{
     name::{CaseSensitivity, Utf16NameBuf},
 };
 
-use super::layout::without_nested;
 use crate::{
     archive::{ImageIndex, ImageTree, Wim},
     error::Error,
@@ -117,6 +116,20 @@ impl Selection<'_> {
         }
         out.extend(here);
     }
+}
+
+/// `chosen` in order, without repetitions and without what is below another chosen one.
+fn without_nested(tree: &ImageTree, chosen: Vec<DentryId>) -> Vec<DentryId> {
+    let mut free: Vec<bool> = vec![false; tree.len()];
+    chosen.iter().for_each(|id| free[id.0 as usize] = true);
+    // Whether a chosen one is above; parents come before their children.
+    let mut covered: Vec<bool> = vec![false; tree.len()];
+    for id in tree.ids().skip(1) {
+        let parent = tree.parent(id).0 as usize;
+        covered[id.0 as usize] = covered[parent] || free[parent];
+    }
+    let mut first = |id: &DentryId| std::mem::take(&mut free[id.0 as usize]);
+    chosen.into_iter().filter(|id| !covered[id.0 as usize] && first(id)).collect()
 }
 
 /// The path with forward slashes only.

@@ -119,7 +119,7 @@ impl<'a> Writer<'a> {
                 return self.cannot_make(file.link, error);
             }
             self.with_restore(id, |restore| restore.to_node(&dir, name))?;
-            return self.make_links(id, &dir);
+            return self.make_links(id, dir, None);
         }
         match self.create(id)? {
             Some(open) => self.finish(open),
@@ -222,10 +222,7 @@ impl<'a> Writer<'a> {
             }
         } else {
             self.set_len(original, size)?;
-            let file = original.file.try_clone().map_err(failed)?;
-            let extent = FileExtent { file: Arc::new(file), offset: 0, len: size };
-            let copied = Copier::new().copy(&[extent], &open.file, 0, &mut |_| Ok(()));
-            copied.map_err(failed)?;
+            copy_whole(&original.file, &open.file, size).map_err(failed)?;
         }
         self.set_len(&open, size)?;
         self.finish(open)
@@ -278,7 +275,7 @@ impl<'a> Writer<'a> {
     fn finish(&self, mut open: Open<'_>) -> Result<(), Error> {
         self.with_restore(open.id, |restore| restore.to_file(&open.file))?;
         open.finished = true;
-        self.make_links(open.id, &open.dir)
+        self.make_links(open.id, open.dir.clone(), Some(&open.file))
     }
 
     fn make_symlink(&self, id: FileId, data: &[u8]) -> Result<(), Error> {
@@ -310,21 +307,34 @@ impl<'a> Writer<'a> {
         self.with_restore(id, |restore| restore.to_link(&dir, name))
     }
 
-    /// Makes the further names of a file that is complete.
-    fn make_links(&self, id: FileId, dir: &Dir) -> Result<(), Error> {
-        let name = self.layout.name_of(self.layout.file(id).link);
+    /// Makes the further names of a file in `dir` that is complete. File systems limit the number
+    /// of names; where there are more, the next one gets a copy of `file`, and those after it are
+    /// names of that.
+    fn make_links(&self, id: FileId, dir: Arc<Dir>, file: Option<&File>) -> Result<(), Error> {
+        let (mut dir, mut name) = (dir, self.layout.name_of(self.layout.file(id).link));
         for &link in self.layout.more_links(id) {
-            let Some(other) = self.directory(link)? else { continue };
+            let Some(new_dir) = self.directory(link)? else { continue };
             let new_name = self.layout.name_of(link);
-            if let Err(error) = other.hard_link(dir, name, new_name) {
-                if is_about_the_name(&error) {
-                    self.cannot_make(link, error)?;
-                    continue;
+            let Err(error) = new_dir.hard_link(&dir, name, new_name) else { continue };
+            match file {
+                Some(file) if error.kind() == io::ErrorKind::TooManyLinks => {
+                    self.make_another(id, link, &new_dir, file)?;
+                    (dir, name) = (new_dir, new_name);
                 }
-                return Err(Error::io(Action::Link, self.directories.path_of(link))(error));
+                _ if is_about_the_name(&error) => self.cannot_make(link, error)?,
+                _ => return Err(Error::io(Action::Link, self.directories.path_of(link))(error)),
             }
         }
         Ok(())
+    }
+
+    /// Makes a copy of `file`, which is complete, under a further name of it.
+    fn make_another(&self, id: FileId, link: Link, dir: &Dir, file: &File) -> Result<(), Error> {
+        let failed = |error| Error::io(Action::Write, self.directories.path_of(link))(error);
+        let copy = self.create_in(dir, link).map_err(failed)?;
+        let len = file.metadata().map_err(failed)?.len();
+        copy_whole(file, &copy, len).map_err(failed)?;
+        self.with_restore(id, |restore| restore.to_file(&copy))
     }
 
     /// The open directory of a name; `None` where the directory could not be made.
@@ -387,6 +397,12 @@ impl<'a> Writer<'a> {
         }
         Ok(())
     }
+}
+
+/// Copies the `len` bytes of a file to another one, which is empty.
+fn copy_whole(from: &File, to: &File, len: u64) -> io::Result<()> {
+    let extent = FileExtent { file: Arc::new(from.try_clone()?), offset: 0, len };
+    Copier::new().copy(&[extent], to, 0, &mut |_| Ok(()))
 }
 
 impl Sink for Writer<'_> {
