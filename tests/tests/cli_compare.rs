@@ -622,3 +622,144 @@ fn damaged_data_is_extracted_only_when_asked_for() {
     ];
     none(lines.map(|line| archives.same_extraction(line)));
 }
+
+impl Archives {
+    /// Exports with both, each to a file of its own that begins as a copy of `existing`, and
+    /// compares the codes, then what wimlib-imagex says of the two files.
+    fn same_export(&self, existing: Option<&str>, line: &str) -> Option<String> {
+        let export = |command: Command, name: &str| {
+            let file = self.path(name);
+            let _ = fs::remove_file(&file);
+            if let Some(existing) = existing {
+                fs::copy(self.path(existing), &file).expect("a copy");
+            }
+            let before = fs::read(&file).ok();
+            let arguments: Vec<_> =
+                words(line).iter().map(|word| word.replace("OUT", name)).collect();
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            let finished = self.run(command, &arguments);
+            let untouched = fs::read(&file).ok() == before;
+            (finished, untouched)
+        };
+        let (theirs, _) = export(tools::wimlib(), "out1.wim");
+        let (ours, untouched) = export(bins::wimx(), "out2.wim");
+        if ours.code() != theirs.code() {
+            let (ours, theirs, said) = (ours.code(), theirs.code(), ours.stderr);
+            return Some(format!("{line}: code {ours}, expected {theirs}\n{said}"));
+        }
+        if ours.code() != 0 {
+            return (!untouched).then(|| format!("{line}: failed, but left another file behind"));
+        }
+        let (theirs, ours) = (self.facts("out1.wim"), self.facts("out2.wim"));
+        (ours != theirs).then(|| format!("{line}: is {ours:#?}, expected {theirs:#?}"))
+    }
+
+    /// What wimlib-imagex says of a file: all but where things lie and the GUID of a new file.
+    fn facts(&self, name: &str) -> (Vec<String>, String) {
+        let show = |line: &str| self.run(tools::wimlib(), &words(line)).ok().text();
+        show(&format!("verify {name}"));
+        let info = show(&format!("info {name}"));
+        let varies =
+            |line: &&str| ["Path:", "GUID:", "Size:"].iter().any(|key| line.starts_with(key));
+        let info = info.lines().filter(|line| !varies(line)).map(str::to_owned).collect();
+        (info, show(&format!("dir {name} all")))
+    }
+}
+
+#[test]
+fn export_has_the_same_results_and_codes() {
+    let archives = Archives::new();
+    archives.wimlib("info v5.wim 1 --image-property WINDOWS/ARCH=9 --boot");
+    let new = [
+        "export v1.wim 1 OUT",
+        "export v2lzms.wim 1 OUT",
+        "export v3.wim 1 OUT",
+        "export v4.wim 1 OUT",
+        "export v5.swm 1 OUT --ref=v5*.swm",
+        "export editions.wim 2 OUT",
+        "export editions.wim 2 OUT New~name Text",
+        "export editions.wim 2 OUT \"\" \"\"",
+        "export editions.wim all OUT --boot",
+        "export editions.wim 3 OUT --boot --check",
+        "export many.wim Second OUT --include-integrity",
+        "export many.wim all OUT --nocheck --threads=2",
+        "export solid.esd 2 OUT",
+        "export pipable.wim 1 OUT",
+        "export editions.wim 1 OUT --compress=none",
+        "export editions.wim 1 OUT --compress=Maximum:30",
+        "export v5.wim 1 OUT --chunk-size=32K",
+        "export v3.wim 1 OUT --compress=none --boot",
+        "export ntfs.wim 1 OUT --rebuild --not-pipable",
+        "export editions.wim 1 OUT --no-solid-sort --solid-compress=lzms:9 --solid-chunk-size=4M",
+        "export",
+        "export editions.wim 1",
+        "export editions.wim 9 OUT",
+        "export editions.wim 0 OUT",
+        "export editions.wim all OUT Name",
+        "export v1.wim all OUT Name",
+        "export v4.wim all OUT --boot",
+        "export nope.wim 1 OUT",
+        "export v5.swm 1 OUT",
+        "export v52.swm 1 OUT",
+        "export editions.wim 1 nope/OUT",
+        "export editions.wim 1 OUT --compress=foo",
+        "export editions.wim 1 OUT --compress=lzx:0",
+        "export editions.wim 1 OUT --chunk-size=x",
+        "export editions.wim 1 OUT --chunk-size=100",
+        "export editions.wim 1 OUT --chunk-size=4M",
+        "export editions.wim 1 OUT --compress=none --chunk-size=32K",
+        "export editions.wim 1 OUT --threads=-1",
+        "export editions.wim 1 OUT --check --nocheck",
+        "export editions.wim 1 OUT --pipable --not-pipable",
+        "export editions.wim 1 OUT --unsafe-compact",
+    ];
+    none(new.map(|line| archives.same_export(None, line)));
+    let existing = [
+        ("v5.wim", "export editions.wim 2 OUT"),
+        ("v5.wim", "export editions.wim 2 OUT --boot --compress=LZX"),
+        ("v5.wim", "export editions.wim all OUT --rebuild --check"),
+        ("editions.wim", "export editions.wim 2 OUT Again"),
+        ("editions.wim", "export editions.wim 3 OUT"),
+        ("editions.wim", "export editions.wim 2 OUT"),
+        ("editions.wim", "export editions.wim all OUT"),
+        ("editions.wim", "export editions.wim 1 OUT x --compress=XPRESS"),
+        ("many.wim", "export editions.wim 1 OUT"),
+        ("many.wim", "export editions.wim 1 OUT --nocheck"),
+        ("many.wim", "export editions.wim 1 OUT --unsafe-compact"),
+        ("v5.swm", "export editions.wim 1 OUT"),
+        ("list.txt", "export editions.wim 1 OUT"),
+    ];
+    fs::write(archives.path("list.txt"), "no WIM ".repeat(100)).expect("a file");
+    none(existing.map(|(existing, line)| archives.same_export(Some(existing), line)));
+}
+
+/// Given a GUID, an export is the same bytes each time, with any number of threads.
+#[test]
+fn exports_with_a_guid_are_the_same_bytes() {
+    let archives = Archives::new();
+    let export = |name: &str, threads: &str| {
+        let line = format!(
+            "export many.wim all {name} --guid=00112233-4455-6677-8899-aabbccddeeff {threads} --check"
+        );
+        archives.run(bins::wimx(), &words(&line)).ok();
+        fs::read(archives.path(name)).expect("an archive")
+    };
+    let one = export("one.wim", "--threads=1");
+    assert_eq!(one, export("two.wim", "--threads=7"));
+    assert_eq!(one, export("three.wim", "--verify"));
+    let info = archives.run(tools::wimlib(), &["info", "one.wim"]).ok().text();
+    assert!(info.contains("GUID:           0x00112233445566778899aabbccddeeff"), "{info}");
+}
+
+/// What would need an encoder says so, and leaves nothing behind.
+#[test]
+fn options_that_compress_are_refused_for_now() {
+    let archives = Archives::new();
+    for options in ["--compress=LZMS", "--chunk-size=64K", "--solid", "--recompress", "--wimboot"] {
+        let line = format!("export editions.wim 1 new.wim {options}");
+        let finished = archives.run(bins::wimx(), &words(&line));
+        assert_eq!(finished.code(), 68, "{line}: {}", finished.stderr);
+        assert!(finished.stderr.contains("--compress=none"), "{line}: {}", finished.stderr);
+        assert!(!archives.path("new.wim").exists(), "{line}");
+    }
+}

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use wim_extract::pipeline::Threads;
 
+use crate::compression::{Method, parse_guid, parse_method, parse_size};
+
 /// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
 #[derive(Debug, Parser)]
 #[command(name = "wimx", version, disable_help_subcommand = true)]
@@ -53,6 +55,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     Extract(ExtractArgs),
     Apply(ApplyArgs),
+    Export(ExportArgs),
 }
 
 /// Show a WIM file and its images, or change an image's name, description or properties
@@ -226,17 +229,17 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     pub(crate) verify: bool,
     /// GUID of a new file (32 hexadecimal digits, dashes allowed); random by default
-    #[arg(long)]
-    pub(crate) guid: Option<String>,
+    #[arg(long, value_parser = parse_guid)]
+    pub(crate) guid: Option<[u8; 16]>,
     /// Write the whole destination anew instead of appending to it
     #[arg(long)]
     pub(crate) rebuild: bool,
     /// Compression of a new file: none, xpress, lzx or lzms, with an optional :LEVEL
-    #[arg(long, value_name = "TYPE[:LEVEL]")]
-    pub(crate) compress: Option<String>,
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
+    pub(crate) compress: Option<Method>,
     /// Compression chunk size of a new file, such as 32K
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) chunk_size: Option<String>,
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) chunk_size: Option<u32>,
     /// Compress all data again, even where it could be copied
     #[arg(long)]
     pub(crate) recompress: bool,
@@ -244,16 +247,16 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     pub(crate) solid: bool,
     /// Compression inside the solid resource
-    #[arg(long, value_name = "TYPE[:LEVEL]")]
-    pub(crate) solid_compress: Option<String>,
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
+    pub(crate) solid_compress: Option<Method>,
     /// Chunk size inside the solid resource, such as 64M
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) solid_chunk_size: Option<String>,
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) solid_chunk_size: Option<u32>,
     /// Keep the source's order inside the solid resource
     #[arg(long, hide = true)]
     pub(crate) no_solid_sort: bool,
     /// Write the pipable layout
-    #[arg(long, conflicts_with = "not_pipable")]
+    #[arg(long)]
     pub(crate) pipable: bool,
     /// Write the normal layout even when the destination was pipable
     #[arg(long)]
@@ -427,4 +430,9 @@ Examples:
   wimx export boot.wim 2 new.wim --boot
   wimx export install.swm all whole.wim --ref='install*.swm'
 
-JSON: {\"images\", \"destination\", \"bytes_written\", \"bytes_copied\", \"blobs\"}.";
+This version copies compressed data as it is or stores it (--compress=none). Options that would
+compress anew (another --compress or --chunk-size, --solid, --recompress) end with code 68, and so
+do --pipable and --wimboot. --unsafe-compact rebuilds the destination, which is safe.
+
+JSON: {\"destination\", \"images\": [index], \"length\", \"copied\", \"decoded\", \"blobs\", \"shared\",
+\"warnings\": [text]}.";

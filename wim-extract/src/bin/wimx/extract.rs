@@ -95,7 +95,7 @@ impl Group {
 fn with_hint(error: Error) -> Failure {
     match error {
         Error::NoSuchPath { .. } => Failure::Hinted(
-            error,
+            Box::new(error),
             "`wimx dir` lists what there is; with --nullglob paths that match nothing are left out",
         ),
         error => error.into(),

@@ -11,7 +11,9 @@ mod args;
 mod bar;
 mod blobs;
 mod calendar;
+mod compression;
 mod dir;
+mod export;
 mod extract;
 mod failure;
 mod habits;
@@ -51,11 +53,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
+    let global = &cli.global;
     match &cli.command {
-        Command::Info(args) => info::run(args, &cli.global),
-        Command::Dir(args) => dir::run(args, &cli.global),
-        Command::Extract(args) => extract::run(args, &cli.global),
-        Command::Apply(args) => apply::run(args, &cli.global),
-        Command::Verify(args) => verify::run(args, &cli.global),
+        Command::Info(args) => info::run(args, global),
+        Command::Dir(args) => dir::run(args, global),
+        Command::Verify(args) => verify::run(args, global),
+        Command::Extract(args) => extract::run(args, global),
+        Command::Apply(args) => apply::run(args, global),
+        Command::Export(args) => export::run(args, global),
     }
 }
