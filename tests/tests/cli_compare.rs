@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use osupg_tests::child::{self, Finished};
+use osupg_tests::tree::{self, Times};
 use osupg_tests::{bins, tools};
 use tempfile::TempDir;
 
@@ -446,4 +447,319 @@ fn verify_has_the_same_codes() {
     let (theirs, ours) = archives.both("verify v3.wim");
     let last = |finished: &Finished| finished.text().lines().last().map(str::to_owned);
     assert_eq!(last(&ours), last(&theirs));
+}
+
+/// Runs both with `--quiet` in copies of one folder, and compares codes and what they extracted.
+impl Archives {
+    fn same_extraction(&self, line: &str) -> Option<String> {
+        let arguments = words(line);
+        let extract = |command: Command, name: &str| {
+            let target = self.folder.path().join(name);
+            let _ = fs::remove_dir_all(&target);
+            let arguments: Vec<_> =
+                arguments.iter().map(|word| word.replace("OUT", name)).collect();
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            let finished = self.run(command, &arguments);
+            let found = target.exists().then(|| tree::describe(&target, Times::Compare));
+            (finished, found.transpose().expect("a readable tree"))
+        };
+        // Of the same length, since targets of links that are fixed up hold the name.
+        let (theirs, their_tree) = extract(tools::wimlib(), "out1");
+        let (ours, our_tree) = extract(bins::wimx(), "out2");
+        if ours.code() != theirs.code() {
+            let (ours, theirs, said) = (ours.code(), theirs.code(), ours.stderr);
+            return Some(format!("{line}: code {ours}, expected {theirs}\n{said}"));
+        }
+        if ours.code() != 0 {
+            return None;
+        }
+        if let Some(differing) = differing_line(&theirs.stdout, &ours.stdout)
+            && arguments.contains(&"--to-stdout")
+        {
+            return Some(format!("{line}: {differing}"));
+        }
+        let differences = match (their_tree, our_tree) {
+            (Some(mut theirs), Some(mut ours)) => {
+                // The time of the target is that of the run, unless the root itself goes there.
+                for tree in [&mut theirs, &mut ours] {
+                    tree.get_mut(&b""[..]).expect("a root").modified = (0, 0);
+                }
+                tree::differences(&theirs, &ours)
+            }
+            (None, None) => Vec::new(),
+            _ => vec!["only one of them made a directory".to_owned()],
+        };
+        (!differences.is_empty()).then(|| format!("{line}: {differences:#?}"))
+    }
+}
+
+#[test]
+fn apply_has_the_same_results_and_codes() {
+    let archives = Archives::new();
+    let lines = [
+        "apply v1.wim OUT",
+        "apply v2lzms.wim 1 OUT",
+        "apply v3.wim 1 OUT",
+        "apply v4.wim 1 OUT",
+        "apply v5.swm 1 OUT --ref=v5*.swm",
+        "apply editions.wim all OUT",
+        "apply v1.wim all OUT",
+        "apply ntfs.wim OUT",
+        "apply ntfs.wim OUT --no-acls --no-attributes --include-invalid-names",
+        "apply many.wim First OUT --norpfix",
+        "apply many.wim 1 OUT --unix-data --norpfix --check",
+        "apply pipable.wim 2 OUT",
+        "apply solid.esd 2 OUT --quiet",
+        "apply solid.esd 2 OUT --verbose --strict-acls",
+        "apply many.wim OUT",
+        "apply many.wim 3 OUT",
+        "apply many.wim 1 OUT 2",
+        "apply many.wim",
+        "apply many.wim 1 nope/OUT",
+        "apply v5.swm 1 OUT",
+        "apply v52.swm 1 OUT",
+        "apply v1.wim OUT --rpfix --norpfix",
+        "apply v1.wim OUT --no-acls --strict-acls",
+        "apply ntfs.wim OUT --strict-acls",
+        "apply v1.wim OUT --compact=lzx",
+        "apply v1.wim OUT --wimboot",
+        "apply nope.wim OUT",
+    ];
+    none(lines.map(|line| archives.same_extraction(line)));
+}
+
+#[test]
+fn extract_has_the_same_results_and_codes() {
+    let archives = Archives::new();
+    let list = "; a list\n/a.txt\n\n# more\n  \\dir\\sub dir  \n\"/empty\"\n";
+    fs::write(archives.path("list"), list).expect("a list");
+    let utf16: Vec<u8> = list.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(archives.path("list16"), utf16).expect("a list");
+    let lines = [
+        "extract many.wim 1 --dest-dir=OUT",
+        "extract many.wim 1 / --dest-dir=OUT",
+        "extract many.wim 1 \"\" --dest-dir=OUT",
+        "extract many.wim 1 /a.txt --dest-dir=OUT",
+        "extract many.wim 1 /dir /a.txt --dest-dir OUT",
+        "extract many.wim 1 dir\\big.txt --dest-dir=OUT --preserve-dir-structure",
+        "extract many.wim 1 /*.txt --dest-dir=OUT",
+        "extract many.wim 1 /dir/*/* --dest-dir=OUT",
+        "extract many.wim 1 /?.txt /nope* --nullglob --dest-dir=OUT",
+        "extract many.wim 1 /star*[1].name --no-globs --dest-dir=OUT",
+        "extract many.wim 1 /star*[1].name --no-wild --dest-dir=OUT",
+        "extract many.wim 1 @list --dest-dir=OUT",
+        "extract many.wim 1 @list16 --dest-dir=OUT",
+        "extract many.wim 1 /dir/big.txt @list /dir/link.txt --dest-dir=OUT",
+        "extract many.wim 1 /inner.lnk /absolute.lnk --dest-dir=OUT",
+        "extract many.wim 1 /a.txt /dir/link.txt --dest-dir=OUT --unix-data",
+        "extract ntfs.wim 1 /Program* --dest-dir=OUT --no-acls",
+        "extract v5.swm 1 /r2.bin --ref=v5*.swm --dest-dir=OUT",
+        "extract solid.esd First /dir --check --dest-dir=OUT",
+        "extract many.wim 1 /a.txt /dir/big.txt --to-stdout",
+        "extract many.wim 1 /empty.txt --to-stdout",
+        "extract many.wim 1 /*t --to-stdout",
+        "extract many.wim 1 /dir --to-stdout",
+        "extract many.wim 1 /relative.lnk --to-stdout",
+        "extract many.wim 1 --to-stdout",
+        "extract many.wim 1 /nope --dest-dir=OUT",
+        "extract many.wim 1 /nope --no-globs --dest-dir=OUT",
+        "extract many.wim 1 /nope* --dest-dir=OUT",
+        "extract many.wim 1 /nope --nullglob --no-globs --dest-dir=OUT",
+        "extract many.wim 1 @nope --dest-dir=OUT",
+        "extract many.wim all /a.txt --dest-dir=OUT",
+        "extract v1.wim all /a.txt --dest-dir=OUT",
+        "extract many.wim 7 /a.txt --dest-dir=OUT",
+        "extract many.wim",
+        "extract many.wim 1 /a.txt --dest-dir=OUT/a/b",
+        "extract v5.swm 1 /r2.bin --dest-dir=OUT",
+    ];
+    none(lines.map(|line| archives.same_extraction(line)));
+}
+
+/// wimlib-imagex says on standard output that it reads the list, in the middle of the data.
+#[test]
+fn a_list_is_read_from_standard_input() {
+    let archives = Archives::new();
+    let list = fs::File::open({
+        let list = archives.path("list");
+        fs::write(&list, "/a.txt\n# not this one: /dir/big.txt\n").expect("a list");
+        list
+    });
+    let mut command = bins::wimx();
+    command.current_dir(archives.folder.path()).stdin(list.expect("a list"));
+    command.args(["extract", "many.wim", "1", "@-", "--to-stdout"]);
+    let output = command.output().expect("wimx starts");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"hello\n");
+}
+
+/// wimlib-imagex takes a file or disk for an NTFS volume, where it was built for that.
+#[test]
+fn a_target_that_is_a_file_is_refused() {
+    let archives = Archives::new();
+    let before = fs::read(archives.path("many.wim")).expect("a file");
+    for line in ["apply v1.wim many.wim", "extract v1.wim 1 --dest-dir=many.wim"] {
+        let finished = archives.run(bins::wimx(), &words(line));
+        assert_eq!(finished.code(), 68, "{line}: {}", finished.stderr);
+        assert!(finished.stderr.contains("many.wim is not a directory"), "{}", finished.stderr);
+    }
+    assert_eq!(fs::read(archives.path("many.wim")).expect("a file"), before);
+}
+
+#[test]
+fn damaged_data_is_extracted_only_when_asked_for() {
+    let archives = Archives::new();
+    let mut bytes = fs::read(archives.path("v2lzx.wim")).expect("a vector");
+    bytes[210] ^= 0x55;
+    bytes[300] ^= 0x55;
+    fs::write(archives.path("damaged.wim"), bytes).expect("a file");
+    let lines = [
+        "extract damaged.wim 1 /a.txt --dest-dir=OUT",
+        "extract damaged.wim 1 /a.txt --dest-dir=OUT --recover-data",
+        "extract damaged.wim 1 /rnd.bin --dest-dir=OUT",
+        "extract damaged.wim 1 /a.txt --to-stdout --recover-data",
+        "apply damaged.wim OUT",
+    ];
+    none(lines.map(|line| archives.same_extraction(line)));
+}
+
+impl Archives {
+    /// Exports with both, each to a file of its own that begins as a copy of `existing`, and
+    /// compares the codes, then what wimlib-imagex says of the two files.
+    fn same_export(&self, existing: Option<&str>, line: &str) -> Option<String> {
+        let export = |command: Command, name: &str| {
+            let file = self.path(name);
+            let _ = fs::remove_file(&file);
+            if let Some(existing) = existing {
+                fs::copy(self.path(existing), &file).expect("a copy");
+            }
+            let before = fs::read(&file).ok();
+            let arguments: Vec<_> =
+                words(line).iter().map(|word| word.replace("OUT", name)).collect();
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            let finished = self.run(command, &arguments);
+            let untouched = fs::read(&file).ok() == before;
+            (finished, untouched)
+        };
+        let (theirs, _) = export(tools::wimlib(), "out1.wim");
+        let (ours, untouched) = export(bins::wimx(), "out2.wim");
+        if ours.code() != theirs.code() {
+            let (ours, theirs, said) = (ours.code(), theirs.code(), ours.stderr);
+            return Some(format!("{line}: code {ours}, expected {theirs}\n{said}"));
+        }
+        if ours.code() != 0 {
+            return (!untouched).then(|| format!("{line}: failed, but left another file behind"));
+        }
+        let (theirs, ours) = (self.facts("out1.wim"), self.facts("out2.wim"));
+        (ours != theirs).then(|| format!("{line}: is {ours:#?}, expected {theirs:#?}"))
+    }
+
+    /// What wimlib-imagex says of a file: all but where things lie and the GUID of a new file.
+    fn facts(&self, name: &str) -> (Vec<String>, String) {
+        let show = |line: &str| self.run(tools::wimlib(), &words(line)).ok().text();
+        show(&format!("verify {name}"));
+        let info = show(&format!("info {name}"));
+        let varies =
+            |line: &&str| ["Path:", "GUID:", "Size:"].iter().any(|key| line.starts_with(key));
+        let info = info.lines().filter(|line| !varies(line)).map(str::to_owned).collect();
+        (info, show(&format!("dir {name} all")))
+    }
+}
+
+#[test]
+fn export_has_the_same_results_and_codes() {
+    let archives = Archives::new();
+    archives.wimlib("info v5.wim 1 --image-property WINDOWS/ARCH=9 --boot");
+    let new = [
+        "export v1.wim 1 OUT",
+        "export v2lzms.wim 1 OUT",
+        "export v3.wim 1 OUT",
+        "export v4.wim 1 OUT",
+        "export v5.swm 1 OUT --ref=v5*.swm",
+        "export editions.wim 2 OUT",
+        "export editions.wim 2 OUT New~name Text",
+        "export editions.wim 2 OUT \"\" \"\"",
+        "export editions.wim all OUT --boot",
+        "export editions.wim 3 OUT --boot --check",
+        "export many.wim Second OUT --include-integrity",
+        "export many.wim all OUT --nocheck --threads=2",
+        "export solid.esd 2 OUT",
+        "export pipable.wim 1 OUT",
+        "export editions.wim 1 OUT --compress=none",
+        "export editions.wim 1 OUT --compress=Maximum:30",
+        "export v5.wim 1 OUT --chunk-size=32K",
+        "export v3.wim 1 OUT --compress=none --boot",
+        "export ntfs.wim 1 OUT --rebuild --not-pipable",
+        "export editions.wim 1 OUT --no-solid-sort --solid-compress=lzms:9 --solid-chunk-size=4M",
+        "export",
+        "export editions.wim 1",
+        "export editions.wim 9 OUT",
+        "export editions.wim 0 OUT",
+        "export editions.wim all OUT Name",
+        "export v1.wim all OUT Name",
+        "export v4.wim all OUT --boot",
+        "export nope.wim 1 OUT",
+        "export v5.swm 1 OUT",
+        "export v52.swm 1 OUT",
+        "export editions.wim 1 nope/OUT",
+        "export editions.wim 1 OUT --compress=foo",
+        "export editions.wim 1 OUT --compress=lzx:0",
+        "export editions.wim 1 OUT --chunk-size=x",
+        "export editions.wim 1 OUT --chunk-size=100",
+        "export editions.wim 1 OUT --chunk-size=4M",
+        "export editions.wim 1 OUT --compress=none --chunk-size=32K",
+        "export editions.wim 1 OUT --threads=-1",
+        "export editions.wim 1 OUT --check --nocheck",
+        "export editions.wim 1 OUT --pipable --not-pipable",
+        "export editions.wim 1 OUT --unsafe-compact",
+    ];
+    none(new.map(|line| archives.same_export(None, line)));
+    let existing = [
+        ("v5.wim", "export editions.wim 2 OUT"),
+        ("v5.wim", "export editions.wim 2 OUT --boot --compress=LZX"),
+        ("v5.wim", "export editions.wim all OUT --rebuild --check"),
+        ("editions.wim", "export editions.wim 2 OUT Again"),
+        ("editions.wim", "export editions.wim 3 OUT"),
+        ("editions.wim", "export editions.wim 2 OUT"),
+        ("editions.wim", "export editions.wim all OUT"),
+        ("editions.wim", "export editions.wim 1 OUT x --compress=XPRESS"),
+        ("many.wim", "export editions.wim 1 OUT"),
+        ("many.wim", "export editions.wim 1 OUT --nocheck"),
+        ("many.wim", "export editions.wim 1 OUT --unsafe-compact"),
+        ("v5.swm", "export editions.wim 1 OUT"),
+        ("list.txt", "export editions.wim 1 OUT"),
+    ];
+    fs::write(archives.path("list.txt"), "no WIM ".repeat(100)).expect("a file");
+    none(existing.map(|(existing, line)| archives.same_export(Some(existing), line)));
+}
+
+/// Given a GUID, an export is the same bytes each time, with any number of threads.
+#[test]
+fn exports_with_a_guid_are_the_same_bytes() {
+    let archives = Archives::new();
+    let export = |name: &str, threads: &str| {
+        let line = format!(
+            "export many.wim all {name} --guid=00112233-4455-6677-8899-aabbccddeeff {threads} --check"
+        );
+        archives.run(bins::wimx(), &words(&line)).ok();
+        fs::read(archives.path(name)).expect("an archive")
+    };
+    let one = export("one.wim", "--threads=1");
+    assert_eq!(one, export("two.wim", "--threads=7"));
+    assert_eq!(one, export("three.wim", "--verify"));
+    let info = archives.run(tools::wimlib(), &["info", "one.wim"]).ok().text();
+    assert!(info.contains("GUID:           0x00112233445566778899aabbccddeeff"), "{info}");
+}
+
+/// What would need an encoder says so, and leaves nothing behind.
+#[test]
+fn options_that_compress_are_refused_for_now() {
+    let archives = Archives::new();
+    for options in ["--compress=LZMS", "--chunk-size=64K", "--solid", "--recompress", "--wimboot"] {
+        let line = format!("export editions.wim 1 new.wim {options}");
+        let finished = archives.run(bins::wimx(), &words(&line));
+        assert_eq!(finished.code(), 68, "{line}: {}", finished.stderr);
+        assert!(finished.stderr.contains("--compress=none"), "{line}: {}", finished.stderr);
+        assert!(!archives.path("new.wim").exists(), "{line}");
+    }
 }

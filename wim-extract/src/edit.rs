@@ -16,6 +16,7 @@
 //! has data behind its tables, which no tool writes, the new tables stay at the end (after step 2).
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -236,11 +237,11 @@ impl Tables {
     /// Steps 1 to 4 of the module's documentation.
     fn write(
         &self,
-        file: &File,
+        file: &impl Disk,
         mut header: Header,
         final_place: Option<u64>,
         old_len: u64,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         // So far behind that the final place does not overlap with this one.
         let behind = final_place.map_or(old_len, |place| old_len.max(place + self.len()));
         self.write_at(file, &mut header, behind)?;
@@ -252,7 +253,7 @@ impl Tables {
     }
 
     /// Writes the tables, then the header that points to them.
-    fn write_at(&self, file: &File, header: &mut Header, place: u64) -> std::io::Result<()> {
+    fn write_at(&self, file: &impl Disk, header: &mut Header, place: u64) -> io::Result<()> {
         let table = |offset, bytes: &[u8], flags| match bytes {
             [] => ResourceHeader::default(),
             bytes => ResourceHeader::stored(offset, bytes.len() as u64, flags),
@@ -260,10 +261,146 @@ impl Tables {
         let integrity_place = place + self.xml.len() as u64;
         header.xml = table(place, &self.xml, ResourceFlags::METADATA);
         header.integrity = table(integrity_place, &self.integrity, ResourceFlags::empty());
-        output::write_all_at(file, &self.xml, place)?;
-        output::write_all_at(file, &self.integrity, integrity_place)?;
-        file.sync_all()?;
-        output::write_all_at(file, &header.to_bytes(), 0)?;
-        file.sync_all()
+        file.write(&self.xml, place)?;
+        file.write(&self.integrity, integrity_place)?;
+        file.sync()?;
+        file.write(&header.to_bytes(), 0)?;
+        file.sync()
+    }
+}
+
+/// What the steps need of a file.
+trait Disk {
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes all before it durable before anything after it.
+    fn sync(&self) -> io::Result<()>;
+    fn set_len(&self, len: u64) -> io::Result<()>;
+}
+
+impl Disk for File {
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        output::write_all_at(self, bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_all()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::archive::Integrity;
+    use crate::progress::Silent;
+    use crate::source::MemorySource;
+    use crate::verify;
+
+    const VECTOR: &[u8] = include_bytes!("../../tests/data/vectors/v1.wim");
+
+    /// Remembers the steps in place of doing them.
+    #[derive(Default)]
+    struct Log(RefCell<Vec<Step>>);
+
+    #[derive(Clone)]
+    enum Step {
+        Write(Vec<u8>, usize),
+        Sync,
+        SetLen(usize),
+    }
+
+    impl Disk for Log {
+        fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+            self.0.borrow_mut().push(Step::Write(bytes.to_vec(), offset as usize));
+            Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            self.0.borrow_mut().push(Step::Sync);
+            Ok(())
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.0.borrow_mut().push(Step::SetLen(len as usize));
+            Ok(())
+        }
+    }
+
+    fn write(file: &mut Vec<u8>, bytes: &[u8], offset: usize) {
+        file.resize(file.len().max(offset + bytes.len()), 0);
+        file[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn open(bytes: &[u8]) -> Wim {
+        let source = Arc::new(MemorySource::new(bytes.to_vec(), "x.wim"));
+        Wim::from_source(source, []).expect("a whole archive")
+    }
+
+    /// The name of the image, after a check of everything else.
+    fn name_in(bytes: &[u8]) -> String {
+        let wim = open(bytes);
+        let options = verify::Options { integrity: Integrity::Check, ..Default::default() };
+        let found = verify::run(&wim, &options, &Silent, &Cancel::new()).expect("not cancelled");
+        assert!(found.is_sound(), "{:?}", found.problems);
+        assert_eq!(found.integrity_tables, 1);
+        wim.xml().image(1).and_then(|image| image.name).unwrap_or_default()
+    }
+
+    /// The process may end, or the power fail, at any moment: between steps, in the middle of one
+    /// (but not of the header, which is in one sector), or with only some of the steps since the
+    /// last sync on the disk.
+    #[test]
+    fn the_file_is_whole_at_every_moment() {
+        for name in ["N", "a name that makes the XML much longer than it was before the change"] {
+            let wim = open(VECTOR);
+            let mut xml = wim.xml().clone();
+            xml.set_property(1, "NAME", name).expect("a property");
+            let integrity = integrity::stored(&wim.parts()[0]).expect("a table").to_vec();
+            let tables = Tables { xml: xml.to_bytes(), integrity };
+            let (log, place) = (Log::default(), end_of_data(&wim));
+            assert!(place.is_some());
+            let len = VECTOR.len() as u64;
+            tables.write(&log, wim.header().clone(), place, len).expect("a log takes all");
+
+            let (mut durable, mut names) = (VECTOR.to_vec(), vec![name_in(VECTOR)]);
+            let steps = log.0.into_inner();
+            for group in steps.split(|step| matches!(step, Step::Sync)) {
+                // Any selection of the steps of a group may have reached the disk, cut anywhere.
+                for selection in 0..1u32 << group.len() {
+                    for cut in [1, 2, 3] {
+                        let mut file = durable.clone();
+                        for (index, step) in group.iter().enumerate() {
+                            match step {
+                                _ if selection & 1 << index == 0 => {}
+                                Step::Write(bytes, 0) => write(&mut file, bytes, 0),
+                                Step::Write(bytes, at) => {
+                                    write(&mut file, &bytes[..bytes.len() * cut / 3], *at);
+                                }
+                                Step::SetLen(len) => file.truncate(*len),
+                                Step::Sync => {}
+                            }
+                        }
+                        names.push(name_in(&file));
+                    }
+                }
+                for step in group {
+                    match step {
+                        Step::Write(bytes, at) => write(&mut durable, bytes, *at),
+                        Step::SetLen(len) => durable.truncate(*len),
+                        Step::Sync => {}
+                    }
+                }
+            }
+            assert_eq!(name_in(&durable), name);
+            assert_eq!(durable.len() as u64, place.expect("a place") + tables.len());
+            names.dedup();
+            assert_eq!(names, ["NM", name], "first the old name, from some moment on the new one");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! Every test exists twice: over small made trees in all kinds of WIM, in every `cargo test`; and over
 //! more than 1 GB of real files, marked `ignore`, which `tests/run` includes.
 
+mod apply;
 mod metadata;
 mod verify;
 
@@ -120,6 +121,15 @@ impl Scratch {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Removes what a step has left, so that the next one starts with an empty folder.
+    fn clear(&self) {
+        for entry in fs::read_dir(self.folder.path()).expect("the scratch folder can be read") {
+            let path = entry.expect("the scratch folder can be read").path();
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
+                .expect("the scratch folder can be cleared");
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use wim_extract::pipeline::Threads;
 
+use crate::compression::{Method, parse_guid, parse_method, parse_size};
+
 /// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
 #[derive(Debug, Parser)]
 #[command(name = "wimx", version, disable_help_subcommand = true)]
@@ -51,6 +53,9 @@ pub(crate) enum Command {
     Info(InfoArgs),
     Dir(DirArgs),
     Verify(VerifyArgs),
+    Extract(ExtractArgs),
+    Apply(ApplyArgs),
+    Export(ExportArgs),
 }
 
 /// Show a WIM file and its images, or change an image's name, description or properties
@@ -178,10 +183,10 @@ pub(crate) struct ApplyArgs {
     /// The directory to apply to, made when it is missing
     pub(crate) target: PathBuf,
     /// Point absolute links into TARGET (the default when the WIM says its links were fixed up)
-    #[arg(long, overrides_with = "norpfix")]
+    #[arg(long)]
     pub(crate) rpfix: bool,
     /// Leave the targets of links as they are
-    #[arg(long, overrides_with = "rpfix")]
+    #[arg(long)]
     pub(crate) norpfix: bool,
     #[command(flatten)]
     pub(crate) restore: Restore,
@@ -224,17 +229,17 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     pub(crate) verify: bool,
     /// GUID of a new file (32 hexadecimal digits, dashes allowed); random by default
-    #[arg(long)]
-    pub(crate) guid: Option<String>,
+    #[arg(long, value_parser = parse_guid)]
+    pub(crate) guid: Option<[u8; 16]>,
     /// Write the whole destination anew instead of appending to it
     #[arg(long)]
     pub(crate) rebuild: bool,
     /// Compression of a new file: none, xpress, lzx or lzms, with an optional :LEVEL
-    #[arg(long, value_name = "TYPE[:LEVEL]")]
-    pub(crate) compress: Option<String>,
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
+    pub(crate) compress: Option<Method>,
     /// Compression chunk size of a new file, such as 32K
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) chunk_size: Option<String>,
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) chunk_size: Option<u32>,
     /// Compress all data again, even where it could be copied
     #[arg(long)]
     pub(crate) recompress: bool,
@@ -242,16 +247,16 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     pub(crate) solid: bool,
     /// Compression inside the solid resource
-    #[arg(long, value_name = "TYPE[:LEVEL]")]
-    pub(crate) solid_compress: Option<String>,
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
+    pub(crate) solid_compress: Option<Method>,
     /// Chunk size inside the solid resource, such as 64M
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) solid_chunk_size: Option<String>,
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) solid_chunk_size: Option<u32>,
     /// Keep the source's order inside the solid resource
     #[arg(long, hide = true)]
     pub(crate) no_solid_sort: bool,
     /// Write the pipable layout
-    #[arg(long, conflicts_with = "not_pipable")]
+    #[arg(long)]
     pub(crate) pipable: bool,
     /// Write the normal layout even when the destination was pipable
     #[arg(long)]
@@ -400,7 +405,7 @@ Examples:
   wimx extract install.wim 1 '/Windows/Fonts/*.ttf' --dest-dir=fonts
   wimx extract install.wim 1 @files.txt --dest-dir=out
 
-JSON: {\"files\", \"directories\", \"links\", \"bytes\", \"warnings\": [text]}.";
+JSON: {\"directories\", \"files\", \"hard_links\", \"bytes\", \"warnings\": [text]}.";
 
 const APPLY_HELP: &str = "\
 Nothing is ever written outside TARGET, whatever the image contains. What a directory cannot hold
@@ -412,7 +417,7 @@ Examples:
   wimx apply install.swm 1 dir --ref='install*.swm'
   wimx apply win.iso all editions
 
-JSON: {\"files\", \"directories\", \"links\", \"bytes\", \"warnings\": [text]}.";
+JSON: {\"directories\", \"files\", \"hard_links\", \"bytes\", \"warnings\": [text]}.";
 
 const EXPORT_HELP: &str = "\
 Data whose compression agrees with the destination's is copied as it is, in the kernel where that
@@ -425,4 +430,9 @@ Examples:
   wimx export boot.wim 2 new.wim --boot
   wimx export install.swm all whole.wim --ref='install*.swm'
 
-JSON: {\"images\", \"destination\", \"bytes_written\", \"bytes_copied\", \"blobs\"}.";
+This version copies compressed data as it is or stores it (--compress=none). Options that would
+compress anew (another --compress or --chunk-size, --solid, --recompress) end with code 68, and so
+do --pipable and --wimboot. --unsafe-compact rebuilds the destination, which is safe.
+
+JSON: {\"destination\", \"images\": [index], \"length\", \"copied\", \"decoded\", \"blobs\", \"shared\",
+\"warnings\": [text]}.";

@@ -20,6 +20,7 @@ use crate::stdout;
 
 const USAGE: u8 = 255;
 const NO_SUCH_IMAGE: u8 = 18;
+const BAD_CHUNK_SIZE: u8 = 15;
 const NO_COMMAND: u8 = 2;
 const READER_GONE: u8 = 141;
 const CANNOT_WRITE: u8 = 72;
@@ -31,8 +32,12 @@ pub(crate) enum Failure {
     Usage(String),
     /// An image was named where that kind of choice makes no sense.
     Choice(String),
+    /// The chunk size is not one that the compression takes.
+    ChunkSize(String),
     /// The engine could not do it.
-    Engine(Error),
+    Engine(Box<Error>),
+    /// The engine could not do it, and this command knows what can be done about it.
+    Hinted(Box<Error>, &'static str),
     /// All has been said already; only the exit code is left.
     Reported(u8),
     /// Standard output cannot be written.
@@ -41,7 +46,7 @@ pub(crate) enum Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Engine(error)
+        Self::Engine(Box::new(error))
     }
 }
 
@@ -58,7 +63,9 @@ impl Failure {
         match self {
             Self::Usage(_) => USAGE,
             Self::Choice(_) => NO_SUCH_IMAGE,
-            Self::Engine(error) => error.code(),
+            Self::ChunkSize(_) => BAD_CHUNK_SIZE,
+            Self::Engine(error) if is_reader_gone(error) => READER_GONE,
+            Self::Engine(error) | Self::Hinted(error, _) => error.code(),
             Self::Reported(code) => *code,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => READER_GONE,
             Self::Stdout(_) => CANNOT_WRITE,
@@ -68,8 +75,12 @@ impl Failure {
     /// What is wrong, in plain words; `None` when there is nobody to tell.
     pub(crate) fn message(&self) -> Option<String> {
         match self {
-            Self::Usage(message) | Self::Choice(message) => Some(message.clone()),
+            Self::Usage(message) | Self::Choice(message) | Self::ChunkSize(message) => {
+                Some(message.clone())
+            }
+            Self::Engine(error) if is_reader_gone(error) => None,
             Self::Engine(error) => Some(error.to_string()),
+            Self::Hinted(error, hint) => Some(format!("{error}\n{hint}")),
             Self::Reported(_) => None,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Self::Stdout(error) => Some(format!("standard output cannot be written: {error}")),
@@ -88,6 +99,11 @@ impl Failure {
         }
         ExitCode::from(self.code())
     }
+}
+
+/// Whether the engine was writing to a pipe that nobody reads any more.
+fn is_reader_gone(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Prints what clap found on the command line: help and version to standard output with code 0, all

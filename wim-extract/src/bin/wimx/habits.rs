@@ -180,7 +180,9 @@ mod tests {
             ("wimx info --lookup x.wim", "wimx info --blobs x.wim"),
             ("wimx info x.wim --nocheck --no-ch", "wimx info x.wim --nocheck --nocheck"),
             ("wimx --quiet --threads 3 info x.wim", "wimx --quiet --threads=3 info x.wim"),
-            ("wimx verify - a", "wimx verify - a"),
+            ("wimx extract a 1 --no-wild /b", "wimx extract a 1 --no-globs /b"),
+            ("wimx export a 1 b --solid", "wimx export a 1 b --solid"),
+            ("wimx apply - 1 dir", "wimx apply - 1 dir"),
             ("wimx dir -- --detailed -x", "wimx dir -- --detailed -x"),
             ("/usr/bin/wiminfo x.wim -head", "wimx info x.wim --header"),
             ("wimbogus info", "wimx info"),
@@ -206,9 +208,9 @@ mod tests {
 
     #[test]
     fn an_ambiguous_prefix_lists_its_candidates() {
-        let words = ["wimx", "info", "--no", "a"].map(OsString::from);
+        let words = ["wimx", "export", "--solid-c", "a"].map(OsString::from);
         let ambiguous = normalise(&Cli::command(), words).expect_err("two options");
-        assert_eq!(ambiguous.typed, "no");
-        assert_eq!(ambiguous.candidates, ["nocheck", "no-mmap"]);
+        assert_eq!(ambiguous.typed, "solid-c");
+        assert_eq!(ambiguous.candidates, ["solid-compress", "solid-chunk-size"]);
     }
 }

@@ -6,16 +6,22 @@
 //! [`bar`], [`failure`]). Nothing that costs time is started before a command needs it: `info` and
 //! `dir` run on the first thread alone.
 
+mod apply;
 mod args;
 mod bar;
 mod blobs;
 mod calendar;
+mod compression;
 mod dir;
+mod export;
+mod extract;
 mod failure;
 mod habits;
 mod info;
 mod open;
+mod pathlist;
 mod paths;
+mod restore;
 mod stdout;
 mod text;
 mod verify;
@@ -47,9 +53,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
+    let global = &cli.global;
     match &cli.command {
-        Command::Info(args) => info::run(args, &cli.global),
-        Command::Dir(args) => dir::run(args, &cli.global),
-        Command::Verify(args) => verify::run(args, &cli.global),
+        Command::Info(args) => info::run(args, global),
+        Command::Dir(args) => dir::run(args, global),
+        Command::Verify(args) => verify::run(args, global),
+        Command::Extract(args) => extract::run(args, global),
+        Command::Apply(args) => apply::run(args, global),
+        Command::Export(args) => export::run(args, global),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use wim_extract::archive::{ImageIndex, OpenOptions, Wim};
 use wim_extract::source::Access;
-use wim_extract::{Cancel, Progress, verify};
+use wim_extract::{Cancel, Error, Progress, verify};
 
 use crate::args::Global;
 use crate::bar::Bar;
@@ -17,6 +17,10 @@ pub(crate) fn archive(
     global: &Global,
     bar: &Bar,
 ) -> Result<Wim, Failure> {
+    if path.as_os_str() == "-" {
+        let message = "an archive cannot be read from a pipe; save it to a file and name that";
+        return Err(Error::Unsupported(message.into()).into());
+    }
     let access = if global.no_mmap { Access::Read } else { Access::Map };
     let references = references.to_vec();
     let wim = Wim::open(path, &OpenOptions { access, references, ..OpenOptions::default() })?;
@@ -39,5 +43,18 @@ pub(crate) fn images(wim: &Wim, operand: Option<&str>) -> Result<Vec<ImageIndex>
             wim.name(),
             wim.image_count()
         ))),
+    }
+}
+
+/// Whether the operand means all images, however many there are.
+pub(crate) fn means_all(operand: &str) -> bool {
+    operand == "*" || operand.eq_ignore_ascii_case("all")
+}
+
+/// The one image that the operand means, for commands that cannot take all of them.
+pub(crate) fn image(wim: &Wim, operand: &str) -> Result<ImageIndex, Failure> {
+    match wim.resolve(operand)?[..] {
+        [image] if !means_all(operand) => Ok(image),
+        _ => Err(Failure::Choice(format!("{operand:?} means all images; this command takes one"))),
     }
 }

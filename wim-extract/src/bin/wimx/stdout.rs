@@ -1,6 +1,8 @@
 //! Standard output: locked once, buffered, and honest about a reader that goes away.
 
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::os::fd::AsFd;
 
 use serde::Serialize;
 
@@ -35,10 +37,10 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
     })
 }
 
-/// Writes bytes as they are, for data and documents that are not text for a screen.
-pub(crate) fn raw(bytes: &[u8]) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    Ok(out.write_all(bytes).and_then(|()| out.flush())?)
+/// Standard output for bytes as they are: data and documents that are not text for a screen. Not
+/// buffered, since they come in large pieces.
+pub(crate) fn bytes() -> Result<File, Failure> {
+    Ok(io::stdout().as_fd().try_clone_to_owned().map(File::from)?)
 }
 
 /// Standard output as text. On a terminal control characters become `?`: names come from files that

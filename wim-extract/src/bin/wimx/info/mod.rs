@@ -93,7 +93,7 @@ impl Show<'_> {
             Ok(())
         })?;
         if args.xml {
-            stdout::raw(&self.wim.xml().to_bytes())?;
+            stdout::bytes()?.write_all(&self.wim.xml().to_bytes())?;
         }
         Ok(())
     }

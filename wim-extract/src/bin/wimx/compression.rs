@@ -1,0 +1,126 @@
+//! Compression as the command line gives it: `lzx:50`, `32K`, a GUID.
+
+use wim_format::Codec;
+
+/// What `--compress` and `--solid-compress` name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Method {
+    /// `None` for no compression.
+    pub(crate) codec: Option<Codec>,
+}
+
+/// Parses `TYPE[:LEVEL]`. The level has to be a number above 0; it takes effect with an encoder.
+pub(crate) fn parse_method(text: &str) -> Result<Method, String> {
+    let (name, level) = match text.split_once(':') {
+        Some((name, level)) => (name, Some(level)),
+        None => (text, None),
+    };
+    if level.is_some_and(|level| !level.parse::<u32>().is_ok_and(|level| level > 0)) {
+        return Err("the level behind the colon is a number from 1, as in lzx:50".into());
+    }
+    let codec = match name.to_ascii_lowercase().as_str() {
+        "none" => None,
+        "xpress" | "fast" => Some(Codec::Xpress),
+        "lzx" | "maximum" | "max" => Some(Codec::Lzx),
+        "lzms" | "recovery" => Some(Codec::Lzms),
+        _ => return Err("use none, xpress (fast), lzx (maximum) or lzms (recovery)".into()),
+    };
+    Ok(Method { codec })
+}
+
+/// Parses a number of bytes with an optional K, M or G (KiB, MiB, GiB).
+pub(crate) fn parse_size(text: &str) -> Result<u32, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, suffix) = text.split_at(digits);
+    let unit = match suffix.to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => return Err("a size is a number with or without K, M or G".into()),
+    };
+    let number: u32 = number.parse().map_err(|_| "a size is a number from 1")?;
+    match number.checked_mul(unit) {
+        Some(0) => Err("a size is a number from 1".into()),
+        Some(size) => Ok(size),
+        None => Err("sizes reach up to 4 GiB".into()),
+    }
+}
+
+/// Parses 32 hexadecimal digits in the order in which `wimx info` shows them, with or without
+/// dashes, braces and `0x`.
+pub(crate) fn parse_guid(text: &str) -> Result<[u8; 16], String> {
+    let problem = "a GUID has 32 hexadecimal digits";
+    let text = text.strip_prefix("0x").unwrap_or(text);
+    let digits: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'-' | b'{' | b'}')).collect();
+    let mut guid = [0; 16];
+    if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(problem.into());
+    }
+    for (byte, pair) in guid.iter_mut().zip(digits.chunks(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| problem)?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| problem)?;
+    }
+    Ok(guid)
+}
+
+/// The chunk size that wimlib gives a codec, in bytes.
+pub(crate) fn default_chunk_size(codec: Codec) -> u32 {
+    match codec {
+        Codec::Xpress | Codec::Lzx => 32 << 10,
+        Codec::Lzms => 128 << 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods() {
+        for (text, codec) in [
+            ("none", None),
+            ("XPRESS", Some(Codec::Xpress)),
+            ("fast:1", Some(Codec::Xpress)),
+            ("Maximum", Some(Codec::Lzx)),
+            ("max", Some(Codec::Lzx)),
+            ("lzx:50", Some(Codec::Lzx)),
+            ("recovery", Some(Codec::Lzms)),
+        ] {
+            assert_eq!(parse_method(text), Ok(Method { codec }), "{text}");
+        }
+        for text in ["", "foo", "lzx:", "lzx:0", "lzx:-1", "lzx:x", "lzx:1:2", ":"] {
+            assert!(parse_method(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, size) in
+            [("32768", 32768), ("32K", 32768), ("64k", 65536), ("2M", 2 << 20), ("1GiB", 1 << 30)]
+        {
+            assert_eq!(parse_size(text), Ok(size), "{text}");
+        }
+        for text in ["", "K", "0", "-1", "1.5M", "32KB", "4294967296", "4G", "32k5", "x"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn guids() {
+        let guid =
+            [0x71, 0xa5, 0x20, 0x9c, 0x1a, 0x6d, 0xa7, 0x19, 0x4a, 0x0a, 0xe5, 0x76, 0xb, 1, 2, 3];
+        for text in [
+            "71a5209c1a6da7194a0ae5760b010203",
+            "0x71A5209C1A6DA7194A0AE5760B010203",
+            "{71a5209c-1a6d-a719-4a0a-e5760b010203}",
+        ] {
+            assert_eq!(parse_guid(text), Ok(guid), "{text}");
+        }
+        for text in
+            ["", "71a5209c", "71a5209c1a6da7194a0ae5760b01020x", "é1a5209c1a6da7194a0ae5760b0102"]
+        {
+            assert!(parse_guid(text).is_err(), "{text}");
+        }
+    }
+}

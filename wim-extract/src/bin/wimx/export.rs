@@ -1,0 +1,201 @@
+//! `wimx export`: copies images to a new or an existing archive.
+
+use serde::Serialize;
+use wim_extract::archive::Wim;
+use wim_extract::export::{
+    self, Boot, Compression, Existing, IntegrityTable, Options, Outcome, Verification,
+};
+use wim_extract::{Cancel, Error};
+
+use crate::args::{ExportArgs, Global};
+use crate::bar::Bar;
+use crate::compression::default_chunk_size;
+use crate::failure::Failure;
+use crate::{open, restore, stdout};
+
+/// The document of `--json`.
+#[derive(Serialize)]
+struct Document {
+    destination: String,
+    /// Indices of the exported images in the destination.
+    images: Vec<u32>,
+    /// Length of the destination in bytes.
+    length: u64,
+    /// Bytes that were copied as they were.
+    copied: u64,
+    /// Bytes that were decoded.
+    decoded: u64,
+    /// Blobs written.
+    blobs: u64,
+    /// Blobs that the destination had already.
+    shared: u64,
+    warnings: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
+    refuse_what_cannot_be(args)?;
+    let bar = Bar::new(global);
+    let wim = open::archive(&args.source, &args.references.globs, global, &bar)?;
+    let images = wim.resolve(&args.image)?;
+    if args.check {
+        open::check(&wim, global, &bar)?;
+    }
+    if open::means_all(&args.image) {
+        check_all(args, &wim)?;
+    }
+    let compression = match args.destination.exists() {
+        true => check_destination(args, global, &bar)?,
+        false => new_compression(args, &wim)?,
+    };
+    let options = options(args, compression, global);
+    let outcome = export::run(&wim, &images, &args.destination, &options, &bar, &Cancel::new())?;
+    report(args, outcome, global, &bar)
+}
+
+/// What cannot be said of all images, even where there is only one.
+fn check_all(args: &ExportArgs, wim: &Wim) -> Result<(), Failure> {
+    if args.name.is_some() || args.description.is_some() {
+        let message = "with all images no name or description can be given; leave it out";
+        return Err(Error::Parameter(message.into()).into());
+    }
+    if args.boot && wim.header().boot_image().is_none() {
+        return Err(Failure::Usage(format!(
+            "{}: none of its images is marked to be booted; leave out --boot",
+            wim.name()
+        )));
+    }
+    Ok(())
+}
+
+/// Options that contradict each other, and those that need an encoder.
+fn refuse_what_cannot_be(args: &ExportArgs) -> Result<(), Failure> {
+    if args.nocheck && (args.check || args.include_integrity) {
+        let other = if args.check { "--check" } else { "--include-integrity" };
+        return Err(restore::contradiction("--nocheck", other));
+    }
+    if args.pipable && args.not_pipable {
+        return Err(restore::contradiction("--pipable", "--not-pipable"));
+    }
+    if args.unsafe_compact && !args.destination.exists() {
+        let message = "--unsafe-compact is for a destination that exists; leave it out";
+        return Err(Failure::Usage(message.into()));
+    }
+    let stored = args.compress.is_some_and(|method| method.codec.is_none());
+    let unsupported = [
+        (args.destination.as_os_str() == "-", "writing an archive to a pipe"),
+        (args.pipable, "--pipable"),
+        (args.wimboot, "--wimboot"),
+        (args.solid, "--solid"),
+        (args.recompress && !stored, "--recompress"),
+    ];
+    match unsupported.into_iter().find(|(wanted, _)| *wanted) {
+        None => Ok(()),
+        Some((_, option)) => Err(Error::Unsupported(format!(
+            "{option}: this version copies compressed data as it is, or stores it with \
+             --compress=none; it cannot compress or write pipable archives yet"
+        ))
+        .into()),
+    }
+}
+
+/// The compression of a new destination.
+fn new_compression(args: &ExportArgs, wim: &Wim) -> Result<Compression, Failure> {
+    if args.compress.is_none() && args.chunk_size.is_none() {
+        return Ok(Compression::AsSource);
+    }
+    let codec = args.compress.map_or(wim.codec(), |method| method.codec);
+    let Some(codec) = codec else {
+        return match args.chunk_size {
+            None => Ok(Compression::Stored),
+            Some(_) => {
+                Err(Failure::ChunkSize("stored data has no chunks; leave out --chunk-size".into()))
+            }
+        };
+    };
+    let chunk_size = match args.chunk_size {
+        Some(size) => size,
+        None if wim.codec() == Some(codec) => wim.header().chunk_size,
+        None => default_chunk_size(codec),
+    };
+    if !codec.is_valid_chunk_size(chunk_size) {
+        let range = codec.chunk_size_range();
+        return Err(Failure::ChunkSize(format!(
+            "chunks of {chunk_size} bytes: this compression takes powers of two from {} to {}",
+            range.start(),
+            range.end()
+        )));
+    }
+    Ok(Compression::Chunks { codec, chunk_size })
+}
+
+/// Makes sure that an existing destination has the compression asked for; it cannot be changed.
+fn check_destination(
+    args: &ExportArgs,
+    global: &Global,
+    bar: &Bar,
+) -> Result<Compression, Failure> {
+    if args.check || args.compress.is_some() {
+        let destination = open::archive(&args.destination, &[], global, bar)?;
+        if args.compress.is_some_and(|method| method.codec != destination.codec()) {
+            return Err(Failure::Usage(format!(
+                "{}: has another compression, which --compress cannot change; leave it out",
+                destination.name()
+            )));
+        }
+        if args.check {
+            open::check(&destination, global, bar)?;
+        }
+    }
+    Ok(Compression::AsSource)
+}
+
+fn options(args: &ExportArgs, compression: Compression, global: &Global) -> Options {
+    let rebuild = args.rebuild || args.not_pipable || args.unsafe_compact;
+    Options {
+        threads: global.threads(),
+        name: args.name.clone(),
+        description: args.description.clone(),
+        boot: if args.boot { Boot::Mark } else { Boot::Leave },
+        integrity: if args.nocheck {
+            IntegrityTable::Omit
+        } else if args.check || args.include_integrity {
+            IntegrityTable::Write
+        } else {
+            IntegrityTable::Keep
+        },
+        compression,
+        verification: if args.verify { Verification::Check } else { Verification::Trust },
+        guid: args.guid,
+        existing: if rebuild { Existing::Rebuild } else { Existing::Append },
+    }
+}
+
+fn report(args: &ExportArgs, outcome: Outcome, global: &Global, bar: &Bar) -> Result<(), Failure> {
+    let destination = args.destination.display().to_string();
+    if global.json {
+        let Outcome { images, len, copied, decoded, blobs, shared, .. } = outcome;
+        let (length, warnings) = (len, bar.warnings());
+        return stdout::json(&Document {
+            destination,
+            images,
+            length,
+            copied,
+            decoded,
+            blobs,
+            shared,
+            warnings,
+        });
+    }
+    if global.quiet {
+        return Ok(());
+    }
+    let images = match outcome.images[..] {
+        [index] => format!("as image {index}"),
+        _ => format!("as {} images", outcome.images.len()),
+    };
+    stdout::line(&format!(
+        "Exported to \"{destination}\" {images}: {} blobs copied, {} there already.",
+        outcome.blobs, outcome.shared
+    ))
+}
