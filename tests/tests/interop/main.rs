@@ -5,6 +5,7 @@
 //! more than 1 GB of real files, marked `ignore`, which `tests/run` includes.
 
 mod apply;
+mod export;
 mod metadata;
 mod verify;
 
@@ -15,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use osupg_tests::capture::{Captures, Effort, Kind};
 use osupg_tests::child::{Finished, run};
-use osupg_tests::tools::wimlib;
+use osupg_tests::tools::{seven_zip, wimlib};
 use osupg_tests::tree::{Times, Tree, after_a_round_trip, describe};
 use osupg_tests::{bins, corpus};
 use tempfile::TempDir;
@@ -146,4 +147,12 @@ fn peer(arguments: &str) -> Command {
 fn with_words(mut command: Command, words: &str) -> Command {
     command.args(words.split_whitespace());
     command
+}
+
+/// What both other tools say of a WIM that we have written.
+fn accepted_by_others(wim: &Path, kind: Kind) {
+    run(peer("verify --quiet").arg(wim)).ok();
+    if kind.seven_zip_reads() {
+        run(with_words(seven_zip(), "t -bd").arg(wim)).ok();
+    }
 }
