@@ -19,13 +19,17 @@ use super::{
 };
 use crate::{
     archive::ImageTree,
-    beneath::{Component, Dir, Made},
+    beneath::{Dir, Made},
     error::{Action, Error},
     pipeline::lock::Lock,
 };
 
 /// Directories kept open at a time. Files are open too, and a process may often have 1024 in all.
 const KEPT_OPEN: usize = 128;
+
+/// Levels that are opened one by one, and kept, when a directory is far from all that are open: who
+/// goes up from it, as happens at the end of a run, finds the next ones open.
+const STEPPED: usize = 32;
 
 /// The directories of the target.
 pub(super) struct Directories<'l> {
@@ -171,12 +175,9 @@ impl<'l> Directories<'l> {
     }
 
     fn try_get(&self, id: DirectoryId) -> io::Result<Arc<Dir>> {
-        if id == DirectoryId::TARGET {
-            return Ok(self.root.clone());
-        }
-        let mut below: Vec<Component<'_>> = Vec::new();
+        let mut below: Vec<DirectoryId> = Vec::new();
         let mut here = id;
-        let base = {
+        let mut dir = {
             let open = self.open.lock();
             loop {
                 if here == DirectoryId::TARGET {
@@ -185,15 +186,19 @@ impl<'l> Directories<'l> {
                 if let Some(dir) = open.directories.get(&here) {
                     break dir.clone();
                 }
-                below.push(self.layout.directory_name(here));
+                below.push(here);
                 here = self.layout.directory(here).parent;
             }
         };
-        if below.is_empty() {
-            return Ok(base);
+        let stepped = below.len().min(STEPPED);
+        if below.len() > stepped {
+            let far = below.drain(stepped..).rev();
+            dir = Arc::new(dir.descend(far.map(|id| self.layout.directory_name(id)))?);
         }
-        let dir = Arc::new(base.descend(below.into_iter().rev())?);
-        self.open.lock().keep(id, dir.clone());
+        for id in below.into_iter().rev() {
+            dir = Arc::new(dir.open_dir(self.layout.directory_name(id))?);
+            self.open.lock().keep(id, dir.clone());
+        }
         Ok(dir)
     }
 }

@@ -19,7 +19,7 @@ use wim_extract::{
 };
 use wim_format::{
     Sha1Hash,
-    metadata::{EntryId, ImageBuilder, Inode, Reparse},
+    metadata::{EntryId, ImageBuilder, Inode, Metadata, Reparse},
     name::Utf16NameBuf,
     testing::{Chunks, TinyWim},
     time::FileTime,
@@ -112,11 +112,21 @@ pub fn link_data(target: &str, flags: Option<u32>) -> Vec<u8> {
     data
 }
 
-/// Puts hostile characters in the place of their stand-ins.
+/// Puts hostile characters in the place of their stand-ins, in names alone.
 fn exchange(mut metadata: Vec<u8>) -> Vec<u8> {
-    for unit in metadata.chunks_exact_mut(2) {
-        if unit[1] == 0xf0 && [0x2f, 0x5c, 0x2e, 0x00].contains(&unit[0]) {
-            unit[1] = 0;
+    let tree = Metadata::parse(metadata.as_slice()).unwrap();
+    let start = tree.bytes().as_ptr() as usize;
+    let names = tree.ids().map(|id| {
+        let name = tree.dentry(id).name().as_bytes();
+        ((name.as_ptr() as usize).wrapping_sub(start), name.len())
+    });
+    // The root has no name, and thus no place in the metadata.
+    let names: Vec<_> = names.filter(|&(_, len)| len > 0).collect();
+    for (start, len) in names {
+        for unit in metadata[start..start + len].chunks_exact_mut(2) {
+            if unit[1] == 0xf0 && [0x2f, 0x5c, 0x2e, 0x00].contains(&unit[0]) {
+                unit[1] = 0;
+            }
         }
     }
     metadata
