@@ -20,9 +20,16 @@ macro_rules! replay {
 
 replay! {
     archive "../../fuzz/fuzz_targets/archive.rs";
+    blob_table "../../fuzz/fuzz_targets/blob_table.rs";
+    chunk_table "../../fuzz/fuzz_targets/chunk_table.rs";
+    header "../../fuzz/fuzz_targets/header.rs";
+    integrity "../../fuzz/fuzz_targets/integrity.rs";
     lzms "../../fuzz/fuzz_targets/lzms.rs";
     lzx "../../fuzz/fuzz_targets/lzx.rs";
+    metadata "../../fuzz/fuzz_targets/metadata.rs";
+    reparse "../../fuzz/fuzz_targets/reparse.rs";
     udf "../../fuzz/fuzz_targets/udf.rs";
+    xml "../../fuzz/fuzz_targets/xml.rs";
     xpress "../../fuzz/fuzz_targets/xpress.rs";
 }
 

@@ -200,7 +200,7 @@ impl BlobTable {
                     })?;
                     RawEntry {
                         resource: ResourceHeader {
-                            flags: ResourceFlags::SOLID,
+                            flags: resource.flags | ResourceFlags::SOLID,
                             uncompressed_size: SOLID_RESOURCE_MARK,
                             ..*resource
                         }

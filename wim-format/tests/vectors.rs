@@ -88,11 +88,21 @@ impl Wim {
         blobs
     }
 
+    /// The metadata of the first image.
     fn metadata(&self) -> Vec<u8> {
-        let entry = self.table.metadata[0];
-        let bytes = self.read(&entry.resource);
-        assert_eq!(entry.hash, sha1(&bytes));
-        bytes
+        self.all_metadata().swap_remove(0)
+    }
+
+    /// The metadata of all images, each checked against its hash.
+    fn all_metadata(&self) -> Vec<Vec<u8>> {
+        let entries = self.table.metadata.iter();
+        entries
+            .map(|entry| {
+                let bytes = self.read(&entry.resource);
+                assert_eq!(entry.hash, sha1(&bytes));
+                bytes
+            })
+            .collect()
     }
 }
 
@@ -311,7 +321,8 @@ fn v5_split_set() {
 #[test]
 fn every_structure_is_written_as_it_was() {
     let names = ["v1.wim", "v2xpress.wim", "v2lzx.wim", "v2lzms.wim", "v3.wim", "v4.wim"];
-    for name in names.into_iter().chain(["v5.wim", "v5.swm", "v52.swm"]) {
+    let more = ["v5.wim", "v5.swm", "v52.swm", "ntfs.wim", "editions.wim"];
+    for name in names.into_iter().chain(more) {
         let wim = Wim::open(name);
         let header = match wim.header.layout {
             Layout::Normal => &wim.bytes[..HEADER_LEN],
@@ -321,24 +332,44 @@ fn every_structure_is_written_as_it_was() {
         let table = wim.table.to_bytes().expect("a writable table");
         assert_eq!(table, wim.at(&wim.header.blob_table), "{name}");
         assert_eq!(wim.xml.to_bytes(), wim.at(&wim.header.xml), "{name}");
-        if wim.table.metadata.is_empty() {
-            continue;
+        for (bytes, image) in wim.all_metadata().iter().zip(wim.xml.images()) {
+            let tree = Metadata::parse(bytes.as_slice()).expect("valid metadata");
+            assert!(tree.warnings().is_empty(), "{name}");
+            assert_eq!(tree.to_bytes(), *bytes, "{name}");
+            let sizes: HashMap<_, _> =
+                wim.table.blobs.iter().map(|blob| (blob.hash, blob.size)).collect();
+            let total_bytes = if wim.header.total_parts == 1 { image.total_bytes } else { None };
+            let stats = tree.stats(|hash| sizes.get(hash).copied());
+            let ImageStats { dir_count, file_count, .. } = stats;
+            assert_eq!((Some(dir_count), Some(file_count)), (image.dir_count, image.file_count));
+            if let Some(total_bytes) = total_bytes {
+                let counted = (total_bytes, image.hard_link_bytes.expect("a number"));
+                assert_eq!((stats.total_bytes, stats.hard_link_bytes), counted, "{name}");
+            }
         }
-        let bytes = wim.metadata();
-        let tree = Metadata::parse(bytes.as_slice()).expect("valid metadata");
-        assert_eq!(tree.to_bytes(), bytes, "{name}");
-        if wim.header.total_parts > 1 {
-            continue;
-        }
-        let sizes: HashMap<_, _> =
-            wim.table.blobs.iter().map(|blob| (blob.hash, blob.size)).collect();
-        let image = wim.xml.image(1).expect("one image");
-        let counted = ImageStats {
-            dir_count: image.dir_count.expect("a number"),
-            file_count: image.file_count.expect("a number"),
-            total_bytes: image.total_bytes.expect("a number"),
-            hard_link_bytes: image.hard_link_bytes.expect("a number"),
-        };
-        assert_eq!(tree.stats(|hash| sizes.get(hash).copied()), counted, "{name}");
     }
+}
+
+/// What an NTFS volume has beyond names, times and contents.
+#[test]
+fn ntfs_vector() {
+    let wim = Wim::open("ntfs.wim");
+    let bytes = wim.metadata();
+    let tree = Metadata::parse(bytes.as_slice()).expect("valid metadata");
+    let dentries = || tree.ids().map(|id| tree.dentry(id));
+    for dentry in dentries() {
+        let descriptor = tree.security().get(dentry.security_id()).expect("a descriptor");
+        assert_eq!(descriptor[0], 1, "the revision of a security descriptor");
+    }
+    let junction = tree.lookup("/junction", CaseSensitivity::Sensitive).expect("a junction");
+    let junction = tree.dentry(junction);
+    let hash = junction.reparse_hash().expect("a reparse point");
+    let data = &wim.blobs()[&hash];
+    let tag = junction.reparse_tag().expect("a reparse point");
+    assert!(matches!(ReparsePoint::parse(tag, data), Ok(ReparsePoint::Junction { .. })));
+    assert!(dentries().any(|dentry| !dentry.short_name().is_empty()));
+    assert!(dentries().any(|dentry| dentry.object_id().is_some()));
+    let is_named = |stream: Stream<'_>| matches!(stream.kind, StreamKind::Named(_));
+    assert!(dentries().any(|dentry| dentry.streams().any(is_named)));
+    assert!(dentries().any(|dentry| dentry.hard_link_group() != 0));
 }

@@ -106,7 +106,7 @@ impl<'a> Adder<'a> {
         let len = self.wim().blob(blob).size;
         let place = self.draft.stored(len, ResourceFlags::empty());
         self.draft.push(Segment::Decoded { input: self.input, blob, len });
-        self.outcome.decoded += len;
+        self.outcome.decoded = self.outcome.decoded.saturating_add(len);
         place
     }
 
@@ -197,11 +197,12 @@ impl<'a> Adder<'a> {
         };
         let index = self.draft.enter_solid(SolidResource { resource: place, header });
         self.outcome.copied += place.size;
-        self.outcome.carried += header.uncompressed_size;
+        let mut carried = header.uncompressed_size;
         for (blob, offset) in plan.blobs.iter().zip(offsets) {
-            self.outcome.carried -= blob.end - blob.offset;
+            carried = carried.saturating_sub(blob.end - blob.offset);
             self.enter(blob.id, BlobPlace::Solid { resource: index, offset });
         }
+        self.outcome.carried += carried;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! resource.
 
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use wim_format::resource::ChunkTable;
@@ -98,20 +98,25 @@ pub(crate) struct Giant<'r> {
     resource: Resource<'r>,
     /// Bytes of a range.
     unit: u64,
-    table: OnceLock<ChunkTable<'static>>,
+    /// `None` for a stored resource.
+    table: Option<ChunkTable<'static>>,
     pub(crate) ordered: Ordered<Data<'r>>,
 }
 
 impl<'r> Giant<'r> {
-    pub(crate) fn new(wim: &'r Wim, id: BlobId) -> Self {
+    /// Gets ready to read a blob. Whoever has a giant can trust its size: for every chunk of it
+    /// there is at least a byte in the file.
+    pub(crate) fn new(wim: &'r Wim, id: BlobId) -> Result<Self, Damage> {
         let resource = wim.resource(id);
+        resource.check_range(0, resource.place.size)?;
+        let table = resource.table()?;
         let unit = unit(&resource);
         let parts = resource.uncompressed_size().div_ceil(unit);
         let ordered = Ordered::new(id, wim.blob(id).hash, parts);
-        Self { resource, unit, table: OnceLock::new(), ordered }
+        Ok(Self { resource, unit, table, ordered })
     }
 
-    pub(crate) fn size(&self) -> u64 {
+    fn size(&self) -> u64 {
         self.resource.uncompressed_size()
     }
 
@@ -129,7 +134,7 @@ impl<'r> Giant<'r> {
         jobs: &mut Jobs,
     ) -> Piece<'r> {
         let start = number * self.unit;
-        let end = (start + self.unit).min(self.size());
+        let end = start.saturating_add(self.unit).min(self.size());
         let (data, damage) = self.read_range(start..end, buffer, decoders, jobs);
         let fate = Fate::Part { of: PartOf::Giant(Arc::clone(self)), number, damage };
         Piece { blob: self.ordered.blob, offset: start, len: end - start, data, fate }
@@ -142,15 +147,15 @@ impl<'r> Giant<'r> {
         decoders: &mut Decoders,
         jobs: &mut Jobs,
     ) -> (Data<'r>, Option<Damage>) {
-        if self.resource.form == Form::Stored {
+        let Some(table) = &self.table else {
             return match self.resource.bytes(range.start, range.end - range.start) {
                 Ok(bytes) => (Data::stored(bytes), None),
                 Err(damage) => (Data::none(), Some(damage)),
             };
-        }
+        };
         let len = (range.end - range.start) as usize;
-        let chunks = chunks_of(&self.resource, range);
-        match decode_chunks(&self.resource, &self.table, chunks, &mut buffer, decoders, jobs) {
+        let chunks = chunks_of(table, range);
+        match decode_chunks(&self.resource, table, chunks, &mut buffer, decoders, jobs) {
             Ok(damage) => (Data::decoded(&Arc::new(buffer), 0..len), damage),
             Err(damage) => (Data::none(), Some(damage)),
         }
@@ -158,8 +163,8 @@ impl<'r> Giant<'r> {
 }
 
 /// The chunks that hold the uncompressed bytes `range`, which begins at the start of a chunk.
-fn chunks_of(resource: &Resource<'_>, range: Range<u64>) -> Range<u64> {
-    let chunk_size = resource.coding().map_or(1, |coding| u64::from(coding.chunk_size).max(1));
+fn chunks_of(table: &ChunkTable<'_>, range: Range<u64>) -> Range<u64> {
+    let chunk_size = u64::from(table.chunk_size());
     range.start / chunk_size..range.end.div_ceil(chunk_size)
 }
 
@@ -167,19 +172,12 @@ fn chunks_of(resource: &Resource<'_>, range: Range<u64>) -> Range<u64> {
 /// are zeros then; after an `Err` nothing is there.
 fn decode_chunks(
     resource: &Resource<'_>,
-    table: &OnceLock<ChunkTable<'static>>,
+    table: &ChunkTable<'_>,
     chunks: Range<u64>,
     buffer: &mut Buffer<'_>,
     decoders: &mut Decoders,
     jobs: &mut Jobs,
 ) -> Result<Option<Damage>, Damage> {
-    let table = match table.get() {
-        Some(table) => table,
-        None => {
-            let Some(read) = resource.table()? else { return Ok(None) };
-            table.get_or_init(|| read)
-        }
-    };
     let first = table.get(chunks.start).map_err(Damage::Layout)?;
     let last = table.get(chunks.end.saturating_sub(1)).map_err(Damage::Layout)?;
     let end = last.offset + u64::from(last.compressed);
@@ -200,21 +198,20 @@ pub(crate) struct SolidRun<'r> {
     pub(crate) plan: &'r SolidPlan,
     resource: Resource<'r>,
     chunk_size: u64,
-    table: OnceLock<ChunkTable<'static>>,
+    table: ChunkTable<'static>,
     /// Blobs in more than one chunk, by their index in the plan.
     straddlers: Vec<(usize, Ordered<Data<'r>>)>,
     hashes: Vec<Sha1Hash>,
 }
 
 impl<'r> SolidRun<'r> {
-    pub(crate) fn new(wim: &'r Wim, plan: &'r SolidPlan) -> Self {
-        let solid = wim.solid_resource(plan.part, plan.index);
-        let resource = Resource {
-            source: &*wim.parts()[plan.part].source,
-            place: solid.resource,
-            form: Form::Solid(solid.header),
-        };
-        let chunk_size = u64::from(solid.header.chunk_size.max(1));
+    /// Gets ready to read what is wanted of a solid resource; as with a [`Giant`], its size can be
+    /// trusted then.
+    pub(crate) fn new(wim: &'r Wim, plan: &'r SolidPlan) -> Result<Self, Damage> {
+        let resource = wim.parts()[plan.part].solid(plan.index);
+        resource.check_range(0, resource.place.size)?;
+        let Some(table) = resource.table()? else { return Err(Damage::Overlap) };
+        let chunk_size = u64::from(table.chunk_size());
         let mut straddlers = Vec::new();
         for (index, blob) in plan.blobs.iter().enumerate() {
             let parts = blob.end.div_ceil(chunk_size) - blob.offset / chunk_size;
@@ -223,7 +220,7 @@ impl<'r> SolidRun<'r> {
             }
         }
         let hashes = plan.blobs.iter().map(|blob| wim.blob(blob.id).hash).collect();
-        Self { plan, resource, chunk_size, table: OnceLock::new(), straddlers, hashes }
+        Ok(Self { plan, resource, chunk_size, table, straddlers, hashes })
     }
 
     /// Reads `chunk` and all that is wanted of it.

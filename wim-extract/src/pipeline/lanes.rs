@@ -112,6 +112,7 @@ fn advance<'r>(
 impl<'r> Lane<'r> {
     fn open(run: &Run<'r, '_>, blob: BlobId) -> Result<Self, Damage> {
         let resource = run.wim().resource(blob);
+        resource.check_range(0, resource.place.size)?;
         let table = resource.table()?;
         resource.expect_soon();
         Ok(Self {

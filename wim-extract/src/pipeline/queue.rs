@@ -11,6 +11,7 @@ use super::plan::{BATCH, BATCH_BLOBS, Plan, SMALL, STORED_BATCH, Shape};
 use super::{Order, Task};
 use crate::archive::BlobId;
 use crate::blob::Form;
+use crate::error::Damage;
 
 /// A piece of work.
 pub(crate) enum Work<'r, 't> {
@@ -18,8 +19,8 @@ pub(crate) enum Work<'r, 't> {
     Task(Task<'t>),
     /// Small blobs, by position.
     Small(Vec<BlobId>),
-    /// Blobs of a solid resource that overlap others.
-    Overlapping(&'r [BlobId]),
+    /// Blobs that cannot be read, for this reason.
+    Failed(Vec<BlobId>, Damage),
     /// Large blobs from [`Queue::next_large`], several in step, until there are none.
     Lanes,
     /// This range of a giant blob.
@@ -37,7 +38,10 @@ pub(crate) struct Queue<'r, 't> {
 
 struct State<'r, 't> {
     tasks: VecDeque<Task<'t>>,
+    /// Giants being read, with the next range of each.
     giants: VecDeque<(Arc<Giant<'r>>, u64)>,
+    /// Giants not begun yet, largest first.
+    waiting: VecDeque<BlobId>,
     /// Largest last.
     large: Vec<BlobId>,
     /// Small blobs by position; with [`Order::File`] all single blobs.
@@ -78,10 +82,10 @@ impl<'r, 't> Queue<'r, 't> {
         }
         giants.sort_by_key(|&id| Reverse(size(id)));
         large.sort_by_key(|&id| size(id));
-        let giants = giants.into_iter().map(|id| (Arc::new(Giant::new(plan.wim, id)), 0));
         let state = State {
             tasks: tasks.into(),
-            giants: giants.collect(),
+            giants: VecDeque::new(),
+            waiting: giants.into(),
             large,
             single,
             next: 0,
@@ -118,6 +122,9 @@ impl<'r, 't> Queue<'r, 't> {
         if let Some(work) = next_giant(state, ahead) {
             return Some(work);
         }
+        if let Some(id) = state.waiting.pop_front() {
+            return self.begin_giant(state, id);
+        }
         if !state.large.is_empty() {
             return Some(Work::Lanes);
         }
@@ -145,10 +152,19 @@ impl<'r, 't> Queue<'r, 't> {
         let id = single?;
         if self.plan.wim.blob(id).size > SMALL {
             state.next += 1;
-            state.giants.push_back((Arc::new(Giant::new(self.plan.wim, id)), 0));
-            return next_giant(state, u64::MAX);
+            return self.begin_giant(state, id);
         }
         self.next_small(state)
+    }
+
+    fn begin_giant(&self, state: &mut State<'r, 't>, id: BlobId) -> Option<Work<'r, 't>> {
+        match Giant::new(self.plan.wim, id) {
+            Ok(giant) => {
+                state.giants.push_back((Arc::new(giant), 0));
+                next_giant(state, u64::MAX)
+            }
+            Err(damage) => Some(Work::Failed(vec![id], damage)),
+        }
     }
 
     fn position(&self, id: BlobId) -> (usize, u64) {
@@ -171,10 +187,17 @@ impl<'r, 't> Queue<'r, 't> {
                 cursor.run = None;
             }
             let plan = self.plan.solid.get(cursor.next)?;
-            let run = Arc::new(SolidRun::new(self.plan.wim, plan));
-            *cursor = SolidCursor { next: cursor.next + 1, run: Some(run), range: 0, chunk: 0 };
+            *cursor = SolidCursor { next: cursor.next + 1, ..SolidCursor::default() };
+            match SolidRun::new(self.plan.wim, plan) {
+                Ok(run) => cursor.run = Some(Arc::new(run)),
+                Err(damage) => {
+                    let ids = plan.blobs.iter().map(|blob| blob.id);
+                    let ids = ids.chain(plan.overlapping.iter().copied()).collect();
+                    return Some(Work::Failed(ids, damage));
+                }
+            }
             if !plan.overlapping.is_empty() {
-                return Some(Work::Overlapping(&plan.overlapping));
+                return Some(Work::Failed(plan.overlapping.clone(), Damage::Overlap));
             }
         }
     }
@@ -197,7 +220,7 @@ impl<'r, 't> Queue<'r, 't> {
     }
 }
 
-/// The next range of the first giant of which fewer than `ahead` ranges wait to be hashed.
+/// The next range of the first giant being read of which fewer than `ahead` ranges wait to be hashed.
 fn next_giant<'r, 't>(state: &mut State<'r, 't>, ahead: u64) -> Option<Work<'r, 't>> {
     let index = state
         .giants

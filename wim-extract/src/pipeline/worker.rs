@@ -1,6 +1,6 @@
 //! One run of the pipeline and what each of its threads does.
 
-use super::batch::{Fate, Piece, read_small};
+use super::batch::{Data, Fate, Piece, read_small};
 use super::buffers::{Buffer, Pool};
 use super::decode::{Decoders, Jobs};
 use super::lock::Lock;
@@ -175,12 +175,16 @@ impl<'r> Worker<'_, 'r, '_> {
             Work::Solid(solid, chunk) => {
                 solid.read(chunk, buffer, &mut self.decoders, &mut self.jobs)
             }
-            Work::Overlapping(ids) => {
-                for &id in ids {
-                    run.finish_blob(id, run.size(id), Err(Damage::Overlap))?;
-                }
-                return Ok(true);
-            }
+            Work::Failed(ids, damage) => ids
+                .into_iter()
+                .map(|blob| Piece {
+                    blob,
+                    offset: 0,
+                    len: run.size(blob),
+                    data: Data::none(),
+                    fate: Fate::Whole(Err(damage.clone())),
+                })
+                .collect(),
         };
         self.jobs.clear();
         match run.shape.order {

@@ -5,18 +5,21 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wim_format::Sha1Hash;
 use wim_format::blob_table::{Blob, BlobTable, MetadataEntry, SolidResource};
 use wim_format::header::{HEADER_LEN, Header};
 use wim_format::integrity::covered_ranges;
 use wim_format::resource::{ResourceFlags, ResourceHeader};
 use wim_format::xml::WimXml;
+use wim_format::{FormatError, Sha1Hash, Structure};
 
 use crate::archive::{BlobId, Wim};
 use crate::blob::Coding;
 use crate::error::{Error, Of};
 use crate::integrity;
 use crate::source::Source;
+
+/// No file is longer; it leaves room for sums.
+const MAX_LEN: u64 = 1 << 60;
 
 /// A piece of the output.
 #[derive(Debug, Clone)]
@@ -223,6 +226,14 @@ impl Draft {
     ) -> Result<Drafted, Error> {
         let too_large =
             |source| Error::Malformed { file: "the destination".to_owned(), of: Of::File, source };
+        // Sizes that a malicious source claims for its blobs may add up to anything.
+        if self.at > MAX_LEN {
+            return Err(too_large(FormatError::TooLarge {
+                structure: Structure::BlobTable,
+                found: self.at,
+                expected: "less than 2^60 bytes in all",
+            }));
+        }
         header.image_count = self.table.metadata.len() as u32;
         header.boot_metadata = match header.boot_image() {
             Some(boot) => self.table.metadata[boot as usize - 1].resource,
@@ -265,10 +276,12 @@ impl Draft {
             (
                 Some(Segment::Copy { source, offset, len: so_far }),
                 Segment::Copy { source: next_source, offset: next, .. },
-            ) if source == next_source && *offset + *so_far == *next => *so_far += len,
+            ) if source == next_source && *offset + *so_far == *next => {
+                *so_far += len;
+            }
             _ => self.segments.push((self.at, segment)),
         }
-        self.at += len;
+        self.at = self.at.saturating_add(len);
     }
 
     /// Adds these bytes.

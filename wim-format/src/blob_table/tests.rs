@@ -151,6 +151,17 @@ fn solid_blobs_find_their_resource() {
     assert_eq!(again.to_bytes().unwrap(), written);
 }
 
+/// A flag that means nothing is kept when the table is written again.
+#[test]
+fn unused_flags_are_kept() {
+    let flags = SOLID | ResourceFlags::FREE | ResourceFlags::SPANNED;
+    let uncompressed_size = SOLID_RESOURCE_MARK;
+    let place = ResourceHeader { size: 50, flags, offset: 300, uncompressed_size };
+    let entries = [entry(place, 1, 1, Sha1Hash::ZERO), solid_blob(0, 10, 1)];
+    let table = parse(Version::Solid, &entries).unwrap();
+    assert_eq!(table.to_bytes().unwrap(), entries.concat());
+}
+
 #[test]
 fn solid_means_nothing_in_the_old_version() {
     let place = ResourceHeader { flags: SOLID, ..stored(208, 10) };

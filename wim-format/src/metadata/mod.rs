@@ -170,7 +170,7 @@ fn name_problem(name: Utf16Name<'_>) -> Option<WarningKind> {
     match name.as_bytes() {
         [] => Some(WarningKind::EmptyName),
         b".\0" | b".\0.\0" => Some(WarningKind::DotName),
-        _ if name.units().any(|unit| unit == 0) => Some(WarningKind::NulInName),
+        _ if name.contains_nul() => Some(WarningKind::NulInName),
         _ => None,
     }
 }

@@ -57,12 +57,27 @@ impl<'a> Utf16Name<'a> {
         self.0.iter().map(|unit| u16::from_le_bytes(*unit))
     }
 
+    /// Whether one of the units is 0.
+    #[must_use]
+    pub fn contains_nul(self) -> bool {
+        // All units are looked at: without a way out the loop becomes vector code.
+        self.0.iter().fold(false, |found, unit| found | (*unit == [0, 0]))
+    }
+
+    fn is_ascii(self) -> bool {
+        self.units().fold(0, |bits, unit| bits | unit) < 0x80
+    }
+
     /// Appends the name as WTF-8.
     pub fn append_wtf8(self, out: &mut Vec<u8>) {
+        if self.is_ascii() {
+            // Nearly every name, with a quarter of the instructions.
+            out.extend(self.0.iter().map(|[low, _]| low));
+            return;
+        }
         out.reserve(self.0.len());
         for unit in char::decode_utf16(self.units()) {
             match unit {
-                Ok(c) if c.is_ascii() => out.push(c as u8),
                 Ok(c) => out.extend(c.encode_utf8(&mut [0; 4]).as_bytes()),
                 Err(lone) => {
                     let unit = lone.unpaired_surrogate();

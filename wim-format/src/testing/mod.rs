@@ -1,6 +1,8 @@
 //! For tests and fuzz targets: tiny WIMs made to measure, and what must hold of any bytes.
 
 pub mod check;
+#[cfg(test)]
+mod tests;
 mod tiny_wim;
 
 pub use tiny_wim::{Chunks, Draft, TinyWim};

@@ -1,4 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
+use crate::testing::check;
 
 fn bytes(text: &str) -> Vec<u8> {
     let units = std::iter::once(0xfeff).chain(text.encode_utf16());
@@ -160,4 +163,59 @@ fn malformed_edits_are_refused() {
     assert_eq!(bad_value, Err(EditError::BadValue { found: '\0' }));
     assert!(matches!(xml.property(3, "NAME"), Err(EditError::NoSuchImage { .. })));
     assert_eq!(xml.to_text(), ODD);
+}
+
+/// Pieces of which documents are put together; some do not fit.
+fn any_piece() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(vec![
+        "<a>",
+        "</a>",
+        "<a/>",
+        "<a b='>'>",
+        "text",
+        "&amp;",
+        "&#x10ffff;",
+        "&no;",
+        "\r\n",
+        "<!--x-->",
+        "<![CDATA[<]]>",
+        "<?p i?>",
+        "<NAME>n</NAME>",
+        "<WINDOWS>",
+        "</WINDOWS>",
+        "<LANGUAGES/>",
+        "<TOTALBYTES>1</TOTALBYTES>",
+        "\u{10f800}",
+        "\u{10ffff}",
+        "]]>",
+        "<",
+        "&",
+        "\0",
+        " ",
+    ])
+}
+
+proptest! {
+    #[test]
+    fn any_bytes(bytes: Vec<u8>) {
+        check::xml(&bytes);
+    }
+
+    #[test]
+    fn any_document(
+        images in proptest::collection::vec(proptest::collection::vec(any_piece(), 0..8), 0..4),
+        outside in proptest::collection::vec(any_piece(), 3),
+        changes in proptest::collection::vec((any::<usize>(), any::<u16>()), 0..2),
+    ) {
+        let mut text = format!("{}<WIM>", if outside[0].contains('!') { outside[0] } else { "" });
+        for (image, index) in images.iter().zip(1..) {
+            text += &format!("<IMAGE INDEX=\"{index}\">{}</IMAGE>", image.concat());
+        }
+        text += &format!("{}</WIM>", outside[1]);
+        let mut units: Vec<u16> = text.encode_utf16().collect();
+        let len = units.len();
+        changes.into_iter().for_each(|(at, unit)| units[at % len] = unit);
+        let bytes: Vec<u8> = units.into_iter().flat_map(u16::to_le_bytes).collect();
+        check::xml(&bytes);
+    }
 }

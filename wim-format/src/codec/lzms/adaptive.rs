@@ -8,62 +8,34 @@
 //! The lengths are those of Huffman's algorithm over the symbols sorted by (frequency, symbol)
 //! with ties in favour of leaves; the code is canonical. Since only the *number* of codewords of
 //! each length matters until the symbols are dealt out, nothing is sorted but the few frequent
-//! symbols: the frequencies go through a histogram, and [`shape`](super::shape) merges whole runs
-//! of equal weights at once.
+//! symbols: the frequencies go through a histogram, and [`Shaper`] merges whole runs of equal
+//! weights at once.
 
 use super::bits::BackwardBits;
-use super::shape::{self, LengthCounts, MAX_CODE_LENGTH, WeightRun};
-use crate::DecodeError;
+use super::shape::{LengthCounts, MAX_CODE_LENGTH, Shaper};
+use super::slots::Entry;
 
-/// Frequencies below this are sorted by counting. At most 28 symbols can reach it: frequencies
-/// sum up to less than 2 × (799 + 1024).
+/// Frequencies below this are sorted by counting.
 const COUNTED: usize = 128;
-
-/// What a table look-up gives: code length in bits 0–7 (0 for "longer than the table's index"),
-/// number of extra bits in bits 8–15, symbol in bits 16–31.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Entry(u32);
-
-impl Entry {
-    #[inline(always)]
-    fn new(symbol: u16, extra_bits: u8, length: u32) -> Self {
-        Self(u32::from(symbol) << 16 | u32::from(extra_bits) << 8 | length)
-    }
-
-    /// Length of the codeword in bits.
-    #[inline(always)]
-    pub(super) fn length(self) -> u32 {
-        self.0 & 0xFF
-    }
-
-    /// Number of raw bits that follow the codeword.
-    #[inline(always)]
-    pub(super) fn extra_bits(self) -> u32 {
-        self.0 >> 8 & 0xFF
-    }
-
-    /// The symbol.
-    #[inline(always)]
-    pub(super) fn symbol(self) -> usize {
-        (self.0 >> 16) as usize
-    }
-}
+/// Symbols that can reach [`COUNTED`]: before a build, frequencies sum up to less than
+/// 2 × (symbols + period), at most 2 × (799 + 1024).
+const MAX_FREQUENT: usize = 28;
 
 /// One adaptive code: up to `SYMBOLS` symbols (a power of two, so that masking a symbol is free of
-/// bounds checks) and a table of `ENTRIES` (a power of two) for codewords of up to log2 of that.
+/// bounds checks) and a table of `TABLE` entries (a power of two) for codewords of up to log2 of
+/// that many bits.
 #[derive(Debug)]
-pub(super) struct AdaptiveCode<const SYMBOLS: usize, const ENTRIES: usize> {
-    /// Symbols in use in this chunk.
-    symbols: usize,
-    /// Extra raw bits of each symbol; empty when no symbol has any.
-    extra_bits: &'static [u8],
-    /// Uses between two builds, and uses left until the next.
-    period: u32,
+pub(super) struct AdaptiveCode<E: 'static, const SYMBOLS: usize, const TABLE: usize> {
+    /// Uses left until the next build, and between two builds.
     left: u32,
+    period: u32,
+    /// Entries of the whole alphabet, and how many symbols of it this chunk uses.
+    alphabet: &'static [E],
+    symbols: usize,
     frequencies: [u16; SYMBOLS],
-    table: [Entry; ENTRIES],
-    /// Entries ordered by codeword; only those too long for `table` are kept up to date.
-    ordered: [Entry; SYMBOLS],
+    table: [E; TABLE],
+    /// Entries ordered by codeword.
+    ordered: [E; SYMBOLS],
     long: [LongCodes; MAX_CODE_LENGTH + 1],
 }
 
@@ -77,29 +49,29 @@ struct LongCodes {
     first_place: u32,
 }
 
-impl<const SYMBOLS: usize, const ENTRIES: usize> AdaptiveCode<SYMBOLS, ENTRIES> {
+impl<E: Entry, const SYMBOLS: usize, const TABLE: usize> AdaptiveCode<E, SYMBOLS, TABLE> {
     const INDEX_BITS: u32 = {
-        assert!(SYMBOLS.is_power_of_two() && ENTRIES.is_power_of_two());
-        ENTRIES.trailing_zeros()
+        assert!(SYMBOLS.is_power_of_two() && TABLE.is_power_of_two());
+        TABLE.trailing_zeros()
     };
 
     /// Makes a code that is rebuilt every `period` uses; [`reset`](Self::reset) it before use.
-    pub(super) fn new(period: u32, extra_bits: &'static [u8]) -> Self {
+    pub(super) fn new(period: u32, alphabet: &'static [E]) -> Self {
         Self {
-            symbols: 0,
-            extra_bits,
-            period,
             left: 0,
+            period,
+            alphabet,
+            symbols: 1,
             frequencies: [1; SYMBOLS],
-            table: [Entry::default(); ENTRIES],
-            ordered: [Entry::default(); SYMBOLS],
+            table: [E::default(); TABLE],
+            ordered: [E::default(); SYMBOLS],
             long: [LongCodes::default(); MAX_CODE_LENGTH + 1],
         }
     }
 
-    /// Starts a chunk that uses the first `symbols` symbols (1 to `SYMBOLS`).
+    /// Starts a chunk that uses the first `symbols` symbols of the alphabet, at least one.
     pub(super) fn reset(&mut self, symbols: usize) {
-        self.symbols = symbols.clamp(1, SYMBOLS);
+        self.symbols = symbols.clamp(1, SYMBOLS.min(self.alphabet.len()));
         self.frequencies = [1; SYMBOLS];
         self.left = 0;
     }
@@ -107,22 +79,23 @@ impl<const SYMBOLS: usize, const ENTRIES: usize> AdaptiveCode<SYMBOLS, ENTRIES> 
     /// Decodes one symbol and counts it, rebuilding the code first when that is due. Consumes the
     /// codeword but not the extra bits. Needs 15 bits in `bits`.
     #[inline(always)]
-    pub(super) fn decode(&mut self, bits: &mut BackwardBits<'_>) -> Result<Entry, DecodeError> {
-        if self.left == 0 {
-            self.rebuild()?;
+    pub(super) fn decode(&mut self, bits: &mut BackwardBits<'_>, shaper: &mut Shaper) -> E {
+        let (left, used_up) = self.left.overflowing_sub(1);
+        self.left = left;
+        if used_up {
+            self.rebuild(shaper);
         }
-        self.left -= 1;
-        Ok(self.decode_counted(bits))
+        self.next(bits)
     }
 
     #[inline(always)]
-    fn decode_counted(&mut self, bits: &mut BackwardBits<'_>) -> Entry {
+    fn next(&mut self, bits: &mut BackwardBits<'_>) -> E {
         let index = (bits.peek() >> (u64::BITS - Self::INDEX_BITS)) as usize;
-        let mut entry = self.table[index & (ENTRIES - 1)];
-        if entry.length() == 0 {
+        let mut entry = self.table[index & (TABLE - 1)];
+        if entry.length_bits() & 0xFF == 0 {
             entry = self.long_code(bits.peek());
         }
-        bits.consume(entry.length());
+        bits.consume(entry.length_bits());
         let frequency = &mut self.frequencies[entry.symbol() & (SYMBOLS - 1)];
         *frequency = frequency.wrapping_add(1);
         entry
@@ -132,7 +105,7 @@ impl<const SYMBOLS: usize, const ENTRIES: usize> AdaptiveCode<SYMBOLS, ENTRIES> 
     /// beyond the value at hand.
     #[cold]
     #[inline(never)]
-    fn long_code(&self, peek: u64) -> Entry {
+    fn long_code(&self, peek: u64) -> E {
         let value = (peek >> 48) as u32;
         for (length, codes) in (0_u32..).zip(&self.long).skip(Self::INDEX_BITS as usize + 1) {
             if value < codes.limit {
@@ -141,104 +114,151 @@ impl<const SYMBOLS: usize, const ENTRIES: usize> AdaptiveCode<SYMBOLS, ENTRIES> 
             }
         }
         // Not reached: the code is complete, so the last limit is 2^16.
-        Entry::new(0, 0, 1)
+        self.alphabet[0].with_length(1)
     }
 
-    /// Builds the code from the frequencies, then ages them.
+    /// Builds the code from the frequencies, then ages them, and counts the use that it is for.
+    /// Should no code be possible, the old one stays and `shaper` remembers.
     #[cold]
     #[inline(never)]
-    fn rebuild(&mut self) -> Result<(), DecodeError> {
-        let mut lengths = [0; SYMBOLS];
-        let counts = self.code_lengths(&mut lengths)?;
-        self.fill_table(&lengths, &counts);
-        for frequency in &mut self.frequencies[..self.symbols] {
+    fn rebuild(&mut self, shaper: &mut Shaper) {
+        let mut ranking = Ranking::new(&self.frequencies[..self.symbols], shaper);
+        if let Some(counts) = shaper.length_counts() {
+            self.order(&mut ranking, &counts);
+            self.fill_table(&counts);
+        }
+        for frequency in &mut self.frequencies {
             *frequency = (*frequency >> 1) + 1;
         }
-        self.left = self.period;
-        Ok(())
+        self.left = self.period - 1;
     }
 
-    /// Gives every symbol its code length: the longest to the first in (frequency, symbol) order.
-    fn code_lengths(&self, lengths: &mut [u8; SYMBOLS]) -> Result<LengthCounts, DecodeError> {
-        let frequencies = &self.frequencies[..self.symbols];
-        let mut rank_of = [0_u16; COUNTED];
-        let mut frequent = [(0_u16, 0_u16); SYMBOLS];
-        let mut frequent_count = 0;
-        for (symbol, &frequency) in (0_u16..).zip(frequencies) {
-            if let Some(count) = rank_of.get_mut(usize::from(frequency)) {
-                *count += 1;
-            } else {
-                frequent[frequent_count] = (frequency, symbol);
-                frequent_count += 1;
-            }
-        }
-        let frequent = &mut frequent[..frequent_count];
-        frequent.sort_unstable();
-
-        // Counts become ranks: the place of the first symbol of that frequency.
-        let mut runs = [WeightRun::default(); SYMBOLS];
-        let mut run_count = 0;
-        let mut rank = 0;
-        for (weight, slot) in (0_u32..).zip(&mut rank_of) {
-            let count = *slot;
-            *slot = rank;
-            rank += count;
-            if count > 0 {
-                runs[run_count] = WeightRun { weight, count: count.into() };
-                run_count += 1;
-            }
-        }
-        for &(frequency, _) in frequent.iter() {
-            runs[run_count] = WeightRun { weight: frequency.into(), count: 1 };
-            run_count += 1;
-        }
-
-        let counts = shape::length_counts::<SYMBOLS>(&runs[..run_count])?;
+    /// Deals out code lengths, the longest to the first in (frequency, symbol) order, and orders
+    /// the symbols as the canonical code wants them: by length, then by number.
+    fn order(&mut self, ranking: &mut Ranking, counts: &LengthCounts) {
         let mut length_at = [0_u8; SYMBOLS];
         let mut filled = 0;
         for (length, &count) in counts.iter().enumerate().rev() {
             length_at[filled..][..usize::from(count)].fill(length as u8);
             filled += usize::from(count);
         }
-        for (length, &frequency) in lengths.iter_mut().zip(frequencies) {
-            if let Some(rank) = rank_of.get_mut(usize::from(frequency)) {
-                *length = length_at[usize::from(*rank) & (SYMBOLS - 1)];
-                *rank += 1;
-            }
-        }
-        for (&(_, symbol), &length) in frequent.iter().zip(&length_at[usize::from(rank)..]) {
-            lengths[usize::from(symbol)] = length;
-        }
-        Ok(counts)
-    }
-
-    /// Lays out the canonical code: shorter codewords first, symbols in order within a length.
-    fn fill_table(&mut self, lengths: &[u8; SYMBOLS], counts: &LengthCounts) {
         let mut places = [0_u16; MAX_CODE_LENGTH + 1];
         let (mut code, mut place) = (0_u32, 0_u16);
         for (length, &count) in counts.iter().enumerate().skip(1) {
             places[length] = place;
             code <<= 1;
-            self.long[length] = LongCodes { limit: 0, first_code: code, first_place: place.into() };
+            let (first_code, first_place) = (code, place.into());
             code += u32::from(count);
-            self.long[length].limit = code << (16 - length);
+            self.long[length] = LongCodes { limit: code << (16 - length), first_code, first_place };
             place += count;
         }
-        for (symbol, &length) in (0_u16..).zip(&lengths[..self.symbols]) {
-            let extra_bits = self.extra_bits.get(usize::from(symbol)).copied().unwrap_or(0);
+        for (&symbol, &frequency) in self.alphabet.iter().zip(&self.frequencies[..self.symbols]) {
+            let rank = ranking.next(symbol.symbol(), frequency);
+            let length = length_at[rank & (SYMBOLS - 1)];
             let place = &mut places[usize::from(length) & MAX_CODE_LENGTH];
-            self.ordered[usize::from(*place) & (SYMBOLS - 1)] =
-                Entry::new(symbol, extra_bits, length.into());
+            self.ordered[usize::from(*place) & (SYMBOLS - 1)] = symbol.with_length(length.into());
             *place += 1;
         }
-        let mut index = 0;
-        for &entry in &self.ordered[..self.symbols] {
-            let Some(spare) = Self::INDEX_BITS.checked_sub(entry.length()) else { break };
+    }
+
+    fn fill_table(&mut self, counts: &LengthCounts) {
+        let mut entries = &self.ordered[..self.symbols];
+        if let [only] = *entries {
             // A code of one symbol is incomplete; it owns the other half of the table too.
-            let span = if self.symbols == 1 { ENTRIES } else { 1 << spare };
-            self.table[index..index + span].fill(entry);
-            index += span;
+            self.table.fill(only);
+            return;
         }
-        self.table[index..].fill(Entry::default());
+        let mut table = &mut self.table[..];
+        for (spare, &count) in (0..Self::INDEX_BITS as usize).rev().zip(&counts[1..]) {
+            let (now, longer) = entries.split_at(count.into());
+            let (codewords, rest) = table.split_at_mut(now.len() << spare);
+            match spare {
+                0 => codewords.copy_from_slice(now),
+                1 => spread::<E, 2>(codewords, now),
+                2 => spread::<E, 4>(codewords, now),
+                _ => spread::<E, 8>(codewords, now),
+            }
+            (entries, table) = (longer, rest);
+        }
+        table.fill(E::default());
+    }
+}
+
+/// Writes each entry as often as fills `codewords`, a multiple of `SPAN` times.
+#[inline(always)]
+fn spread<E: Copy, const SPAN: usize>(codewords: &mut [E], entries: &[E]) {
+    let (spans, _) = codewords.as_chunks_mut::<SPAN>();
+    if entries.is_empty() {
+        return;
+    }
+    for (spans, &entry) in spans.chunks_exact_mut(spans.len() / entries.len()).zip(entries) {
+        for span in spans {
+            *span = [entry; SPAN];
+        }
+    }
+}
+
+/// Places of the symbols in (frequency, symbol) order.
+struct Ranking {
+    /// For each frequency the place of its first symbol that was not asked for yet.
+    counted: [u16; COUNTED],
+    /// Frequency << 16 | symbol, of the last symbols in order.
+    frequent: [u32; MAX_FREQUENT],
+    /// Place of the first of `frequent`.
+    first_frequent: usize,
+    frequent_count: usize,
+}
+
+impl Ranking {
+    /// Ranks all symbols and adds them to an empty `shaper` as leaves.
+    #[inline(always)]
+    fn new(frequencies: &[u16], shaper: &mut Shaper) -> Self {
+        let mut ranking = Self {
+            counted: [0; COUNTED],
+            frequent: [0; MAX_FREQUENT],
+            first_frequent: 0,
+            frequent_count: 0,
+        };
+        for (symbol, &frequency) in (0_u32..).zip(frequencies) {
+            if let Some(count) = ranking.counted.get_mut(usize::from(frequency)) {
+                *count += 1;
+            } else if let Some(slot) = ranking.frequent.get_mut(ranking.frequent_count) {
+                *slot = u32::from(frequency) << 16 | symbol;
+                ranking.frequent_count += 1;
+            }
+        }
+        ranking.frequent[..ranking.frequent_count].sort_unstable();
+        shaper.clear();
+        let mut place = 0;
+        let (eights, _) = ranking.counted.as_chunks_mut::<8>();
+        for (eight, counts) in (0_u32..).step_by(8).zip(eights) {
+            if *counts == [0; 8] {
+                continue;
+            }
+            for (frequency, slot) in (eight..).zip(counts) {
+                let count = std::mem::replace(slot, place);
+                if count > 0 {
+                    shaper.add(frequency, count.into());
+                    place += count;
+                }
+            }
+        }
+        ranking.first_frequent = place.into();
+        for &frequent in &ranking.frequent[..ranking.frequent_count] {
+            shaper.add(frequent >> 16, 1);
+        }
+        ranking
+    }
+
+    /// The place of the next symbol; within a frequency, symbols are to be asked for in order.
+    #[inline(always)]
+    fn next(&mut self, symbol: usize, frequency: u16) -> usize {
+        if let Some(place) = self.counted.get_mut(usize::from(frequency)) {
+            *place += 1;
+            return usize::from(*place) - 1;
+        }
+        let wanted = u32::from(frequency) << 16 | symbol as u32;
+        let frequent = &self.frequent[..self.frequent_count];
+        self.first_frequent + frequent.iter().take_while(|&&other| other < wanted).count()
     }
 }

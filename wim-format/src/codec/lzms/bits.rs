@@ -10,14 +10,14 @@
 pub(super) const REFILLED: u32 = 56;
 
 /// Reader of the backward stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct BackwardBits<'a> {
     /// Bytes not yet in `buffer` as whole bytes; consumed from the end.
     rest: &'a [u8],
     /// The next bits, the first in the most significant position.
     buffer: u64,
-    /// How many of `buffer`'s bits count as held, 0 to 63. Below them lie zeros or the true next
-    /// bits, which the next refill writes again.
+    /// Its low six bits say how many of `buffer`'s bits count as held. Below them lie zeros or the
+    /// true next bits, which the next refill writes again. Its other bits mean nothing.
     held: u32,
 }
 
@@ -30,22 +30,18 @@ impl<'a> BackwardBits<'a> {
     /// Makes at least [`REFILLED`] bits available.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
-        let (word, left) = match self.rest.last_chunk() {
-            Some(word) => {
-                (u64::from_le_bytes(*word), self.rest.len() - (63 - self.held as usize) / 8)
-            }
-            None => self.last_bytes(),
+        // At most 7, so what is left after a whole word needs no check.
+        let taken = (63 - (self.held & 63) as usize) / 8;
+        let word = if let Some(word) = self.rest.last_chunk() {
+            self.rest = &self.rest[..self.rest.len() - taken];
+            u64::from_le_bytes(*word)
+        } else {
+            let word = last_bytes(self.rest);
+            self.rest = &self.rest[..self.rest.len().saturating_sub(taken)];
+            word
         };
-        self.buffer |= word >> self.held;
-        self.rest = &self.rest[..left];
+        self.buffer |= word >> (self.held & 63);
         self.held |= REFILLED;
-    }
-
-    /// The fewer than eight bytes left, followed by zeros.
-    #[cold]
-    fn last_bytes(&self) -> (u64, usize) {
-        let word = self.rest.iter().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56);
-        (word, self.rest.len().saturating_sub((63 - self.held as usize) / 8))
     }
 
     /// The bits to come, the next in the most significant position.
@@ -54,21 +50,29 @@ impl<'a> BackwardBits<'a> {
         self.buffer
     }
 
-    /// Drops `count` bits; since the last refill at most [`REFILLED`] in all.
+    /// Drops as many bits as the low six bits of `count` say; since the last refill at most
+    /// [`REFILLED`] in all.
     #[inline(always)]
     pub(super) fn consume(&mut self, count: u32) {
-        debug_assert!(count <= self.held);
+        debug_assert!(count & 63 <= self.held & 63);
         self.buffer <<= count & 63;
-        self.held = self.held.wrapping_sub(count) & 63;
+        self.held = self.held.wrapping_sub(count);
     }
 
     /// Takes `count` bits, at most 32, as a number.
     #[inline(always)]
     pub(super) fn take(&mut self, count: u32) -> u32 {
-        let value = (self.buffer >> 1) >> (63 - (count & 63));
+        let value = (self.buffer >> 1) >> (!count & 63);
         self.consume(count);
         value as u32
     }
+}
+
+/// The fewer than eight bytes left, followed by zeros.
+#[cold]
+#[inline(never)]
+fn last_bytes(rest: &[u8]) -> u64 {
+    rest.iter().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56)
 }
 
 #[cfg(test)]

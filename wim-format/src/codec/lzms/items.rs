@@ -4,61 +4,54 @@
 //! therefore be decoded well ahead of the items they belong to, even beyond the end of the chunk,
 //! where the forward stream goes on with zeros.
 
+use super::batch::{Batch, MAX_LITERALS};
 use crate::codec::range::{Probability, RangeDecoder};
 
 /// What follows a run of literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Match {
-    /// Nothing yet: the run was cut to fit a batch.
-    None,
     /// LZ match with its own offset.
     Lz,
-    /// LZ match with the recent offset at this place of the queue, 0 to 3.
-    LzRepeat(u8),
+    /// LZ match with the recent offset at the item's place of the queue.
+    LzRepeat,
     /// Delta match with its own power and offset.
     Delta,
-    /// Delta match with the recent pair at this place of the queue, 0 to 3.
-    DeltaRepeat(u8),
+    /// Delta match with the recent pair at the item's place of the queue.
+    DeltaRepeat,
+    /// Nothing yet: the run was cut to fit a batch.
+    None,
 }
 
 /// A run of literals and the match after it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
-    pub(super) literals: u32,
+    /// Number of literals.
+    pub(super) literals: u16,
+    /// What follows them.
     pub(super) then: Match,
+    /// Place in a queue, 0 to 3; 0 unless something is repeated.
+    pub(super) place: u8,
+}
+
+impl Item {
+    pub(super) const NONE: Self = Self { literals: 0, then: Match::None, place: 0 };
 }
 
 /// One class of decisions: `N` probabilities (a power of two), chosen by the class's last
 /// log2(`N`) decisions.
 #[derive(Debug)]
-struct Decision<const N: usize> {
-    /// Earlier decisions, the newest in bit 0.
-    context: usize,
-    entries: [Probability; N],
-}
+struct Class<const N: usize>([Probability; N]);
 
-impl<const N: usize> Decision<N> {
-    const START: Self = Self { context: 0, entries: [Probability::INITIAL; N] };
+impl<const N: usize> Class<N> {
+    const START: Self = Self([Probability::INITIAL; N]);
 
+    /// Decodes a decision and appends it to `context`, the earlier ones with the newest in bit 0.
     #[inline(always)]
-    fn decide(&mut self, range: &mut RangeDecoder<'_>) -> bool {
+    fn decide(&mut self, context: &mut usize, range: &mut RangeDecoder<'_>) -> bool {
         const { assert!(N.is_power_of_two()) };
-        let bit = range.decide(&mut self.entries[self.context & (N - 1)]);
-        self.context = self.context << 1 | bit as usize;
-        bit == 1
-    }
-
-    /// Which of the three visible entries of a queue: two decisions at most.
-    #[inline(always)]
-    fn place(of: &mut [Self; 2], range: &mut RangeDecoder<'_>) -> u8 {
-        let [first, second] = of;
-        if !first.decide(range) {
-            0
-        } else if !second.decide(range) {
-            1
-        } else {
-            2
-        }
+        let bit = range.decide(&mut self.0[*context & (N - 1)]);
+        *context = *context << 1 | usize::from(bit);
+        bit
     }
 }
 
@@ -71,61 +64,134 @@ enum Previous {
     Delta,
 }
 
-/// All decision classes of a chunk.
+/// Earlier decisions of every class.
+#[derive(Debug, Clone)]
+struct Contexts {
+    is_match: usize,
+    is_delta: usize,
+    lz_repeats: usize,
+    lz_place: [usize; 2],
+    delta_repeats: usize,
+    delta_place: [usize; 2],
+    previous: Previous,
+}
+
+/// The probabilities of every class.
+#[derive(Debug)]
+struct Classes {
+    is_match: Class<16>,
+    is_delta: Class<32>,
+    lz_repeats: Class<64>,
+    lz_place: [Class<64>; 2],
+    delta_repeats: Class<64>,
+    delta_place: [Class<64>; 2],
+}
+
+/// State of all decisions of a chunk.
 #[derive(Debug)]
 pub(super) struct Decisions {
-    is_match: Decision<16>,
-    is_delta: Decision<32>,
-    lz_repeats: Decision<64>,
-    lz_place: [Decision<64>; 2],
-    delta_repeats: Decision<64>,
-    delta_place: [Decision<64>; 2],
-    previous: Previous,
+    contexts: Contexts,
+    classes: Classes,
 }
 
 impl Decisions {
     /// State at the start of a chunk.
     pub(super) const START: Self = Self {
-        is_match: Decision::START,
-        is_delta: Decision::START,
-        lz_repeats: Decision::START,
-        lz_place: [Decision::START; 2],
-        delta_repeats: Decision::START,
-        delta_place: [Decision::START; 2],
-        previous: Previous::Literal,
+        contexts: Contexts {
+            is_match: 0,
+            is_delta: 0,
+            lz_repeats: 0,
+            lz_place: [0; 2],
+            delta_repeats: 0,
+            delta_place: [0; 2],
+            previous: Previous::Literal,
+        },
+        classes: Classes {
+            is_match: Class::START,
+            is_delta: Class::START,
+            lz_repeats: Class::START,
+            lz_place: [Class::START; 2],
+            delta_repeats: Class::START,
+            delta_place: [Class::START; 2],
+        },
     };
 
-    /// Decodes the kinds of the next run of at most `limit` literals and of the match after it.
+    /// Decodes items until the batch is full.
     #[inline(always)]
-    pub(super) fn next_item(&mut self, limit: u32, range: &mut RangeDecoder<'_>) -> Item {
-        let mut literals = 0;
-        while !self.is_match.decide(range) {
-            literals += 1;
-            self.previous = Previous::Literal;
-            if literals == limit {
-                return Item { literals, then: Match::None };
+    pub(super) fn plan(&mut self, range: &mut RangeDecoder<'_>, batch: &mut Batch) {
+        // Copies can live in registers.
+        let mut reader = range.clone();
+        let mut contexts = self.contexts.clone();
+        let mut room = MAX_LITERALS as u16;
+        let mut count = 0;
+        for item in &mut batch.items {
+            *item = self.classes.next_item(&mut contexts, room, &mut reader);
+            room -= item.literals;
+            count += 1;
+            if room == 0 {
+                break;
             }
         }
-        Item { literals, then: self.next_match(range) }
+        batch.item_count = count;
+        *range = reader;
+        self.contexts = contexts;
+    }
+}
+
+impl Classes {
+    /// Decodes the kinds of the next run of at most `limit` literals and of the match after it.
+    #[inline(always)]
+    fn next_item(
+        &mut self,
+        contexts: &mut Contexts,
+        limit: u16,
+        range: &mut RangeDecoder<'_>,
+    ) -> Item {
+        let mut literals = 0;
+        while !self.is_match.decide(&mut contexts.is_match, range) {
+            contexts.previous = Previous::Literal;
+            literals += 1;
+            if literals == limit {
+                return Item { literals, ..Item::NONE };
+            }
+        }
+        let previous = contexts.previous;
+        if self.is_delta.decide(&mut contexts.is_delta, range) {
+            let (then, place) = self.delta(contexts, range);
+            return Item { literals, then, place };
+        }
+        contexts.previous = Previous::Lz;
+        if !self.lz_repeats.decide(&mut contexts.lz_repeats, range) {
+            return Item { literals, then: Match::Lz, place: 0 };
+        }
+        let place = Self::place(&mut self.lz_place, &mut contexts.lz_place, range);
+        let place = place + u8::from(previous == Previous::Lz);
+        Item { literals, then: Match::LzRepeat, place }
     }
 
     #[inline(always)]
-    fn next_match(&mut self, range: &mut RangeDecoder<'_>) -> Match {
-        let previous = self.previous;
-        if !self.is_delta.decide(range) {
-            self.previous = Previous::Lz;
-            if !self.lz_repeats.decide(range) {
-                return Match::Lz;
-            }
-            let place = Decision::place(&mut self.lz_place, range);
-            Match::LzRepeat(place + u8::from(previous == Previous::Lz))
+    fn delta(&mut self, contexts: &mut Contexts, range: &mut RangeDecoder<'_>) -> (Match, u8) {
+        let previous = std::mem::replace(&mut contexts.previous, Previous::Delta);
+        if !self.delta_repeats.decide(&mut contexts.delta_repeats, range) {
+            return (Match::Delta, 0);
+        }
+        let place = Self::place(&mut self.delta_place, &mut contexts.delta_place, range);
+        (Match::DeltaRepeat, place + u8::from(previous == Previous::Delta))
+    }
+
+    /// Which of the three visible entries of a queue: two decisions at most.
+    #[inline(always)]
+    fn place(
+        classes: &mut [Class<64>; 2],
+        contexts: &mut [usize; 2],
+        range: &mut RangeDecoder<'_>,
+    ) -> u8 {
+        if !classes[0].decide(&mut contexts[0], range) {
+            0
+        } else if !classes[1].decide(&mut contexts[1], range) {
+            1
         } else {
-            self.previous = Previous::Delta;
-            if !self.delta_repeats.decide(range) {
-                return Match::Delta;
-            }
-            let place = Decision::place(&mut self.delta_place, range);
-            Match::DeltaRepeat(place + u8::from(previous == Previous::Delta))
+            2
         }
     }
 }

@@ -10,8 +10,6 @@
 //! queue. Walking the steps backwards from the root, it is enough to count internal nodes per
 //! depth; the leaves of a depth are what its parents' children leave over.
 
-use crate::DecodeError;
-
 /// Longest codeword. LZMS's frequencies cannot make a longer one.
 pub(super) const MAX_CODE_LENGTH: usize = 15;
 
@@ -19,10 +17,10 @@ pub(super) const MAX_CODE_LENGTH: usize = 15;
 pub(super) type LengthCounts = [u16; MAX_CODE_LENGTH + 1];
 
 /// `count` nodes of the same weight.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct WeightRun {
-    pub(super) weight: u32,
-    pub(super) count: u32,
+#[derive(Debug, Clone, Copy)]
+struct WeightRun {
+    weight: u32,
+    count: u32,
 }
 
 /// `parents` internal nodes made at once, each with `internal` children that are internal nodes.
@@ -32,101 +30,124 @@ struct Step {
     internal: u32,
 }
 
-/// A queue of runs in ascending order of weight.
-struct Queue<const N: usize> {
-    runs: [WeightRun; N],
-    head: usize,
-    tail: usize,
+/// Most leaves a code can have.
+const MAX_LEAVES: usize = 1024;
+/// Where the queue of internal nodes begins in [`Shaper::runs`], after the leaves and their end.
+const INNER: usize = MAX_LEAVES + 1;
+/// Stands behind the last run of a queue.
+const END: WeightRun = WeightRun { weight: u32::MAX, count: 0 };
+
+/// Working memory, kept from code to code.
+#[derive(Debug)]
+pub(super) struct Shaper {
+    /// Two queues of runs in ascending order of weight, each followed by [`END`].
+    runs: [WeightRun; 2 * (MAX_LEAVES + 1)],
+    leaf_runs: usize,
+    leaves: u32,
+    steps: [Step; MAX_LEAVES],
+    failed: bool,
 }
 
-impl<const N: usize> Queue<N> {
-    const END: WeightRun = WeightRun { weight: u32::MAX, count: 0 };
-
-    fn front(&self) -> WeightRun {
-        if self.head < self.tail { self.runs[self.head] } else { Self::END }
+impl Shaper {
+    pub(super) fn new() -> Self {
+        Self {
+            runs: [END; 2 * (MAX_LEAVES + 1)],
+            leaf_runs: 0,
+            leaves: 0,
+            steps: [Step::default(); MAX_LEAVES],
+            failed: false,
+        }
     }
 
-    /// Removes `count` nodes of the front run, at most as many as it has.
-    fn take(&mut self, count: u32) {
-        let run = &mut self.runs[self.head];
-        run.count -= count;
-        self.head += usize::from(run.count == 0);
+    /// Forgets all leaves.
+    pub(super) fn clear(&mut self) {
+        (self.leaf_runs, self.leaves) = (0, 0);
     }
 
-    fn push(&mut self, run: WeightRun) {
-        self.runs[self.tail] = run;
-        self.tail += 1;
+    /// Adds `count` leaves of a weight not below that of earlier ones.
+    #[inline(always)]
+    pub(super) fn add(&mut self, weight: u32, count: u32) {
+        self.runs[self.leaf_runs] = WeightRun { weight, count };
+        self.leaf_runs += 1;
+        self.leaves += count;
     }
-}
 
-/// Counts the codewords of each length for leaves given as runs of ascending weight, none empty,
-/// and of at most `N` leaves in all. A single leaf gets one bit.
-///
-/// # Errors
-/// [`DecodeError::BadCode`] when a codeword would be longer than 15 bits.
-pub(super) fn length_counts<const N: usize>(
-    leaves: &[WeightRun],
-) -> Result<LengthCounts, DecodeError> {
-    let mut counts = LengthCounts::default();
-    if let [WeightRun { count: 1, .. }] = leaves {
-        counts[1] = 1;
-        return Ok(counts);
+    /// Counts the codewords of each length for the leaves added, which are used up. A single leaf
+    /// gets one bit. Nothing, if a codeword would be longer than 15 bits.
+    pub(super) fn length_counts(&mut self) -> Option<LengthCounts> {
+        let mut counts = LengthCounts::default();
+        if self.leaves <= 1 {
+            counts[1] = self.leaves as u16;
+            return Some(counts);
+        }
+        let steps = self.merge();
+        let internal = internal_per_depth(&self.steps[..steps]);
+        self.failed |= internal.is_none();
+        let internal = internal?;
+        for depth in 1..=MAX_CODE_LENGTH {
+            counts[depth] = (2 * internal[depth - 1] - internal[depth]) as u16;
+        }
+        Some(counts)
     }
-    let mut steps = [Step::default(); N];
-    let step_count = merge(leaves, &mut steps);
-    let internal = internal_per_depth(&steps[..step_count])?;
-    for depth in 1..=MAX_CODE_LENGTH {
-        counts[depth] = (2 * internal[depth - 1] - internal[depth]) as u16;
-    }
-    Ok(counts)
-}
 
-/// Merges all leaves into one tree and notes how; returns the number of steps.
-fn merge<const N: usize>(leaves: &[WeightRun], steps: &mut [Step; N]) -> usize {
-    let mut leaf = Queue { runs: [WeightRun::default(); N], head: 0, tail: leaves.len() };
-    leaf.runs[..leaves.len()].copy_from_slice(leaves);
-    let mut inner = Queue { runs: [WeightRun::default(); N], head: 0, tail: 0 };
-    let mut nodes: u32 = leaves.iter().map(|run| run.count).sum();
-    let mut step_count = 0;
-    while nodes > 1 {
-        let (light, internal) = lightest(&mut leaf, &mut inner);
-        let run = light.front();
-        let (step, parent) = if run.count >= 2 {
+    /// Whether any code since the last call was impossible.
+    pub(super) fn has_failed(&mut self) -> bool {
+        std::mem::take(&mut self.failed)
+    }
+
+    /// Merges all leaves into one tree and notes how; returns the number of steps.
+    fn merge(&mut self) -> usize {
+        let Self { runs, leaf_runs, leaves, steps, .. } = self;
+        runs[*leaf_runs] = END;
+        runs[INNER] = END;
+        // Fronts of the queue of leaves and of that of internal nodes, and the latter's back.
+        let mut heads = [0, INNER];
+        let mut back = INNER;
+        let mut nodes = *leaves;
+        let mut step = 0;
+        while nodes > 1 {
+            let internal = lightest(runs, heads);
+            let run = runs[heads[internal]];
             let parents = run.count / 2;
-            light.take(2 * parents);
-            (
-                Step { parents, internal: 2 * internal },
-                WeightRun { weight: 2 * run.weight, count: parents },
-            )
-        } else {
-            light.take(1);
-            let (other, also_internal) = lightest(&mut leaf, &mut inner);
-            let weight = run.weight + other.front().weight;
-            other.take(1);
-            (
-                Step { parents: 1, internal: internal + also_internal },
-                WeightRun { weight, count: 1 },
-            )
-        };
-        inner.push(parent);
-        steps[step_count] = step;
-        step_count += 1;
-        nodes -= step.parents;
+            let (weight, inner_children) = if parents > 0 {
+                take(runs, &mut heads[internal], 2 * parents);
+                (2 * run.weight, 2 * internal)
+            } else {
+                take(runs, &mut heads[internal], 1);
+                let also_internal = lightest(runs, heads);
+                let other = runs[heads[also_internal]].weight;
+                take(runs, &mut heads[also_internal], 1);
+                (run.weight + other, internal + also_internal)
+            };
+            let parents = parents.max(1);
+            runs[back] = WeightRun { weight, count: parents };
+            back += 1;
+            runs[back] = END;
+            steps[step] = Step { parents, internal: inner_children as u32 };
+            step += 1;
+            nodes -= parents;
+        }
+        step
     }
-    step_count
 }
 
-/// The queue whose front is lightest, and 1 if that is the queue of internal nodes, else 0.
+/// The queue whose front is lightest: 0 for leaves, which go first where weights are equal, 1 for
+/// internal nodes.
 #[inline(always)]
-fn lightest<'a, const N: usize>(
-    leaf: &'a mut Queue<N>,
-    inner: &'a mut Queue<N>,
-) -> (&'a mut Queue<N>, u32) {
-    if leaf.front().weight <= inner.front().weight { (leaf, 0) } else { (inner, 1) }
+fn lightest(runs: &[WeightRun], heads: [usize; 2]) -> usize {
+    usize::from(runs[heads[1]].weight < runs[heads[0]].weight)
+}
+
+/// Removes `count` nodes of the run at `head`, at most as many as it has.
+#[inline(always)]
+fn take(runs: &mut [WeightRun], head: &mut usize, count: u32) {
+    let run = &mut runs[*head];
+    run.count -= count;
+    *head += usize::from(run.count == 0);
 }
 
 /// How many internal nodes lie at each depth, 0 being the root's.
-fn internal_per_depth(steps: &[Step]) -> Result<[u32; MAX_CODE_LENGTH + 1], DecodeError> {
+fn internal_per_depth(steps: &[Step]) -> Option<[u32; MAX_CODE_LENGTH + 1]> {
     let mut internal = [0; MAX_CODE_LENGTH + 1];
     internal[0] = 1;
     let (mut depth, mut left) = (0, 1);
@@ -139,7 +160,7 @@ fn internal_per_depth(steps: &[Step]) -> Result<[u32; MAX_CODE_LENGTH + 1], Deco
             }
             // Children of depth 16 would be codewords of 16 bits.
             if depth == MAX_CODE_LENGTH {
-                return Err(DecodeError::BadCode);
+                return None;
             }
             let here = parents.min(left);
             internal[depth + 1] += here * step.internal;
@@ -147,7 +168,7 @@ fn internal_per_depth(steps: &[Step]) -> Result<[u32; MAX_CODE_LENGTH + 1], Deco
             left -= here;
         }
     }
-    Ok(internal)
+    Some(internal)
 }
 
 #[cfg(test)]
@@ -187,35 +208,39 @@ mod tests {
         counts
     }
 
-    fn runs(weights: &[u32]) -> Vec<WeightRun> {
-        weights
-            .chunk_by(|a, b| a == b)
-            .map(|run| WeightRun { weight: run[0], count: run.len() as u32 })
-            .collect()
+    fn length_counts(weights: &[u32]) -> Option<LengthCounts> {
+        let mut shaper = Shaper::new();
+        // Whatever an earlier code left behind does not matter.
+        shaper.add(1, 5);
+        shaper.clear();
+        for run in weights.chunk_by(|a, b| a == b) {
+            shaper.add(run[0], run.len() as u32);
+        }
+        shaper.length_counts()
     }
 
     #[test]
     fn equal_weights() {
         let mut counts = LengthCounts::default();
         (counts[6], counts[5]) = (12, 26);
-        assert_eq!(length_counts::<64>(&runs(&[1; 38])), Ok(counts));
+        assert_eq!(length_counts(&[1; 38]), Some(counts));
         (counts[6], counts[5]) = (44, 10);
-        assert_eq!(length_counts::<64>(&runs(&[1; 54])), Ok(counts));
+        assert_eq!(length_counts(&[1; 54]), Some(counts));
     }
 
     #[test]
     fn one_leaf_gets_one_bit() {
-        assert_eq!(length_counts::<8>(&runs(&[7])).map(|counts| counts[1]), Ok(1));
+        assert_eq!(length_counts(&[7]).map(|counts| counts[1]), Some(1));
     }
 
     #[test]
-    fn too_deep_is_an_error() {
+    fn too_deep_is_refused() {
         let mut weights = vec![1, 1];
         while weights.len() < 17 {
             weights.push(weights[weights.len() - 1] + weights[weights.len() - 2]);
         }
-        assert_eq!(length_counts::<32>(&runs(&weights)), Err(DecodeError::BadCode));
-        assert!(length_counts::<32>(&runs(&weights[..16])).is_ok());
+        assert_eq!(length_counts(&weights), None);
+        assert!(length_counts(&weights[..16]).is_some());
     }
 
     proptest! {
@@ -227,12 +252,12 @@ mod tests {
         ) {
             weights.sort_unstable();
             let expected = naive(&weights);
-            match length_counts::<400>(&runs(&weights)) {
-                Ok(counts) => {
+            match length_counts(&weights) {
+                Some(counts) => {
                     prop_assert_eq!(&expected[..=MAX_CODE_LENGTH], &counts[..]);
                     prop_assert!(expected[MAX_CODE_LENGTH + 1..].iter().all(|&n| n == 0));
                 }
-                Err(_) => prop_assert!(expected[MAX_CODE_LENGTH + 1..].iter().any(|&n| n > 0)),
+                None => prop_assert!(expected[MAX_CODE_LENGTH + 1..].iter().any(|&n| n > 0)),
             }
         }
     }

@@ -1,12 +1,92 @@
-//! Slots of LZMS offsets and lengths: a symbol stands for a base value plus some extra raw bits.
+//! Alphabets of LZMS. The symbols of offsets and lengths are *slots*: a base value to which some
+//! extra raw bits are added.
 
-/// Number of offset slots; a chunk uses only as many as its size can need.
-pub(super) const OFFSET_SLOTS: usize = 799;
-/// Number of length slots.
-pub(super) const LENGTH_SLOTS: usize = 54;
+/// What a code's table holds for a symbol.
+pub(super) trait Entry: Copy + Default {
+    /// The entry of this symbol with a codeword of `length` bits.
+    fn with_length(self, length: u32) -> Self;
 
-/// How many offset slots have each number of extra bits: `(slots, extra bits)`, in order.
-const OFFSET_RUNS: [(usize, u8); 21] = [
+    /// A number whose low six bits are the codeword's length: 0 if it is too long for the table.
+    fn length_bits(self) -> u32;
+
+    /// The symbol's number.
+    fn symbol(self) -> usize;
+}
+
+/// A symbol that stands for itself: length in bits 0 to 7, symbol in bits 8 to 15.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Plain(u32);
+
+impl Entry for Plain {
+    #[inline(always)]
+    fn with_length(self, length: u32) -> Self {
+        Self(self.0 | length)
+    }
+
+    #[inline(always)]
+    fn length_bits(self) -> u32 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn symbol(self) -> usize {
+        (self.0 >> 8) as usize
+    }
+}
+
+/// A slot: length in bits 0 to 7, number of extra bits in bits 8 to 15, symbol in bits 16 to 31,
+/// base in bits 32 to 63.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Slot(u64);
+
+impl Slot {
+    const fn new(symbol: usize, extra_bits: u32, base: u32) -> Self {
+        Self((base as u64) << 32 | (symbol as u64) << 16 | (extra_bits as u64) << 8)
+    }
+
+    /// Smallest value of the slot.
+    #[inline(always)]
+    pub(super) fn base(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Number of raw bits, 0 to 30, that follow the symbol and are added to the base.
+    #[inline(always)]
+    pub(super) fn extra_bits(self) -> u32 {
+        (self.0 >> 8) as u32 & 0xFF
+    }
+}
+
+impl Entry for Slot {
+    #[inline(always)]
+    fn with_length(self, length: u32) -> Self {
+        Self(self.0 | u64::from(length))
+    }
+
+    #[inline(always)]
+    fn length_bits(self) -> u32 {
+        self.0 as u32
+    }
+
+    #[inline(always)]
+    fn symbol(self) -> usize {
+        (self.0 >> 16) as usize & 0xFFFF
+    }
+}
+
+/// All bytes. The powers of delta matches are the first eight.
+pub(super) static BYTES: [Plain; 256] = {
+    let mut bytes = [Plain(0); 256];
+    let mut byte = 0;
+    while byte < bytes.len() {
+        bytes[byte] = Plain((byte as u32) << 8);
+        byte += 1;
+    }
+    bytes
+};
+
+/// Slots of LZ offsets and of delta offsets; a chunk uses only as many as its size can need.
+pub(super) static OFFSETS: [Slot; 799] = slots([
     (8, 0),
     (9, 2),
     (7, 3),
@@ -28,10 +108,10 @@ const OFFSET_RUNS: [(usize, u8); 21] = [
     (105, 19),
     (6, 20),
     (1, 30),
-];
+]);
 
-/// How many length slots have each number of extra bits: `(slots, extra bits)`, in order.
-const LENGTH_RUNS: [(usize, u8); 13] = [
+/// Slots of match lengths.
+pub(super) static LENGTHS: [Slot; 54] = slots([
     (26, 0),
     (4, 1),
     (6, 2),
@@ -45,46 +125,30 @@ const LENGTH_RUNS: [(usize, u8); 13] = [
     (1, 10),
     (1, 16),
     (1, 30),
-];
+]);
 
-/// A value's slots: each base, and the number of raw bits added to it.
-#[derive(Debug)]
-pub(super) struct Slots<const N: usize> {
-    /// Smallest value of each slot, ascending from 1.
-    pub(super) bases: [u32; N],
-    /// Raw bits that follow the symbol of each slot, 0 to 30.
-    pub(super) extra_bits: [u8; N],
-}
-
-impl<const N: usize> Slots<N> {
-    const fn new<const RUNS: usize>(runs: [(usize, u8); RUNS]) -> Self {
-        let mut slots = Self { bases: [0; N], extra_bits: [0; N] };
-        let (mut base, mut slot, mut run) = (1_u32, 0, 0);
-        while run < RUNS {
-            let (count, extra) = runs[run];
-            let end = slot + count;
-            while slot < end {
-                slots.bases[slot] = base;
-                slots.extra_bits[slot] = extra;
-                base += 1 << extra;
-                slot += 1;
-            }
-            run += 1;
+/// Slots from runs of `(slots, extra bits)`: each begins where the one before ends, the first at 1.
+const fn slots<const N: usize, const RUNS: usize>(runs: [(usize, u32); RUNS]) -> [Slot; N] {
+    let mut slots = [Slot(0); N];
+    let (mut base, mut symbol, mut run) = (1, 0, 0);
+    while run < RUNS {
+        let (count, extra_bits) = runs[run];
+        let end = symbol + count;
+        while symbol < end {
+            slots[symbol] = Slot::new(symbol, extra_bits, base);
+            base += 1 << extra_bits;
+            symbol += 1;
         }
-        assert!(slot == N, "the runs make up exactly N slots");
-        slots
+        run += 1;
     }
+    assert!(symbol == N, "the runs make up exactly N slots");
+    slots
 }
-
-/// Slots of LZ offsets and of delta offsets.
-pub(super) static OFFSETS: Slots<OFFSET_SLOTS> = Slots::new(OFFSET_RUNS);
-/// Slots of match lengths.
-pub(super) static LENGTHS: Slots<LENGTH_SLOTS> = Slots::new(LENGTH_RUNS);
 
 /// Number of offset symbols in the codes of a chunk of `size` uncompressed bytes: up to the slot
 /// of the largest offset, which is `size - 1`, and at least one.
 pub(super) fn offset_symbols(size: usize) -> usize {
-    OFFSETS.bases.partition_point(|&base| (base as usize) < size).max(1)
+    OFFSETS.partition_point(|slot| (slot.base() as usize) < size).max(1)
 }
 
 #[cfg(test)]
@@ -94,18 +158,19 @@ mod tests {
     #[test]
     fn bases_match_known_values() {
         for (slot, base) in [(0, 1), (8, 9), (16, 41), (17, 45), (24, 101), (34, 261), (49, 741)] {
-            assert_eq!(OFFSETS.bases[slot], base);
+            assert_eq!(OFFSETS[slot].base(), base);
         }
-        assert_eq!(OFFSETS.bases[798], 106_685_605);
+        assert_eq!(OFFSETS[798].base(), 106_685_605);
+        assert_eq!((OFFSETS[798].symbol(), OFFSETS[798].extra_bits()), (798, 30));
         for (slot, base) in [(0, 1), (26, 27), (30, 35), (36, 59), (40, 91), (45, 171), (47, 235)] {
-            assert_eq!(LENGTHS.bases[slot], base);
+            assert_eq!(LENGTHS[slot].base(), base);
         }
-        assert_eq!((LENGTHS.bases[52], LENGTHS.bases[53]), (2219, 67755));
+        assert_eq!((LENGTHS[52].base(), LENGTHS[53].base()), (2219, 67755));
     }
 
     #[test]
     fn alphabets_reach_the_largest_offset() {
         assert_eq!([0, 1, 2, 3, 365].map(offset_symbols), [1, 1, 1, 2, 38]);
-        assert_eq!(offset_symbols(1 << 30), OFFSET_SLOTS);
+        assert_eq!(offset_symbols(1 << 30), OFFSETS.len());
     }
 }

@@ -22,7 +22,8 @@ struct Vector {
 }
 
 fn vectors() -> Vec<Vector> {
-    let text = include_str!("../../../tests/data/codec-vectors.txt");
+    let text =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/codec-vectors.txt"));
     let lines: Vec<&str> = text.lines().collect();
     lines
         .windows(3)

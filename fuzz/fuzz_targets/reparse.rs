@@ -1,0 +1,10 @@
+//! Data of reparse points: any bytes.
+#![cfg_attr(fuzzing, no_main)]
+
+/// Runs the target on one input.
+pub fn run(input: &[u8]) {
+    wim_format::testing::check::reparse(input);
+}
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| run(input));

@@ -1,0 +1,11 @@
+//! The engine on whole archives: opening, verifying, reading in parallel, exporting, writing.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+mod append;
+mod export;
+mod hostile;
+mod read;
+mod samples;
+mod verify;
+mod writer;
