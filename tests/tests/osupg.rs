@@ -1,12 +1,15 @@
 //! osupg from end to end: media in, packages, the same media out.
 
+#[path = "osupg_support/media.rs"]
+mod media;
 mod osupg_support;
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use osupg_support::{Bench, EDITIONS, capture, text};
+use media::{EDITIONS, capture};
+use osupg_support::{Bench, text};
 use osupg_tests::tree::{self, Times, Tree};
 use osupg_tests::{child, corpus, tools};
 use serde_json::Value;
@@ -542,5 +545,4 @@ fn hostile_sources_are_refused_and_leave_nothing() {
     assert_eq!(done.code(), 3, "{}", done.stderr);
     assert_eq!(bench.objects(), []);
     assert_eq!(bench.json(&["package", "list"]), Value::Array(Vec::new()));
-    assert_eq!(EDITIONS.len(), 3);
 }
