@@ -525,6 +525,13 @@ fn hostile_sources_are_refused_and_leave_nothing() {
     refused("forbids in names");
     fs::remove_file(media.join("a\\..\\b")).expect("it can be removed");
 
+    let mut inside = osupg_tests::bins::osupg();
+    inside.arg("--home").arg(media.join("store"));
+    let done = child::run(inside.args(["package", "add", text(&media), "--name", "x"]));
+    assert_eq!(done.code(), 2, "{}", done.stderr);
+    assert!(done.stderr.contains("is inside the source"), "{}", done.stderr);
+    assert!(!media.join("store").exists(), "nothing is made in the source");
+
     for (path, says) in
         [("nowhere", "cannot open"), ("media/setup.exe", "ISO"), ("media/boot", "no setup.exe")]
     {

@@ -85,13 +85,14 @@ impl Context {
         Watch { progress: &*self.progress, cancel: &self.cancel }
     }
 
+    /// The folder of the store that the options name.
+    fn home_root(&self) -> Result<PathBuf> {
+        self.global.home.clone().map_or_else(config::default_home, Ok)
+    }
+
     /// The store that the options name.
     async fn home(&self) -> Result<Home> {
-        let root = match &self.global.home {
-            Some(root) => root.clone(),
-            None => config::default_home()?,
-        };
-        Home::open(&root).await
+        Home::open(&self.home_root()?).await
     }
 }
 

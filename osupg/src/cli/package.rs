@@ -123,6 +123,7 @@ async fn add(args: AddArgs, context: &Context) -> Result<u8> {
         site: context.global.site_code,
         reading: if args.rehash { Reading::Everything } else { Reading::Changed },
     };
+    add::check_store_outside(&context.home_root()?, &request.source)?;
     let home = context.home().await?;
     let added = add::add(&home, &request, context.watch()).await?;
     home.close().await;

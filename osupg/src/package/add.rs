@@ -3,7 +3,7 @@
 //! Nothing of the package exists before the one transaction that commits it. What an add that
 //! fails or is killed has stored until then belongs to nobody, and the next run takes it away.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -80,6 +80,7 @@ pub async fn add(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Add
         Ok::<_, Error>((Arc::new(media), facts))
     })
     .await??;
+    check_store_outside(home.root(), media.origin())?;
     let keep = request.selection.choose(&facts)?;
     let kept: Vec<_> =
         facts.iter().filter(|image| keep.is_none_or(|keep| image.index == keep)).cloned().collect();
@@ -110,6 +111,33 @@ pub async fn add(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Add
         warnings: statement.warnings,
         work,
     })
+}
+
+/// Checks that a store at `root`, which need not exist yet, is no part of `source`: a source is
+/// never written. For whoever opens the store, before it is made.
+///
+/// # Errors
+/// When it is.
+pub fn check_store_outside(root: &Path, source: &Path) -> Result<()> {
+    let (Ok(root), Ok(source)) = (std::path::absolute(root), source.canonicalize()) else {
+        // What is wrong with either is said when it is opened.
+        return Ok(());
+    };
+    // Links are resolved as far as the path exists.
+    let existing = root.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let resolved = existing.map(|(above, real)| match root.strip_prefix(above) {
+        Ok(rest) => real.join(rest),
+        Err(_) => real,
+    });
+    if !resolved.as_ref().is_some_and(|root| root.starts_with(&source)) {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "the store {} is inside the source {}",
+        text::path(&root),
+        text::path(&source)
+    ))
+    .advise("choose a store outside with --home or the variable OSUPG_HOME"))
 }
 
 /// Checked fields of a package about to be made.
