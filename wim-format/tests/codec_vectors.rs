@@ -1,5 +1,7 @@
 //! Streams with known contents, made by wimlib or by hand: `tests/data/codec-vectors.txt`.
 
+#![allow(clippy::unwrap_used)] // Vectors are our own: a malformed one is a broken test.
+
 use sha1::{Digest, Sha1};
 use wim_format::{Codec, Decoder};
 
