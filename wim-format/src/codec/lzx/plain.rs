@@ -3,7 +3,7 @@
 use super::tables::{
     ALIGNED_SYMBOLS, DEFAULT_BLOCK_SIZE, EXTRA_BITS, FIRST_ALIGNED_SLOT, LENGTH_HEADERS,
     LENGTH_SYMBOLS, LITERALS, LONG_HEADER, MAX_MAIN_SYMBOLS, MIN_MATCH, OFFSET_BASE,
-    PRETREE_SYMBOLS, RECENT,
+    PRETREE_SYMBOLS, RECENT_SLOTS,
 };
 use crate::DecodeError;
 use crate::codec::bits::BitReader;
@@ -47,7 +47,7 @@ impl Plain {
         self.main_lengths.fill(0);
         self.length_lengths.fill(0);
         let mut bits = BitReader::new(src, 0);
-        let mut recent = [1u32; RECENT];
+        let mut recent = [1u32; RECENT_SLOTS];
         let mut at = 0;
         while at < dst.len() {
             let (kind, size) = self.block_header(&mut bits)?;
@@ -100,7 +100,7 @@ impl Plain {
         &self,
         bits: &mut BitReader<'_>,
         kind: Kind,
-        recent: &mut [u32; RECENT],
+        recent: &mut [u32; RECENT_SLOTS],
         dst: &mut [u8],
         mut at: usize,
     ) -> Result<(), DecodeError> {
@@ -116,7 +116,7 @@ impl Plain {
                 length += usize::from(read_symbol(bits, &self.length)?);
             }
             let slot = symbol / LENGTH_HEADERS;
-            let offset = if slot < RECENT {
+            let offset = if slot < RECENT_SLOTS {
                 recent.swap(0, slot);
                 recent[0]
             } else {
@@ -188,7 +188,7 @@ fn read_lengths(
 
 fn copy_uncompressed(
     bits: &mut BitReader<'_>,
-    recent: &mut [u32; RECENT],
+    recent: &mut [u32; RECENT_SLOTS],
     dst: &mut [u8],
 ) -> Result<(), DecodeError> {
     bits.align_to_word();
