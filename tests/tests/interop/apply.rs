@@ -12,7 +12,7 @@ fn made_images_apply_to_the_same_trees() {
 }
 
 #[test]
-#[ignore = "needs the corpus of real files: tests/run"]
+#[ignore = "needs the corpus of real files: tests/run --large"]
 fn real_images_apply_to_the_same_trees() {
     all_apply(Archives::real());
 }

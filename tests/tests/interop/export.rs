@@ -15,7 +15,7 @@ fn made_images_export() {
 }
 
 #[test]
-#[ignore = "needs the corpus of real files: tests/run"]
+#[ignore = "needs the corpus of real files: tests/run --large"]
 fn real_images_export() {
     all_export(Archives::real());
 }
