@@ -134,6 +134,7 @@ fn malformed_documents_are_refused() {
         "</WIM>",
         "<WIM/><WIM/>",
         "<wim/>",
+        "\u{feff}<WIM/>",
         "<WIM><a b></WIM>",
         "<WIM>&</WIM>",
         "<WIM><!-- </WIM>",

@@ -84,6 +84,10 @@ impl Tree {
 
     /// Parses `text` and appends its nodes to the children of `parent`.
     fn parse_into(&mut self, parent: NodeId, text: String) -> Result<(), FormatError> {
+        // The reader passes over such a mark without counting it.
+        if text.starts_with('\u{feff}') {
+            return Err(xml_error(&text, 0, "text begins with a byte order mark".to_owned()));
+        }
         let base = self.text.len();
         let mut reader = Reader::from_str(&text);
         // Tags open at this point, outermost first, below the parent.
