@@ -125,14 +125,9 @@ impl<'w> Plan<'w> {
         let threads = options.threads.get() as u64;
         let chunk_size = self.largest_chunk();
         let lane = chunk_size.max(LANE);
-        let lanes = (LANES_MEMORY / lane).clamp(1, crate::hash::lanes() as u64);
         let in_lanes = options.order == Order::Any && lane <= LANES_MEMORY;
-        // A giant would, as one lane among others, still run when a fair share of all is done.
-        let giant = match threads {
-            1 if in_lanes => u64::MAX,
-            _ if in_lanes => (self.amount.bytes / (lanes * threads)).max(4 * BATCH),
-            _ => SMALL,
-        };
+        let lanes = self.lanes(threads, LANES_MEMORY / lane);
+        let giant = if in_lanes { self.giant(threads, lanes) } else { SMALL };
         let pair = if chunk_size > PAIRED { chunk_size } else { 2 * chunk_size };
         let batch = BATCH.max(pair).max(lane * lanes * u64::from(in_lanes));
         let buffers = (MEMORY / batch).clamp(threads + 1, 4 * threads + 4) as usize;
@@ -145,6 +140,30 @@ impl<'w> Plan<'w> {
             buffers,
             pieces_of_work,
         }
+    }
+
+    /// Size from which a blob is a giant: as one of `lanes` of a worker, it would still run when a
+    /// fair share of everything is done. One worker alone has no use for giants.
+    fn giant(&self, threads: u64, lanes: u64) -> u64 {
+        let share = match (threads, self.wim.codec()) {
+            (1, _) => return u64::MAX,
+            // Stored data is only hashed. One lane that is left over at the end does that about as
+            // fast as a giant's ranges, which are hashed one after the other too.
+            (_, None) => self.amount.bytes / (2 * threads),
+            (_, Some(_)) => self.amount.bytes / (lanes * threads),
+        };
+        share.max(4 * BATCH)
+    }
+
+    /// How many large blobs a worker takes at once. Many lanes hash more bytes in all, fewer get a
+    /// single one done sooner: giants, which run in no lane, have to be the exception.
+    fn lanes(&self, threads: u64, most: u64) -> u64 {
+        const FEW: u64 = 4;
+        let most = most.clamp(1, crate::hash::lanes() as u64);
+        let giant = self.giant(threads, most);
+        let sizes = self.single.iter().map(|&id| self.wim.blob(id).size);
+        let giants = sizes.filter(|&size| size > giant).fold(0, u64::saturating_add);
+        if giants <= self.amount.bytes / 8 { most } else { most.min(FEW) }
     }
 
     /// The largest chunk size among the resources of the plan.
