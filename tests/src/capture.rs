@@ -153,12 +153,18 @@ impl Captures {
         &self.sources
     }
 
-    /// The WIM of `kind`, made now if it is not there.
+    /// The WIM of `kind`, made now if it is not there. One process at a time makes any.
     ///
     /// # Panics
     /// When wimlib fails.
     #[must_use]
     pub fn wim(&self, kind: Kind) -> PathBuf {
+        let lock = fs::File::create(self.folder.join("lock")).expect("a lock file can be made");
+        lock.lock().expect("a file can be locked");
+        self.wim_under_lock(kind)
+    }
+
+    fn wim_under_lock(&self, kind: Kind) -> PathBuf {
         let wim = self.folder.join(kind.file());
         if wim.exists() {
             return wim;
@@ -199,7 +205,7 @@ impl Captures {
                 }
             }
             Kind::Split => {
-                let whole = self.wim(base);
+                let whole = self.wim_under_lock(base);
                 let size = whole.metadata().expect("it was made").len() as f64;
                 let part = size / 4.0 / f64::from(1 << 20);
                 let mut command = wimlib();
@@ -208,7 +214,7 @@ impl Captures {
             }
             _ => {
                 let mut command = wimlib();
-                command.arg("export").arg(self.wim(base)).arg("all").arg(wim);
+                command.arg("export").arg(self.wim_under_lock(base)).arg("all").arg(wim);
                 command.args(options.iter().map(|option| self.effort.level(option)));
                 run(command.arg("--quiet")).ok();
             }

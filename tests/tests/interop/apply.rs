@@ -12,7 +12,7 @@ fn made_images_apply_to_the_same_trees() {
 }
 
 #[test]
-#[ignore = "needs the corpus of real files: tests/run --large"]
+#[ignore = "takes minutes over 1.3 GB of real files: tests/run"]
 fn real_images_apply_to_the_same_trees() {
     all_apply(Archives::real());
 }

@@ -15,7 +15,7 @@ fn made_images_export() {
 }
 
 #[test]
-#[ignore = "needs the corpus of real files: tests/run --large"]
+#[ignore = "takes minutes over 1.3 GB of real files: tests/run"]
 fn real_images_export() {
     all_export(Archives::real());
 }

@@ -11,7 +11,7 @@ fn made_metadata_is_written_back_byte_for_byte() {
 }
 
 #[test]
-#[ignore = "needs the corpus of real files: tests/run --large"]
+#[ignore = "takes minutes over 1.3 GB of real files: tests/run"]
 fn real_metadata_is_written_back_byte_for_byte() {
     all_round_trip(Archives::real());
 }

@@ -13,7 +13,7 @@ fn made_archives_verify() {
 }
 
 #[test]
-#[ignore = "needs the corpus of real files: tests/run --large"]
+#[ignore = "takes minutes over 1.3 GB of real files: tests/run"]
 fn real_archives_verify() {
     all_verify(Archives::real());
 }
