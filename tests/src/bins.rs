@@ -19,7 +19,7 @@ pub fn wimx() -> Command {
 /// When it does not build; the compiler's messages are printed.
 pub fn wimx_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| build("wim-extract", "wimx"))
+    PATH.get_or_init(|| folder().join("wimx"))
 }
 
 /// `osupg`, ready for arguments.
@@ -34,7 +34,7 @@ pub fn osupg() -> Command {
 /// When it does not build; the compiler's messages are printed.
 pub fn osupg_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| build("osupg", "osupg"))
+    PATH.get_or_init(|| folder().join("osupg"))
 }
 
 /// The folder that holds this build's binaries: `target/debug` or `target/release`.
@@ -49,17 +49,24 @@ pub fn profile_dir() -> PathBuf {
     deps.parent().expect("`deps` lies in a profile folder").to_path_buf()
 }
 
-fn build(package: &str, binary: &str) -> PathBuf {
+/// The folder of the commands, once they are built.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(build)
+}
+
+/// Builds all commands: one by one, each would get dependencies with features of its own.
+fn build() -> PathBuf {
     let folder = profile_dir();
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(name) => name,
     };
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", package, "--bin", binary, "--profile", profile]);
+    cargo.args(["build", "--quiet", "--workspace", "--bins", "--profile", profile]);
     cargo.arg("--target-dir").arg(folder.parent().expect("a profile folder lies in a target one"));
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let status = cargo.status().expect("cargo starts");
-    assert!(status.success(), "building {binary} failed");
-    folder.join(binary)
+    assert!(status.success(), "the commands do not build");
+    folder
 }

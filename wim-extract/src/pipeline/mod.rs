@@ -32,6 +32,7 @@ mod ordered;
 mod plan;
 mod queue;
 mod tasks;
+mod team;
 mod turnstile;
 mod worker;
 
@@ -41,6 +42,7 @@ use std::thread;
 pub use self::plan::Plan;
 pub(crate) use self::plan::SolidPlan;
 pub use self::tasks::run_tasks;
+use self::team::work_together;
 use self::worker::Run;
 use crate::archive::BlobId;
 use crate::cancel::Cancel;
@@ -167,11 +169,6 @@ pub fn run_with(
     let workers = (options.threads.get() as u64).min(work).max(1);
     let pool = buffers::Pool::new(shape.buffers);
     let run = Run::new(plan, shape, tasks, &pool, sink, options, progress, cancel);
-    thread::scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(|| run.work());
-        }
-        run.work();
-    });
+    work_together(workers as usize, || run.work());
     run.finish()
 }

@@ -1,9 +1,9 @@
 //! Work that is not about blobs, shared among threads.
 
 use std::collections::VecDeque;
-use std::thread;
 
 use super::lock::Lock;
+use super::team::work_together;
 use super::{Task, Threads};
 use crate::cancel::Cancel;
 use crate::error::Error;
@@ -16,7 +16,7 @@ pub fn run_tasks(tasks: Vec<Task<'_>>, threads: Threads, cancel: &Cancel) -> Res
     let workers = threads.get().min(tasks.len());
     let queue = Lock::new(VecDeque::from(tasks));
     let failure = Lock::new(None);
-    let work = || {
+    work_together(workers, || {
         loop {
             let Some(task) = queue.lock().pop_front() else { break };
             if let Err(error) = cancel.check().and_then(|()| task()) {
@@ -24,12 +24,6 @@ pub fn run_tasks(tasks: Vec<Task<'_>>, threads: Threads, cancel: &Cancel) -> Res
                 queue.lock().clear();
             }
         }
-    };
-    thread::scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(work);
-        }
-        work();
     });
     failure.into_inner().map_or(Ok(()), Err)
 }
