@@ -95,6 +95,7 @@ struct Figures {
 #[derive(Debug, Serialize)]
 struct Verdict {
     text: String,
+    found: String,
     met: bool,
 }
 
@@ -237,19 +238,27 @@ fn empty(folders: &[&Path]) -> Result<()> {
 
 fn verdict(goal: Goal, contenders: &[Figures]) -> Verdict {
     let ratio = |peer: &str| {
-        contenders
-            .iter()
-            .find(|figures| figures.name == peer)
-            .map(|figures| figures.times_ours.median)
+        let peer = contenders.iter().find(|figures| figures.name == peer);
+        peer.map_or(f64::NAN, |figures| figures.times_ours.median)
     };
     match goal {
-        Goal::Faster(peer, wanted) => {
-            let text = format!("at least {wanted} × faster than {peer}");
-            Verdict { text, met: ratio(peer).is_some_and(|ratio| ratio >= wanted) }
-        }
-        Goal::AtMost(peer, wanted) => {
-            let text = format!("at most {wanted} × the time of {peer}");
-            Verdict { text, met: ratio(peer).is_some_and(|ratio| 1.0 / ratio <= wanted) }
+        Goal::Faster(peer, wanted) => Verdict {
+            text: format!("at least {wanted} × faster than {peer}"),
+            found: format!("{:.2} ×", ratio(peer)),
+            met: ratio(peer) >= wanted,
+        },
+        Goal::AtMost(peer, wanted) => Verdict {
+            text: format!("at most {wanted} × the time of {peer}"),
+            found: format!("{:.2} ×", 1.0 / ratio(peer)),
+            met: 1.0 / ratio(peer) <= wanted,
+        },
+        Goal::Memory(wanted) => {
+            let peak = contenders.first().map_or(u64::MAX, |figures| figures.peak_anonymous);
+            Verdict {
+                text: format!("at most {} of anonymous memory", rows::human(wanted)),
+                found: rows::human(peak),
+                met: peak <= wanted,
+            }
         }
     }
 }

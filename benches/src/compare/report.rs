@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::measure::Spread;
 use super::rows::human;
-use super::{Figures, Measured, Report};
+use super::{Figures, Measured, Report, Verdict};
 
 /// The whole report.
 pub(super) fn markdown(report: &Report) -> String {
@@ -29,11 +29,12 @@ pub(super) fn markdown(report: &Report) -> String {
             let _ = writeln!(text, "| {title} {}", cells(row, figures));
         }
     }
-    text.push_str("\n| work | goal | reached |\n|---|---|---|\n");
+    text.push_str("\n| work | goal | found | reached |\n|---|---|---|---|\n");
     for row in &report.rows {
         for verdict in &row.goals {
             let reached = if verdict.met { "yes" } else { "**no**" };
-            let _ = writeln!(text, "| {} | {} | {reached} |", row.title, verdict.text);
+            let Verdict { text: goal, found, .. } = verdict;
+            let _ = writeln!(text, "| {} | {goal} | {found} | {reached} |", row.title);
         }
     }
     text.push_str("\nThe commands:\n\n");
