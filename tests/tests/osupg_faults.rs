@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use osupg_support::{Bench, text};
+use osupg_tests::capture::{Captures, Effort, Kind};
 use osupg_tests::{bins, child, corpus};
 use serde_json::Value;
 
@@ -226,5 +227,31 @@ fn memory_stays_within_bounds() {
     ] {
         let done = bench.run(arguments).ok();
         assert!(done.peak_anonymous < limit, "{}: {} bytes", done.command, done.peak_anonymous);
+    }
+}
+
+/// A WIM of which every byte is read several times, by threads that are at many places of it.
+#[test]
+#[ignore = "needs the corpus of real files: tests/run --large"]
+fn memory_does_not_grow_with_the_wim() {
+    let sources = corpus::real("large");
+    let folder = sources[0].root.parent().expect("an image lies in the corpus");
+    let stamp = fs::read_to_string(folder.join("manifest.sha256")).expect("a built corpus");
+    let folder = folder.with_file_name(format!("wims-{}", &stamp[..16]));
+    let captures = Captures::new(folder, sources, Effort::Low);
+    for kind in [Kind::Lzx, Kind::None] {
+        let wim = captures.wim(kind);
+        let bench = Bench::in_folder(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let limit = 128_000_000;
+        for arguments in [
+            &["package", "add", text(&wim), "--name", "all"][..],
+            &["package", "verify", "all"],
+            &["package", "export", "all", "out"],
+            &["package", "add", text(&wim), "--name", "one", "--index", "2"],
+        ] {
+            let done = bench.run(arguments).ok();
+            let peak = done.peak_anonymous;
+            assert!(peak < limit, "{kind:?}: {}: {peak} bytes", done.command);
+        }
     }
 }
