@@ -133,8 +133,9 @@ fn a_full_disk_is_said_and_what_was_stored_is_given_back() {
     let small = bench.path("small");
     fs::create_dir(&small).expect("a folder");
     // A file system of 12 MB, seen by this one command only; afterwards it shows what is left.
+    // --rehash: the source is not presumed to be new, so that the disk fills up meanwhile.
     let script = "mount -t tmpfs -o size=12m none \"$1\" || exit 99; \
-                  \"$2\" --home \"$1/home\" package add \"$3\" --name p; code=$?; \
+                  \"$2\" --home \"$1/home\" package add \"$3\" --name p --rehash; code=$?; \
                   find \"$1/home/library\" -type f | wc -l; \
                   \"$2\" --home \"$1/home\" package list; exit $code";
     let done = child::run(
@@ -146,6 +147,27 @@ fn a_full_disk_is_said_and_what_was_stored_is_given_back() {
     assert!(done.stderr.contains("No space left"), "{}", done.stderr);
     assert!(done.text().starts_with("0\n"), "objects are left: {}", done.text());
     assert!(done.text().contains("no packages yet"), "{}", done.text());
+}
+
+#[test]
+fn too_small_a_disk_is_said_before_anything_is_stored() {
+    let bench = Bench::new();
+    let media = bench.path("media");
+    bench.json(&["sample-media", text(&media)]);
+    let small = bench.path("small");
+    fs::create_dir(&small).expect("a folder");
+    let script = "mount -t tmpfs -o size=12m none \"$1\" || exit 99; \
+                  \"$2\" --home \"$1/home\" package add \"$3\" --name p";
+    let done = child::run(
+        Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+            .args([&small, bins::osupg_path(), &media]),
+    );
+    assert_eq!(done.code(), 4, "{} {}", done.text(), done.stderr);
+    let library = small.join("home/library");
+    assert!(done.stderr.contains(&format!("{} needs ", library.display())), "{}", done.stderr);
+    assert!(done.stderr.contains(" bytes), and there is room for "), "{}", done.stderr);
+    assert!(done.stderr.contains("--rehash"), "{}", done.stderr);
 }
 
 #[test]

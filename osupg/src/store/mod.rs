@@ -65,6 +65,12 @@ impl Library {
         Ok(Self { folder: root.into(), store: Arc::new(store) })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The store beneath.
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
