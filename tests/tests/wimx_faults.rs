@@ -342,3 +342,23 @@ fn a_source_cut_off_while_it_is_read_leaves_the_old_file() {
         assert_eq!(place.names(), ["out.wim", "source.wim"], "the next run clears what is left");
     }
 }
+
+/// What a terminal shows of a command that fails half-way: the bar goes before the message comes.
+#[test]
+fn a_failure_leaves_no_bar_on_the_terminal() {
+    let place = Place::new();
+    let damaged = place.path("damaged.wim");
+    fs::copy(&sample().wim, &damaged).expect("a copy");
+    let file = File::options().write(true).open(&damaged).expect("it opens");
+    let somewhere = FILES / 2 * FILE as u64;
+    std::os::unix::fs::FileExt::write_all_at(&file, b"damage", somewhere).expect("it is written");
+    let export = place.export_from(&damaged);
+    let words = export.get_args().map(|word| word.to_str().expect("scratch paths are text"));
+    let line = words.fold(bins::wimx_path().display().to_string(), |line, word| line + " " + word);
+    let shown = child::run(Command::new("script").args(["-qec", &line, "/dev/null"])).text();
+    let (before, _) = shown.split_once("error:").expect("it fails");
+    let (_, after_bar) = before.rsplit_once("writing").expect("a bar is shown");
+    // On the same line: a bar that stays would be followed by a line feed.
+    assert!(after_bar.contains("\r\u{1b}[2K") && !after_bar.contains('\n'), "{before:?}");
+    place.assert_old("damaged");
+}

@@ -21,7 +21,7 @@ use crate::time::FileTime;
 /// Files that are written at the same time.
 const FILES_AT_ONCE: usize = 3;
 /// Pieces of a file that are read ahead.
-const PIECES_AHEAD: usize = 3;
+const PIECES_AHEAD: usize = 2;
 
 /// What an export did.
 #[derive(Debug, Serialize)]
