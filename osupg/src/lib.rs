@@ -18,6 +18,7 @@ pub mod media;
 pub mod package;
 pub mod progress;
 pub mod sample;
+pub mod space;
 pub mod staged;
 pub mod store;
 pub mod text;

@@ -59,26 +59,6 @@ impl StagedFolder {
         &self.target
     }
 
-    /// Checks that the file system can take so many more bytes.
-    ///
-    /// # Errors
-    /// When it cannot; both numbers are named.
-    pub fn check_space(&self, bytes: u64) -> Result<()> {
-        let stat = rustix::fs::fstatvfs(&self.folder)
-            .map_err(|error| Error::file("examine the disk of", &self.place, &error.into()))?;
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if free >= bytes {
-            return Ok(());
-        }
-        Err(Error::io(format!(
-            "{} needs {}, and there is room for {}",
-            text::path(&self.target),
-            text::size(bytes),
-            text::size(free)
-        ))
-        .advise("free some space or choose a folder on another disk"))
-    }
-
     /// Makes everything durable and puts the folder into its place.
     ///
     /// # Errors
@@ -233,14 +213,5 @@ mod tests {
         assert!(foreign.exists());
         assert!(growing.place().exists());
         assert!(second.place().exists());
-    }
-
-    #[test]
-    fn too_little_space_is_said_beforehand() {
-        let parent = tempfile::tempdir().unwrap();
-        let staged = StagedFolder::begin(&parent.path().join("out")).unwrap();
-        staged.check_space(1).unwrap();
-        let error = staged.check_space(u64::MAX).unwrap_err();
-        assert!(error.to_string().contains("16.0 EiB"), "{error}");
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use osupg_support::{Bench, text};
+use osupg_tests::capture::{Captures, Effort, Kind};
 use osupg_tests::{bins, child, corpus};
 use serde_json::Value;
 
@@ -132,8 +133,9 @@ fn a_full_disk_is_said_and_what_was_stored_is_given_back() {
     let small = bench.path("small");
     fs::create_dir(&small).expect("a folder");
     // A file system of 12 MB, seen by this one command only; afterwards it shows what is left.
+    // --rehash: the source is not presumed to be new, so that the disk fills up meanwhile.
     let script = "mount -t tmpfs -o size=12m none \"$1\" || exit 99; \
-                  \"$2\" --home \"$1/home\" package add \"$3\" --name p; code=$?; \
+                  \"$2\" --home \"$1/home\" package add \"$3\" --name p --rehash; code=$?; \
                   find \"$1/home/library\" -type f | wc -l; \
                   \"$2\" --home \"$1/home\" package list; exit $code";
     let done = child::run(
@@ -145,6 +147,27 @@ fn a_full_disk_is_said_and_what_was_stored_is_given_back() {
     assert!(done.stderr.contains("No space left"), "{}", done.stderr);
     assert!(done.text().starts_with("0\n"), "objects are left: {}", done.text());
     assert!(done.text().contains("no packages yet"), "{}", done.text());
+}
+
+#[test]
+fn too_small_a_disk_is_said_before_anything_is_stored() {
+    let bench = Bench::new();
+    let media = bench.path("media");
+    bench.json(&["sample-media", text(&media)]);
+    let small = bench.path("small");
+    fs::create_dir(&small).expect("a folder");
+    let script = "mount -t tmpfs -o size=12m none \"$1\" || exit 99; \
+                  \"$2\" --home \"$1/home\" package add \"$3\" --name p";
+    let done = child::run(
+        Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+            .args([&small, bins::osupg_path(), &media]),
+    );
+    assert_eq!(done.code(), 4, "{} {}", done.text(), done.stderr);
+    let library = small.join("home/library");
+    assert!(done.stderr.contains(&format!("{} needs ", library.display())), "{}", done.stderr);
+    assert!(done.stderr.contains(" bytes), and there is room for "), "{}", done.stderr);
+    assert!(done.stderr.contains("--rehash"), "{}", done.stderr);
 }
 
 #[test]
@@ -226,5 +249,31 @@ fn memory_stays_within_bounds() {
     ] {
         let done = bench.run(arguments).ok();
         assert!(done.peak_anonymous < limit, "{}: {} bytes", done.command, done.peak_anonymous);
+    }
+}
+
+/// A WIM of which every byte is read several times, by threads that are at many places of it.
+#[test]
+#[ignore = "needs the corpus of real files: tests/run --large"]
+fn memory_does_not_grow_with_the_wim() {
+    let sources = corpus::real("large");
+    let folder = sources[0].root.parent().expect("an image lies in the corpus");
+    let stamp = fs::read_to_string(folder.join("manifest.sha256")).expect("a built corpus");
+    let folder = folder.with_file_name(format!("wims-{}", &stamp[..16]));
+    let captures = Captures::new(folder, sources, Effort::Low);
+    for kind in [Kind::Lzx, Kind::None] {
+        let wim = captures.wim(kind);
+        let bench = Bench::in_folder(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let limit = 128_000_000;
+        for arguments in [
+            &["package", "add", text(&wim), "--name", "all"][..],
+            &["package", "verify", "all"],
+            &["package", "export", "all", "out"],
+            &["package", "add", text(&wim), "--name", "one", "--index", "2"],
+        ] {
+            let done = bench.run(arguments).ok();
+            let peak = done.peak_anonymous;
+            assert!(peak < limit, "{kind:?}: {}: {peak} bytes", done.command);
+        }
     }
 }

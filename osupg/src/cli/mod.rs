@@ -9,7 +9,7 @@ mod sample;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::json;
 use wim_extract::Cancel;
 
@@ -19,20 +19,19 @@ use crate::home::Home;
 use crate::progress::{Progress, Watch};
 use output::Output;
 
-/// Appended to the help of every command that has sub-commands.
+/// Appended to the help of every command.
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    done, and something was found that needs attention
   2    the request cannot be met as it was made; nothing was changed
-  3    damaged: the source, or what the store holds
+  3    damaged: the source, or what the store holds (as `package verify` finds)
   4    a file, disk or database could not be read or written
   130  stopped by a signal; nothing was changed";
 
 /// Keeps operating-system upgrade packages: Windows Setup media, stored once, verified, and given
 /// back bit for bit.
 #[derive(Debug, Parser)]
-#[command(name = "osupg", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "osupg", version, arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -61,7 +60,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add, look at, check, rebuild and remove packages
-    #[command(subcommand, after_help = EXIT_CODES)]
+    #[command(subcommand)]
     Package(package::Command),
     /// Look at the images of a WIM or ISO
     #[command(subcommand)]
@@ -99,7 +98,8 @@ impl Context {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = with_exit_codes(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let json = cli.global.json;
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -113,6 +113,15 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.kind().exit_code())
         }
     }
+}
+
+/// The command with its exit codes at the end of its help, and so for all below it.
+fn with_exit_codes(command: clap::Command) -> clap::Command {
+    let help = match command.get_after_help() {
+        Some(examples) => format!("{examples}\n\n{EXIT_CODES}"),
+        None => EXIT_CODES.to_string(),
+    };
+    command.mut_subcommands(with_exit_codes).after_help(help)
 }
 
 async fn run(cli: Cli) -> Result<u8> {
@@ -173,10 +182,32 @@ fn report(error: &Error, json: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn arguments_are_consistent() {
-        Cli::command().debug_assert();
+        with_exit_codes(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn exit_codes_are_those_that_errors_have() {
+        let documented: Vec<u8> = EXIT_CODES
+            .lines()
+            .filter_map(|line| line.split_whitespace().next()?.parse().ok())
+            .collect();
+        let kinds = [Kind::Usage, Kind::Damaged, Kind::Io, Kind::Cancelled];
+        let ends = [0].into_iter().chain(kinds.map(Kind::exit_code));
+        assert_eq!(documented, ends.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_help_says_the_exit_codes() {
+        fn check(command: &mut clap::Command) {
+            let help = command.render_help().to_string();
+            assert!(help.contains("130  stopped"), "{help}");
+            // clap adds a command `help` of its own.
+            let commands = command.get_subcommands_mut();
+            commands.filter(|command| command.get_name() != "help").for_each(check);
+        }
+        check(&mut with_exit_codes(Cli::command()));
     }
 }

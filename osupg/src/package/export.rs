@@ -12,6 +12,7 @@ use super::model::{Content, Entry, Package};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::progress::{Phase, Watch};
+use crate::space;
 use crate::staged::StagedFolder;
 use crate::store::Library;
 use crate::text;
@@ -20,7 +21,7 @@ use crate::time::FileTime;
 /// Files that are written at the same time.
 const FILES_AT_ONCE: usize = 3;
 /// Pieces of a file that are read ahead.
-const PIECES_AHEAD: usize = 3;
+const PIECES_AHEAD: usize = 2;
 
 /// What an export did.
 #[derive(Debug, Serialize)]
@@ -55,7 +56,7 @@ pub async fn export(
     super::check_digest(&package, &entries)?;
     let wanted = target.to_path_buf();
     let staged = tokio::task::spawn_blocking(move || StagedFolder::begin(&wanted)).await??;
-    staged.check_space(package.revision.total_size)?;
+    space::require(staged.place(), target, package.revision.total_size)?;
     make_folders(staged.place(), &entries)?;
     watch.progress.begin(Phase::Export, package.revision.total_size);
     let files = entries.iter().filter_map(|entry| Some((entry, entry.content.as_ref()?)));

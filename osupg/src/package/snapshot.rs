@@ -22,6 +22,7 @@ use crate::home::Home;
 use crate::media::path::MediaPath;
 use crate::media::{self, Media, MediaEntry, OpenFile};
 use crate::progress::{Phase, Watch};
+use crate::space;
 use crate::store::cut::{self, Span};
 use crate::store::ingest::{self, Feeder, Ingested, Present};
 use crate::store::source::PieceSource;
@@ -237,34 +238,73 @@ async fn read(
         Reading::Changed => Present::Trusted,
         Reading::Everything => Present::Checked,
     };
-    let wanted: Vec<Item> = unread.iter().map(|at| items[*at].clone()).collect();
-    let size = |item: &Item| item.make.source().and_then(|entry| entry.size).unwrap_or(0);
-    watch.progress.begin(Phase::Store, wanted.iter().map(size).sum());
+    let wanted: Vec<Make> = unread.iter().map(|at| items[*at].make.clone()).collect();
     let media = Arc::clone(media);
-    let feed = move |feeder: &Feeder| wanted.iter().try_for_each(|item| feed(&media, item, feeder));
+    let planned = Arc::clone(&media);
+    let files: Vec<File> = tokio::task::spawn_blocking(move || {
+        wanted.into_iter().map(|make| File::plan(&planned, make)).collect::<Result<_>>()
+    })
+    .await??;
+    let total = files.iter().map(File::len).sum();
+    // Who has everything read again knows most of it to be in the library.
+    if reading == Reading::Changed {
+        let folder = home.library.folder();
+        space::require(folder, folder, total).map_err(|error| {
+            error.advise(
+                "free some space or choose a store on another disk with --home; if the library \
+                 holds most of it already, add it with --rehash",
+            )
+        })?;
+    }
+    watch.progress.begin(Phase::Store, total);
+    let feed = move |feeder: &Feeder| files.iter().try_for_each(|file| file.feed(&media, feeder));
     let ingested = ingest::ingest(&home.db, &home.library, present, watch, feed).await?;
     watch.progress.end();
     Ok(ingested)
 }
 
-fn feed(media: &Media, item: &Item, feeder: &Feeder) -> Result<()> {
-    match &item.make {
-        Make::Copy(entry) => {
-            let open = media.open_file(entry)?;
-            let spans = spans(&entry.path, &open)?;
-            feeder.file(&*open.source, &spans)?;
-            open.check_unchanged()
+/// A file about to be read.
+enum File {
+    /// As it is in the source.
+    Copy(MediaEntry),
+    /// One image of the install WIM, whose file or files are open.
+    OneImage { parts: Vec<OpenFile>, wim: Arc<dyn Source>, spans: Vec<Span> },
+}
+
+impl File {
+    fn plan(media: &Media, make: Make) -> Result<Self> {
+        let (first, later, index) = match make {
+            Make::Copy(entry) => return Ok(Self::Copy(entry)),
+            Make::OneImage { first, later, index } => (first, later, index),
+        };
+        let entries = [&first].into_iter().chain(&later);
+        let parts: Vec<_> = entries.map(|part| media.open_file(part)).collect::<Result<_>>()?;
+        let mut sources = parts.iter().map(|part| Arc::clone(&part.source));
+        let Some(first) = sources.next() else { return Ok(Self::Copy(first)) };
+        let wim = OpenWim::open(first, sources.collect())?.one_image(index)?;
+        let spans = OpenWim::open(Arc::clone(&wim), Vec::new())?.spans();
+        Ok(Self::OneImage { parts, wim, spans })
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::Copy(entry) => entry.size.unwrap_or(0),
+            Self::OneImage { wim, .. } => wim.len(),
         }
-        Make::OneImage { first, later, index } => {
-            let first = media.open_file(first)?;
-            let later: Vec<_> =
-                later.iter().map(|part| media.open_file(part)).collect::<Result<_>>()?;
-            let parts = later.iter().map(|part| Arc::clone(&part.source)).collect();
-            let wim = OpenWim::open(Arc::clone(&first.source), parts)?;
-            let one = wim.one_image(*index)?;
-            let spans = OpenWim::open(Arc::clone(&one), Vec::new())?.spans();
-            feeder.file(&*one, &spans)?;
-            later.iter().chain([&first]).try_for_each(OpenFile::check_unchanged)
+    }
+
+    fn feed(&self, media: &Media, feeder: &Feeder) -> Result<()> {
+        match self {
+            Self::Copy(entry) => {
+                let open = media.open_file(entry)?;
+                let spans = spans(&entry.path, &open)?;
+                feeder.file(&*open.source, &spans)?;
+                open.check_unchanged()
+            }
+            Self::OneImage { parts, wim, spans } => {
+                feeder.file(&**wim, spans)?;
+                parts.iter().try_for_each(OpenFile::check_unchanged)
+            }
         }
     }
 }

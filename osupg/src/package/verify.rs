@@ -17,8 +17,9 @@ use crate::media::path::MediaPath;
 use crate::progress::{Phase, Watch};
 use crate::store::{Health, Library};
 
-/// Pieces that are read and checked at the same time.
-const AT_ONCE: usize = 4;
+/// Pieces that are read and checked at the same time. More would not help: the SHA-256 of a file is
+/// computed by one thread.
+const AT_ONCE: usize = 2;
 
 /// What a verification found.
 #[derive(Debug, Serialize)]

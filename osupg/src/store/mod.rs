@@ -1,9 +1,8 @@
-//! The content library: objects named by their hash, in any store that `object_store` knows.
+//! The content library: objects named by their hash, in a folder that `object_store` keeps.
 //!
 //! An object is created once and never changed. Reading checks every byte against the name.
-//! Locally, an object is first written beside its place, synchronised, and then linked to its
-//! name, with the folder synchronised after it: what [`Library::put`] has returned from survives a
-//! power cut.
+//! An object is first written beside its place, synchronised, and then linked to its name, with
+//! the folder synchronised after it: what [`Library::put`] has returned from survives a power cut.
 
 pub mod cut;
 pub mod ingest;
@@ -12,12 +11,15 @@ pub mod lease;
 pub mod source;
 pub mod sweep;
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use wim_extract::map::Map;
 
 use crate::error::{Error, Result};
 use layout::{ObjectId, Piece};
@@ -47,6 +49,7 @@ pub enum Health {
 /// The objects of one store.
 #[derive(Debug, Clone)]
 pub struct Library {
+    folder: Arc<Path>,
     store: Arc<dyn ObjectStore>,
 }
 
@@ -59,13 +62,13 @@ impl Library {
         std::fs::create_dir_all(root)
             .map_err(|error| Error::file("make the library folder", root, &error))?;
         let store = LocalFileSystem::new_with_prefix(root)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store) })
+        Ok(Self { folder: root.into(), store: Arc::new(store) })
     }
 
-    /// The library in any other store.
+    /// Where it is.
     #[must_use]
-    pub fn in_store(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store }
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The store beneath.
@@ -122,13 +125,29 @@ impl Library {
     /// # Errors
     /// When it is missing, or not what was stored.
     pub async fn get(&self, piece: &Piece) -> Result<Bytes> {
-        let found = match self.read(piece).await? {
-            Ok(bytes) => return Ok(bytes),
-            Err(Health::Missing) => "is missing",
-            Err(_) => "is damaged",
+        self.read(piece).await?.map_err(|health| lost(piece, health))
+    }
+
+    /// The bytes of an object, checked and mapped: they take no memory of the process, however
+    /// many are held. The file may be replaced meanwhile, but is never changed.
+    ///
+    /// # Errors
+    /// When it is missing, or not what was stored.
+    pub fn map(&self, piece: &Piece) -> Result<Bytes> {
+        let path = self.folder.join(piece.id.location().as_ref());
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(lost(piece, Health::Missing));
+            }
+            Err(error) => return Err(Error::file("open", &path, &error)),
         };
-        Err(Error::damaged(format!("object {} of the content library {found}", piece.id))
-            .advise("add the source again with --rehash: that puts back what the library lacks"))
+        let map = Map::new(&file).map_err(|error| Error::file("read", &path, &error))?;
+        let bytes = map.bytes().clone();
+        if bytes.len() as u64 != piece.size || ObjectId::of(&bytes) != piece.id {
+            return Err(lost(piece, Health::Damaged));
+        }
+        Ok(bytes)
     }
 
     /// How the object is.
@@ -161,6 +180,13 @@ impl Library {
     }
 }
 
+/// The error of an object that cannot be used.
+fn lost(piece: &Piece, health: Health) -> Error {
+    let found = if health == Health::Missing { "is missing" } else { "is damaged" };
+    Error::damaged(format!("object {} of the content library {found}", piece.id))
+        .advise("add the source again with --rehash: that puts back what the library lacks")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,11 +202,13 @@ mod tests {
         let bytes = Bytes::from_static(b"some bytes");
         let piece = piece(&bytes);
         assert!(!library.has(&piece).await.unwrap());
+        assert!(library.map(&piece).unwrap_err().to_string().contains("is missing"));
         assert_eq!(library.check(&piece).await.unwrap(), Health::Missing);
         assert_eq!(library.put(&piece.id, &bytes).await.unwrap(), Stored::New);
         assert_eq!(library.put(&piece.id, &bytes).await.unwrap(), Stored::Present);
         assert!(library.has(&piece).await.unwrap());
         assert_eq!(library.get(&piece).await.unwrap(), bytes);
+        assert_eq!(library.map(&piece).unwrap(), bytes);
     }
 
     #[tokio::test]
@@ -195,6 +223,8 @@ mod tests {
             std::fs::write(&file, wrong).unwrap();
             assert_eq!(library.check(&piece).await.unwrap(), Health::Damaged);
             let error = library.get(&piece).await.unwrap_err();
+            assert_eq!(error.kind(), crate::error::Kind::Damaged);
+            let error = library.map(&piece).unwrap_err();
             assert_eq!(error.kind(), crate::error::Kind::Damaged);
             assert_eq!(library.put(&piece.id, &bytes).await.unwrap(), Stored::Mended);
             assert_eq!(library.get(&piece).await.unwrap(), bytes);

@@ -1,64 +1,85 @@
-//! A file of the library as a source for the engine: read piece by piece, each one checked.
+//! A file of the library as a source for the engine: its pieces mapped, each one checked once.
+//!
+//! The engine's threads read at many places at a time and come back to each many times. A piece
+//! stays mapped after its first use, which costs neither memory nor another look at its hash.
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use tokio::runtime::Handle;
 use wim_extract::source::{FileExtent, Source};
 
 use super::Library;
 use super::layout::Piece;
 
-/// Pieces kept in memory: at most 64 MiB.
-const KEPT: usize = 8;
+/// Pieces of a file that stay mapped: about 8 GiB of it. A process may have 65,530 maps (Linux's
+/// usual `vm.max_map_count`).
+const MAPPED: usize = 4096;
 
-/// A file made of pieces. Its methods block, so it is used outside the runtime's own threads.
+/// A file made of pieces. Its methods read files, so it is used outside the runtime's own threads.
 #[derive(Debug)]
 pub struct PieceSource {
     library: Library,
-    runtime: Handle,
-    /// Each piece with the offset of its first byte.
-    pieces: Vec<(u64, Piece)>,
+    slots: Vec<Slot>,
+    /// Slots whose bytes are mapped, the first to go in front.
+    mapped: Mutex<VecDeque<usize>>,
     len: u64,
     name: String,
-    kept: Mutex<VecDeque<(usize, Bytes)>>,
+}
+
+/// The place of a piece in the file.
+#[derive(Debug)]
+struct Slot {
+    start: u64,
+    piece: Piece,
+    /// Locked while the piece is mapped and checked, so that only one thread does it.
+    bytes: Mutex<Option<Bytes>>,
 }
 
 impl PieceSource {
-    /// The file made of `pieces`; `name` is used in messages. Called on a thread of the runtime.
+    /// The file made of `pieces`; `name` is used in messages.
     #[must_use]
     pub fn new(library: Library, pieces: &[Piece], name: impl Into<String>) -> Self {
         let mut len = 0;
-        let pieces = pieces
+        let slots = pieces
             .iter()
             .map(|piece| {
                 let start = len;
                 len += piece.size;
-                (start, *piece)
+                Slot { start, piece: *piece, bytes: Mutex::default() }
             })
             .collect();
-        let kept = Mutex::new(VecDeque::with_capacity(KEPT));
-        Self { library, runtime: Handle::current(), pieces, len, name: name.into(), kept }
+        Self { library, slots, mapped: Mutex::default(), len, name: name.into() }
     }
 
     fn piece(&self, index: usize) -> io::Result<Bytes> {
-        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, bytes)) = lock().iter().find(|(kept, _)| *kept == index) {
-            return Ok(bytes.clone());
+        let bytes = {
+            let mut bytes = lock(&self.slots[index].bytes);
+            if let Some(bytes) = &*bytes {
+                return Ok(bytes.clone());
+            }
+            let mapped = self.library.map(&self.slots[index].piece);
+            bytes
+                .insert(mapped.map_err(|error| {
+                    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+                })?)
+                .clone()
+        };
+        let oldest = {
+            let mut mapped = lock(&self.mapped);
+            mapped.push_back(index);
+            if mapped.len() > MAPPED { mapped.pop_front() } else { None }
+        };
+        if let Some(oldest) = oldest {
+            *lock(&self.slots[oldest].bytes) = None;
         }
-        let bytes = self
-            .runtime
-            .block_on(self.library.get(&self.pieces[index].1))
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-        let mut kept = lock();
-        if kept.len() == KEPT {
-            kept.pop_front();
-        }
-        kept.push_back((index, bytes.clone()));
         Ok(bytes)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Source for PieceSource {
@@ -75,9 +96,9 @@ impl Source for PieceSource {
             ));
         };
         // The last piece that begins at or before the offset.
-        let first = self.pieces.partition_point(|(start, _)| *start <= offset).saturating_sub(1);
+        let first = self.slots.partition_point(|slot| slot.start <= offset).saturating_sub(1);
         let mut whole = BytesMut::new();
-        for (index, (start, piece)) in self.pieces.iter().enumerate().skip(first) {
+        for (index, Slot { start, piece, .. }) in self.slots.iter().enumerate().skip(first) {
             if *start >= end {
                 break;
             }
@@ -88,6 +109,7 @@ impl Source for PieceSource {
             if part.len() == len {
                 return Ok(part);
             }
+            whole.reserve(len - whole.len());
             whole.extend_from_slice(&part);
         }
         Ok(whole.freeze())
@@ -132,6 +154,24 @@ mod tests {
         })
         .await
         .unwrap();
+    }
+
+    #[tokio::test]
+    async fn many_readers_map_a_piece_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = Library::local(folder.path()).unwrap();
+        let bytes = Bytes::from(vec![7; 1 << 20]);
+        let piece = Piece { id: ObjectId::of(&bytes), size: bytes.len() as u64 };
+        library.put(&piece.id, &bytes).await.unwrap();
+        let source = PieceSource::new(library, &[piece; 2], "test");
+        let places: std::collections::HashSet<usize> = std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| source.bytes(0, 5).unwrap().as_ptr() as usize))
+                .collect();
+            readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+        });
+        assert_eq!(places.len(), 1, "each has a slice of the same map");
+        assert_eq!(lock(&source.mapped).len(), 1);
     }
 
     #[tokio::test]

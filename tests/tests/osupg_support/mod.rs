@@ -15,7 +15,13 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a scratch folder can be made") }
+        Self::in_folder(&std::env::temp_dir())
+    }
+
+    /// A scratch folder in this one: for what is too large for /tmp.
+    pub(crate) fn in_folder(parent: &Path) -> Self {
+        let folder = tempfile::TempDir::with_prefix_in("osupg-", parent);
+        Self { folder: folder.expect("a scratch folder can be made") }
     }
 
     /// A path in the scratch folder.

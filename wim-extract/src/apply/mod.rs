@@ -36,6 +36,7 @@ mod write;
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -277,14 +278,20 @@ impl Extraction<'_> {
         Error::io(action, self.target)
     }
 
-    /// A target that holds something already may have room for what replaces it; so only an empty
-    /// one is judged.
+    /// What the files need beyond the space of those that they replace must be there.
     fn require_space(&self, layout: &Layout) -> Result<(), Error> {
-        let mut entries = fs::read_dir(self.target).map_err(self.io(Action::Open))?;
-        if entries.next().is_none() {
-            output::require_space(self.target, layout.space())?;
+        let needed = layout.space();
+        if output::require_space(self.target, needed).is_ok() {
+            return Ok(());
         }
-        Ok(())
+        // Only now is it worth a look at every file.
+        let there = layout.files().iter().filter_map(|file| {
+            let found = fs::symlink_metadata(self.target.join(layout.path_of(file.link))).ok()?;
+            // A file with further names keeps its space.
+            (found.is_file() && found.nlink() == 1).then(|| found.blocks().saturating_mul(512))
+        });
+        let replaced = there.fold(0, u64::saturating_add);
+        output::require_space(self.target, needed.saturating_sub(replaced))
     }
 
     fn make_directories(

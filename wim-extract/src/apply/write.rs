@@ -157,7 +157,12 @@ impl<'a> Writer<'a> {
                 Content::Link(_) if partial.link_data.is_none() => {
                     partial.link_data = Some(Lock::new(vec![0; size as usize]));
                 }
-                Content::Data(_) if partial.file.is_none() => partial.file = self.create(id)?,
+                Content::Data(_) if partial.file.is_none() => {
+                    partial.file = self.create(id)?;
+                    if let Some(open) = &partial.file {
+                        self.reserve(open, size)?;
+                    }
+                }
                 _ => {}
             }
         }
@@ -264,6 +269,15 @@ impl<'a> Writer<'a> {
             false => output::write_all_at(&open.file, data, offset),
         };
         written.map_err(|error| Error::io(Action::Write, self.path(open.id))(error))
+    }
+
+    /// Has the file system set aside what a large file needs, in one piece if it can.
+    fn reserve(&self, open: &Open<'_>, len: u64) -> Result<(), Error> {
+        if open.sparse {
+            return Ok(());
+        }
+        let reserved = output::reserve(&open.file, len);
+        reserved.map_err(|error| Error::io(Action::Write, self.path(open.id))(error))
     }
 
     fn set_len(&self, open: &Open<'_>, len: u64) -> Result<(), Error> {

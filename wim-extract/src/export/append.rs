@@ -173,7 +173,7 @@ impl Addition<'_> {
         let (drafted, outcome) = self.finish(draft, self.old.xml().clone(), outcome)?;
         let file = AtomicFile::create(self.path)?;
         require_space(file.directory(), drafted.len())?;
-        file.reserve(drafted.len())?;
+        file.reserve(drafted.to_reserve())?;
         let job = self.job(&[self.old, self.selection.wim], &drafted);
         execute::write(&job, file.file(), file.target(), progress, cancel)?;
         file.write_at(&drafted.header.to_bytes(), 0)?;

@@ -202,7 +202,7 @@ impl ExportPlan<'_> {
     ) -> Result<Outcome, Error> {
         let file = AtomicFile::create(path)?;
         require_space(file.directory(), self.drafted.len())?;
-        file.reserve(self.drafted.len())?;
+        file.reserve(self.drafted.to_reserve())?;
         execute::write(&self.job(), file.file(), file.target(), progress, cancel)?;
         file.write_at(&self.drafted.header.to_bytes(), 0)?;
         file.commit()?;

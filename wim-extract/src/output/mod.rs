@@ -34,8 +34,7 @@ pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
 }
 
 /// Reserves `len` bytes of disk space for a file that is about to be written, so that a full disk
-/// is noticed at once and the file lies in one piece. Does nothing where the file system cannot, nor
-/// in memory (tmpfs), where there are no pieces and it costs time.
+/// is noticed at once and the file lies in one piece. Does nothing where the file system cannot.
 ///
 /// # Errors
 /// [`io::ErrorKind::StorageFull`] and the like; that the operation is not supported is no error.
@@ -43,14 +42,9 @@ pub fn reserve(file: &File, len: u64) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if len > 0 {
         use rustix::{
-            fs::{FallocateFlags, fallocate, fstatfs},
+            fs::{FallocateFlags, fallocate},
             io::{Errno, retry_on_intr},
         };
-        /// `TMPFS_MAGIC` of linux/magic.h.
-        const TMPFS: u32 = 0x0102_1994;
-        if fstatfs(file).is_ok_and(|found| found.f_type as u32 == TMPFS) {
-            return Ok(());
-        }
         // The size stays: a reader of a half-written file must not see zeros as its content.
         match retry_on_intr(|| fallocate(file, FallocateFlags::KEEP_SIZE, 0, len)) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) | Ok(()) => {}

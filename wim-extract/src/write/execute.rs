@@ -1,6 +1,6 @@
 //! Writing a layout to a file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -20,7 +20,7 @@ use crate::integrity;
 use crate::output::{Copier, write_all_at};
 use crate::pipeline::lock::Lock;
 use crate::pipeline::{self, Plan, Sink, Task, Threads, run_tasks, run_with};
-use crate::progress::{Amount, Phase, Progress, Silent};
+use crate::progress::{Amount, Phase, Progress};
 use crate::source::{FileExtent, Source, read_exact_at};
 
 /// Smaller ranges are gathered in memory and written together.
@@ -61,8 +61,7 @@ pub(crate) fn write(
     cancel: &Cancel,
 ) -> Result<(), Error> {
     let drafted = job.drafted;
-    let total = drafted.segments.iter().map(|(_, segment)| segment.len()).sum();
-    progress.begin(Phase::Write, Amount::new(total, 0));
+    progress.begin(Phase::Write, Amount::new(job.work(), 0));
     let stop = cancel.child();
     let hashes = thread::scope(|scope| {
         let copying = scope.spawn(|| {
@@ -82,9 +81,33 @@ pub(crate) fn write(
         };
         first_cause(copied, decoded)
     })?;
-    write_integrity(job, hashes, file, name, cancel)?;
+    write_integrity(job, hashes, file, name, progress, cancel)?;
     progress.end(Phase::Write);
     Ok(())
+}
+
+impl<'a> Job<'a> {
+    /// Bytes to be written, and those to be read again because they are checked or hashed.
+    fn work(&self) -> u64 {
+        let written = self.drafted.segments.iter().map(|(_, segment)| segment.len());
+        let inputs = match self.verification {
+            Verification::Trust => &[][..],
+            Verification::Check => &self.inputs[..],
+        };
+        let checked = (0..).zip(inputs).map(|(at, &wim)| self.copied(at, wim).amount().bytes);
+        let pieces = Pieces::of(self.drafted);
+        let hashed = pieces.unknown().into_iter().map(|at| &pieces.ranges[at]);
+        let hashed = hashed.map(|range| range.end - range.start);
+        written.chain(checked).chain(hashed).fold(0, u64::saturating_add)
+    }
+
+    /// The blobs of an input that are copied without being decoded.
+    fn copied(&self, input: usize, wim: &'a Wim) -> Plan<'a> {
+        let decoded = self.drafted.decoded().filter(|found| found.1 == input);
+        let decoded: HashSet<BlobId> = decoded.map(|(.., blob)| blob).collect();
+        let entered = self.drafted.blobs.iter().filter(|(of, _)| *of == input);
+        Plan::new(wim, entered.map(|(_, blob)| *blob).filter(|blob| !decoded.contains(blob)))
+    }
 }
 
 /// What went wrong, of two that stop each other by cancelling.
@@ -218,7 +241,7 @@ fn decode(
     let pieces = Pieces::of(drafted);
     let mut tasks = Vec::new();
     if drafted.is_known() {
-        tasks = pieces.tasks(&view, cancel);
+        tasks = pieces.tasks(&view, progress, cancel);
     }
     let options = pipeline::Options { threads: job.threads, ..pipeline::Options::default() };
     for (input, &wim) in job.inputs.iter().enumerate() {
@@ -230,11 +253,9 @@ fn decode(
             run_with(&plan, std::mem::take(&mut tasks), &sink, &options, progress, cancel)?;
         }
         if job.verification == Verification::Check {
-            let entered = drafted.blobs.iter().filter(|(of, _)| *of == input);
-            let copied = entered.map(|(_, blob)| *blob).filter(|blob| !places.contains_key(blob));
-            let plan = Plan::new(wim, copied);
+            let plan = job.copied(input, wim);
             let tasks = std::mem::take(&mut tasks);
-            run_with(&plan, tasks, &Checked { wim }, &options, &Silent, cancel)?;
+            run_with(&plan, tasks, &Checked { wim }, &options, progress, cancel)?;
         }
     }
     run_tasks(tasks, job.threads, cancel)?;
@@ -294,17 +315,26 @@ impl Pieces {
         Self { ranges, hashes }
     }
 
-    /// Work that hashes those that are not known.
-    fn tasks<'t>(&'t self, source: &'t dyn Source, cancel: &'t Cancel) -> Vec<Task<'t>> {
+    /// Indices of those whose hashes are not known.
+    fn unknown(&self) -> Vec<usize> {
         let known = self.hashes.lock();
-        let unknown = (0..self.ranges.len()).filter(|&index| known[index].is_none());
-        let unknown: Vec<usize> = unknown.collect();
+        (0..self.ranges.len()).filter(|&index| known[index].is_none()).collect()
+    }
+
+    /// Work that hashes those that are not known.
+    fn tasks<'t>(
+        &'t self,
+        source: &'t dyn Source,
+        progress: &'t dyn Progress,
+        cancel: &'t Cancel,
+    ) -> Vec<Task<'t>> {
+        let unknown = self.unknown();
         let task = |indices: &[usize]| -> Task<'t> {
             let indices = indices.to_vec();
             Box::new(move || {
                 let ranges: Vec<_> =
                     indices.iter().map(|&index| self.ranges[index].clone()).collect();
-                let found = integrity::hash(source, &ranges, &Silent, cancel)?;
+                let found = integrity::hash(source, &ranges, progress, cancel)?;
                 let mut hashes = self.hashes.lock();
                 for (index, hash) in indices.into_iter().zip(found) {
                     hashes[index] = Some(hash);
@@ -327,10 +357,11 @@ pub(crate) fn hash_pieces(
     drafted: &Drafted,
     source: &dyn Source,
     threads: Threads,
+    progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Vec<Sha1Hash>, Error> {
     let pieces = Pieces::of(drafted);
-    run_tasks(pieces.tasks(source, cancel), threads, cancel)?;
+    run_tasks(pieces.tasks(source, progress, cancel), threads, cancel)?;
     Ok(pieces.finish().unwrap_or_default())
 }
 
@@ -340,6 +371,7 @@ fn write_integrity(
     hashes: Option<Vec<Sha1Hash>>,
     file: &File,
     name: &Path,
+    progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<(), Error> {
     let drafted = job.drafted;
@@ -348,13 +380,15 @@ fn write_integrity(
         Some(hashes) => hashes,
         None => {
             let written = Written { file, name, len: drafted.covered_end() };
-            hash_pieces(drafted, &written, job.threads, cancel)?
+            hash_pieces(drafted, &written, job.threads, progress, cancel)?
         }
     };
     let table = IntegrityTable { chunk_size: piece_size, hashes };
     let table = table.to_bytes().map_err(too_large)?;
     let at = drafted.header.integrity.offset;
-    write_all_at(file, &table, at).map_err(Error::io(Action::Write, name))
+    write_all_at(file, &table, at).map_err(Error::io(Action::Write, name))?;
+    progress.advance(Amount::new(table.len() as u64, 0));
+    Ok(())
 }
 
 /// What has been written so far.

@@ -95,6 +95,12 @@ impl Drafted {
         !self.segments.iter().any(unknown)
     }
 
+    /// Bytes to set aside on the disk before the first is written. None where all is copied: the
+    /// file system may share those blocks, and btrfs would keep the ones set aside beside them.
+    pub(crate) fn to_reserve(&self) -> u64 {
+        if self.is_known() { 0 } else { self.len() }
+    }
+
     /// Makes use of what is there already of the file that this is added to: what is hashed of its
     /// old part, and what has to be read to hash the rest.
     pub(crate) fn keep(&mut self, old: &Wim, start: u64) -> Result<(), Error> {

@@ -12,6 +12,7 @@ use super::layout::{Drafted, Segment};
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::pipeline::Threads;
+use crate::progress::Silent;
 use crate::source::{Expect, FileExtent, Source};
 
 /// The file that a layout describes, byte for byte what would be written, as a source. The
@@ -27,7 +28,7 @@ pub(crate) fn source(
 ) -> Result<Arc<dyn Source>, Error> {
     let mut view = View::of(drafted, name);
     if let Some(piece_size) = drafted.piece_size {
-        let hashes = execute::hash_pieces(drafted, &view, threads, cancel)?;
+        let hashes = execute::hash_pieces(drafted, &view, threads, &Silent, cancel)?;
         let table = IntegrityTable { chunk_size: piece_size, hashes };
         view.set_integrity(table.to_bytes().map_err(execute::too_large)?.into());
     }

@@ -1,11 +1,13 @@
 //! Exporting to a new file.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use wim_extract::archive::{ImageIndex, Wim};
 use wim_extract::export::{self, Compression, IntegrityTable, Options, Outcome, Verification};
 use wim_extract::pipeline::Threads;
-use wim_extract::{Cancel, Error, Silent};
+use wim_extract::progress::{Amount, Phase};
+use wim_extract::{Cancel, Error, Progress, Silent};
 use wim_format::Codec;
 use wim_format::header::{Layout, Version};
 use wim_format::testing::{Chunks, TinyWim};
@@ -17,7 +19,27 @@ pub(crate) fn all(wim: &Wim) -> Vec<ImageIndex> {
 }
 
 fn run(wim: &Wim, images: &[ImageIndex], to: &Path, options: &Options) -> Result<Outcome, Error> {
-    export::run(wim, images, to, options, &Silent, &Cancel::new())
+    let tally = Tally::default();
+    let outcome = export::run(wim, images, to, options, &tally, &Cancel::new())?;
+    let [total, done] = tally.0.map(AtomicU64::into_inner);
+    assert_eq!(done, total, "bytes done and bytes promised, {options:?}");
+    Ok(outcome)
+}
+
+/// Bytes promised and done of the phase in which the output is written.
+#[derive(Default)]
+struct Tally([AtomicU64; 2]);
+
+impl Progress for Tally {
+    fn begin(&self, phase: Phase, total: Amount) {
+        let promised = if phase == Phase::Write { total.bytes } else { 0 };
+        self.0[0].store(promised, Ordering::Relaxed);
+        self.0[1].store(0, Ordering::Relaxed);
+    }
+
+    fn advance(&self, done: Amount) {
+        self.0[1].fetch_add(done.bytes, Ordering::Relaxed);
+    }
 }
 
 fn fixed() -> Options {

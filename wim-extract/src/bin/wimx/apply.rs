@@ -2,14 +2,13 @@
 
 use std::path::{Path, absolute};
 
-use wim_extract::Cancel;
 use wim_extract::apply::{self, LinkTargets};
 use wim_extract::archive::{ImageIndex, Wim};
 
 use crate::args::{ApplyArgs, Global};
 use crate::bar::Bar;
 use crate::failure::Failure;
-use crate::{open, restore, stdout};
+use crate::{interrupt, open, restore, stdout};
 
 /// Runs the command.
 pub(crate) fn run(args: &ApplyArgs, global: &Global) -> Result<(), Failure> {
@@ -20,13 +19,12 @@ pub(crate) fn run(args: &ApplyArgs, global: &Global) -> Result<(), Failure> {
         (true, true) => return Err(restore::contradiction("--rpfix", "--norpfix")),
     };
     let options = restore::options(&args.restore, links, global)?;
-    let bar = Bar::new(global);
+    let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let wim = open::archive(&args.wim, &args.references.globs, global, &bar)?;
     let images = open::images(&wim, args.image.as_deref())?;
     if args.restore.check {
-        open::check(&wim, global, &bar)?;
+        open::check(&wim, global, &bar, &cancel)?;
     }
-    let cancel = Cancel::new();
     let outcome = match images[..] {
         // `all` means a directory for each image, even where there is only one.
         [image] if !args.image.as_deref().is_some_and(open::means_all) => {

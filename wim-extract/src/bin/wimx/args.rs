@@ -344,6 +344,7 @@ Exit codes:
   68   not supported
   71   the WIM is read-only
   72   a file cannot be written
+  130  stopped by a signal
   141  the reader of standard output went away
   255  the command line is wrong
 The others are wimlib's numbers too; the message always says what they mean.

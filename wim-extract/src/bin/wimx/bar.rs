@@ -9,8 +9,9 @@ use wim_extract::progress::{Amount, Phase, Progress};
 use crate::args::Global;
 use crate::failure;
 
-const BYTES: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {percent:>3}% {bytes_per_sec} {eta}";
-const ITEMS: &str = "{prefix} {wide_bar} {pos}/{len} {percent:>3}% {eta}";
+const BYTES: &str =
+    "{prefix} {wide_bar} {bytes}/{total_bytes} {percent:>3}%  {bytes_per_sec}  {eta} left";
+const ITEMS: &str = "{prefix} {wide_bar} {pos}/{len} {percent:>3}%  {eta} left";
 
 /// Shows the progress of one command, prints its warnings and keeps them.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::args::{ExportArgs, Global};
 use crate::bar::Bar;
 use crate::compression::default_chunk_size;
 use crate::failure::Failure;
-use crate::{open, restore, stdout};
+use crate::{interrupt, open, restore, stdout};
 
 /// The document of `--json`.
 #[derive(Serialize)]
@@ -35,21 +35,21 @@ struct Document {
 /// Runs the command.
 pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
     refuse_what_cannot_be(args)?;
-    let bar = Bar::new(global);
+    let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let wim = open::archive(&args.source, &args.references.globs, global, &bar)?;
     let images = wim.resolve(&args.image)?;
     if args.check {
-        open::check(&wim, global, &bar)?;
+        open::check(&wim, global, &bar, &cancel)?;
     }
     if open::means_all(&args.image) {
         check_all(args, &wim)?;
     }
     let compression = match args.destination.exists() {
-        true => check_destination(args, global, &bar)?,
+        true => check_destination(args, global, &bar, &cancel)?,
         false => new_compression(args, &wim)?,
     };
     let options = options(args, compression, global);
-    let outcome = export::run(&wim, &images, &args.destination, &options, &bar, &Cancel::new())?;
+    let outcome = export::run(&wim, &images, &args.destination, &options, &bar, &cancel)?;
     report(args, outcome, global, &bar)
 }
 
@@ -134,6 +134,7 @@ fn check_destination(
     args: &ExportArgs,
     global: &Global,
     bar: &Bar,
+    cancel: &Cancel,
 ) -> Result<Compression, Failure> {
     if args.check || args.compress.is_some() {
         let destination = open::archive(&args.destination, &[], global, bar)?;
@@ -144,7 +145,7 @@ fn check_destination(
             )));
         }
         if args.check {
-            open::check(&destination, global, bar)?;
+            open::check(&destination, global, bar, cancel)?;
         }
     }
     Ok(Compression::AsSource)

@@ -4,14 +4,14 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use wim_extract::Error;
 use wim_extract::apply::{self, LinkTargets, Matching, Outcome, Selection, Structure, Unmatched};
 use wim_extract::error::Action;
-use wim_extract::{Cancel, Error};
 
 use crate::args::{ExtractArgs, Global};
 use crate::bar::Bar;
 use crate::failure::Failure;
-use crate::{open, pathlist, paths, restore, stdout};
+use crate::{interrupt, open, pathlist, paths, restore, stdout};
 
 /// Runs the command.
 pub(crate) fn run(args: &ExtractArgs, global: &Global) -> Result<(), Failure> {
@@ -20,13 +20,12 @@ pub(crate) fn run(args: &ExtractArgs, global: &Global) -> Result<(), Failure> {
         return Err(Failure::Usage(message.into()));
     }
     let options = restore::options(&args.restore, LinkTargets::Keep, global)?;
-    let bar = Bar::new(global);
+    let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let wim = open::archive(&args.wim, &args.references.globs, global, &bar)?;
     let image = open::image(&wim, &args.image)?;
     if args.restore.check {
-        open::check(&wim, global, &bar)?;
+        open::check(&wim, global, &bar, &cancel)?;
     }
-    let cancel = Cancel::new();
     let mut outcome = Outcome::default();
     for group in groups(args)? {
         let selection = group.selection(args);

@@ -3,7 +3,8 @@
 //! Codes are wimlib's: 0 is success, the engine's errors have their own numbers
 //! ([`wim_extract::error::Error::code`]), 255 is a wrong command line and 2 a missing or unknown
 //! command. When the reader of standard output goes away (`wimx dir x.wim | head`) there is nothing
-//! to say: the code is 141, which shells show for a program ended by SIGPIPE.
+//! to say: the code is 141, which shells show for a program ended by SIGPIPE. A command that a
+//! signal has stopped ends with 130.
 
 use std::io;
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use wim_extract::Error;
 
 use crate::args::Global;
 use crate::habits::Ambiguous;
-use crate::stdout;
+use crate::{interrupt, stdout};
 
 const USAGE: u8 = 255;
 const NO_SUCH_IMAGE: u8 = 18;
@@ -65,6 +66,7 @@ impl Failure {
             Self::Choice(_) => NO_SUCH_IMAGE,
             Self::ChunkSize(_) => BAD_CHUNK_SIZE,
             Self::Engine(error) if is_reader_gone(error) => READER_GONE,
+            Self::Engine(error) if matches!(**error, Error::Cancelled) => interrupt::STOPPED,
             Self::Engine(error) | Self::Hinted(error, _) => error.code(),
             Self::Reported(code) => *code,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => READER_GONE,
@@ -79,6 +81,9 @@ impl Failure {
                 Some(message.clone())
             }
             Self::Engine(error) if is_reader_gone(error) => None,
+            Self::Engine(error) if matches!(**error, Error::Cancelled) => Some(
+                "stopped; what was not complete is gone, what was there before is untouched".into(),
+            ),
             Self::Engine(error) => Some(error.to_string()),
             Self::Hinted(error, hint) => Some(format!("{error}\n{hint}")),
             Self::Reported(_) => None,

@@ -3,7 +3,7 @@
 //!
 //! A front end holds no logic of its own: arguments are read ([`habits`], [`args`]), an engine
 //! operation is called (one module per command), and its outcome or failure is shown ([`stdout`],
-//! [`bar`], [`failure`]). Nothing that costs time is started before a command needs it: `info` and
+//! [`bar`], [`failure`]). Signals set the flag that the engine obeys ([`interrupt`]). Nothing that costs time is started before a command needs it: `info` and
 //! `dir` run on the first thread alone.
 
 mod apply;
@@ -18,6 +18,7 @@ mod extract;
 mod failure;
 mod habits;
 mod info;
+mod interrupt;
 mod open;
 mod pathlist;
 mod paths;

@@ -29,8 +29,8 @@ pub(crate) fn archive(
 }
 
 /// Checks the integrity tables, where there are any: what `--check` asks for.
-pub(crate) fn check(wim: &Wim, global: &Global, bar: &Bar) -> Result<(), Failure> {
-    Ok(verify::check_integrity(wim, global.threads(), bar, &Cancel::new())?)
+pub(crate) fn check(wim: &Wim, global: &Global, bar: &Bar, cancel: &Cancel) -> Result<(), Failure> {
+    Ok(verify::check_integrity(wim, global.threads(), bar, cancel)?)
 }
 
 /// The images that the operand means; without one, the only image there is.

@@ -1,15 +1,15 @@
 //! `wimx verify`: checks everything, goes on after damage, names every damaged file.
 
 use serde::Serialize;
+use wim_extract::Progress;
 use wim_extract::archive::Integrity;
 use wim_extract::verify::{self, FileInImage, Options, Outcome, Problem};
-use wim_extract::{Cancel, Progress};
 
 use crate::args::{Global, VerifyArgs};
 use crate::bar::Bar;
 use crate::failure::{self, Failure};
 use crate::text::{Hex, lossy, lost};
-use crate::{open, stdout};
+use crate::{interrupt, open, stdout};
 
 /// The document of `--json`.
 #[derive(Serialize)]
@@ -52,11 +52,11 @@ struct ErrorView {
 
 /// Runs the command.
 pub(crate) fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
-    let bar = Bar::new(global);
+    let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let wim = open::archive(&args.wim, &args.references.globs, global, &bar)?;
     let integrity = if args.nocheck { Integrity::Ignore } else { Integrity::Check };
     let options = Options { threads: global.threads(), integrity };
-    let outcome = verify::run(&wim, &options, &bar, &Cancel::new())?;
+    let outcome = verify::run(&wim, &options, &bar, &cancel)?;
     outcome.warnings.iter().for_each(|warning| bar.warning(warning));
     let path = args.wim.display();
     let verdict = match outcome.problems.len() {

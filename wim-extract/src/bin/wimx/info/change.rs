@@ -16,10 +16,16 @@ pub(super) fn is_wanted(args: &InfoArgs) -> bool {
 }
 
 /// Makes the changes and says what was done.
-pub(super) fn run(wim: Wim, args: &InfoArgs, global: &Global, bar: &Bar) -> Result<(), Failure> {
+pub(super) fn run(
+    wim: Wim,
+    args: &InfoArgs,
+    global: &Global,
+    bar: &Bar,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
     let changes = wanted(&wim, args)?;
     let notes = notes(&wim, &changes);
-    let outcome = edit::run(wim, &args.wim, &changes, bar, &Cancel::new())?;
+    let outcome = edit::run(wim, &args.wim, &changes, bar, cancel)?;
     if global.json {
         let changes: Vec<Value> = notes.into_iter().map(|note| note.json).collect();
         let changed = outcome == Outcome::Changed;

@@ -10,9 +10,9 @@ use std::io::Write;
 
 use serde::Serialize;
 use serde_json::Value;
-use wim_extract::Error;
 use wim_extract::archive::{ImageIndex, Wim};
 use wim_extract::error::Action;
+use wim_extract::{Cancel, Error};
 use wim_format::xml::WimXml;
 
 use self::view::{ImageView, WimView};
@@ -20,17 +20,19 @@ use crate::args::{Global, InfoArgs};
 use crate::bar::Bar;
 use crate::blobs::BlobView;
 use crate::failure::{self, Failure};
-use crate::{open, stdout};
+use crate::{interrupt, open, stdout};
 
 /// Runs the command.
 pub(crate) fn run(args: &InfoArgs, global: &Global) -> Result<(), Failure> {
     let bar = Bar::new(global);
     let wim = open::archive(&args.wim, &[], global, &bar)?;
+    let changes = change::is_wanted(args);
+    let cancel = if args.check || changes { interrupt::obey() } else { Cancel::new() };
     if args.check {
-        open::check(&wim, global, &bar)?;
+        open::check(&wim, global, &bar, &cancel)?;
     }
-    if change::is_wanted(args) {
-        return change::run(wim, args, global, &bar);
+    if changes {
+        return change::run(wim, args, global, &bar, &cancel);
     }
     let images = match &args.image {
         Some(operand) => wim.resolve(operand)?,
