@@ -4,14 +4,22 @@
 //! uncompressed size is known from outside. A [`Decoder`] is the reusable state of one thread.
 
 mod bits;
+mod copy;
+pub mod cpu;
 mod e8;
 mod huffman;
 pub mod lzms;
 pub mod lzx;
+mod naive;
+mod pair;
 mod range;
+mod recent;
+mod sequences;
+mod window;
 pub mod xpress;
 
 use crate::DecodeError;
+pub use cpu::Cpu;
 
 /// A compression method. Numbers in the comments are the header flags of [`crate::header`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,12 +67,21 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError::BadSize`] when `chunk_size` is not legal for `codec`.
     pub fn new(codec: Codec, chunk_size: u32) -> Result<Self, DecodeError> {
+        Self::with_cpu(codec, chunk_size, Cpu::detect())
+    }
+
+    /// Makes a decoder that uses no other instructions than `cpu` says, if the codec is LZX or
+    /// XPRESS.
+    ///
+    /// # Errors
+    /// [`DecodeError::BadSize`] when `chunk_size` is not legal for `codec`.
+    pub fn with_cpu(codec: Codec, chunk_size: u32, cpu: Cpu) -> Result<Self, DecodeError> {
         if !codec.is_valid_chunk_size(chunk_size) {
             return Err(DecodeError::BadSize);
         }
         Ok(Self(match codec {
             Codec::Xpress => Inner::Xpress(Box::default()),
-            Codec::Lzx => Inner::Lzx(Box::new(lzx::Decoder::new(chunk_size))),
+            Codec::Lzx => Inner::Lzx(Box::new(lzx::Decoder::new(chunk_size, cpu))),
             Codec::Lzms => Inner::Lzms(Box::default()),
         }))
     }

@@ -3,16 +3,17 @@
 use super::{LITERALS, MAX_LENGTH_NIBBLE, MIN_MATCH, SYMBOLS, TABLE_LEN};
 use crate::DecodeError;
 use crate::codec::bits::BitReader;
-use crate::codec::huffman::{Canonical, Empty};
+use crate::codec::huffman::Empty;
+use crate::codec::naive::Code;
 
 #[derive(Debug)]
 pub(super) struct Plain {
-    code: Canonical<SYMBOLS>,
+    code: Code,
 }
 
 impl Plain {
     pub(super) fn new() -> Self {
-        Self { code: Canonical::new() }
+        Self { code: Code::default() }
     }
 
     /// Decodes one chunk.
@@ -24,8 +25,7 @@ impl Plain {
         let mut bits = BitReader::new(src, TABLE_LEN);
         let mut at = 0;
         while at < dst.len() {
-            let (symbol, bit_len) = self.code.decode(bits.peek16()).ok_or(DecodeError::BadCode)?;
-            bits.consume(bit_len);
+            let symbol = self.code.read(&mut bits)?;
             // Length bytes lie behind the words that are in by now, so this load is due even
             // where no bit is wanted from it.
             bits.ensure(16);
