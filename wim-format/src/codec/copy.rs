@@ -9,7 +9,7 @@
 
 use super::cpu::Stage;
 use super::recent::Offsets;
-use super::sequences::{LITERALS, ROUNDS, Sequences};
+use super::sequences::{LITERALS, MAX_LITERALS, ROUNDS, Sequences};
 use crate::DecodeError;
 
 /// Bytes at the end of the output, and of the literals, that wide copies keep away from.
@@ -20,7 +20,7 @@ const RUN: usize = 16;
 const MATCH: usize = 32;
 
 // A run ends at most RUN bytes too far, a match MATCH bytes; both start within the batch's output.
-const _: () = assert!(RUN <= SLACK && MATCH <= SLACK && 2 * ROUNDS + SLACK <= LITERALS);
+const _: () = assert!(RUN <= SLACK && MATCH <= SLACK && MAX_LITERALS + SLACK <= LITERALS);
 
 /// Writes the matches of a batch that are far from the end, and the literals before each.
 pub(crate) struct Wide<'a, O> {
@@ -58,7 +58,7 @@ impl<O: Offsets> Stage for Wide<'_, O> {
 
 /// How many of the matches may be written with wide copies to an output with `room` bytes left:
 ///
-/// * their places among the literals ascend and are at most `2 * ROUNDS`,
+/// * their places among the literals ascend and are at most `MAX_LITERALS`,
 /// * they and the literals before them take at most `room - SLACK` bytes.
 #[inline(always)]
 fn far_from_end(sequences: &Sequences, room: usize) -> usize {
@@ -69,7 +69,8 @@ fn far_from_end(sequences: &Sequences, room: usize) -> usize {
     let ascending = ends.windows(2).fold(true, |so_far, two| so_far & (two[0] < two[1]));
     let sum: u64 = lengths.iter().map(|&length| u64::from(length)).sum();
     let literals = usize::from(ends[count]);
-    let (Some(room), true) = (room.checked_sub(SLACK), ascending && literals <= 2 * ROUNDS) else {
+    let (Some(room), true) = (room.checked_sub(SLACK), ascending && literals <= MAX_LITERALS)
+    else {
         return 0;
     };
     if sum + literals as u64 <= room as u64 {
@@ -117,7 +118,7 @@ unsafe fn write(
                 *new.get_unchecked(i),
             )
         };
-        // SAFETY: `ends` ascends, so `literal <= end <= 2 * ROUNDS`, and both slices have SLACK
+        // SAFETY: `ends` ascends, so `literal <= end <= MAX_LITERALS`, and both slices have SLACK
         // bytes more than the run.
         unsafe {
             let from = literals.as_ptr().add(literal);

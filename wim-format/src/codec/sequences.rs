@@ -9,11 +9,13 @@ use super::cpu::Cpu;
 use super::recent::{NEW, Offsets};
 use crate::DecodeError;
 
-/// How many times the symbol loop goes round for one batch; each time it reads at most two symbols,
-/// at most one of them a match.
+/// How many times the symbol loop goes round for one batch; each time it reads at most three
+/// symbols, at most one of them a match.
 pub(crate) const ROUNDS: usize = 256;
-/// Room for literals: two a round, and what wide copies read beyond the last.
-pub(crate) const LITERALS: usize = 2 * ROUNDS + SLACK;
+/// The most literals of a batch, matches counted as one.
+pub(crate) const MAX_LITERALS: usize = 3 * ROUNDS;
+/// Room for literals, and what wide copies read beyond the last.
+pub(crate) const LITERALS: usize = MAX_LITERALS + SLACK;
 
 /// The literals and matches of one batch.
 #[derive(Debug)]

@@ -20,7 +20,7 @@
 mod chunk;
 mod codes;
 mod offsets;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 mod plain;
 mod symbols;
 mod tables;
@@ -85,4 +85,16 @@ impl Decoder {
         }
         outcomes
     }
+}
+
+/// Decodes one chunk the plain way.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn decode_plainly(
+    chunk_size: u32,
+    src: &[u8],
+    dst: &mut [u8],
+) -> Result<(), DecodeError> {
+    plain::Plain::new(tables::window_order(chunk_size)).decode(src, dst)?;
+    Cpu::PORTABLE.run(e8::Undo { chunk: dst });
+    Ok(())
 }

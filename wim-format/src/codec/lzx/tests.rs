@@ -1,6 +1,5 @@
 //! Both ways of decoding against each other, against lzxd, and on streams made to do harm.
 
-use super::plain::Plain;
 use super::{Decoder, tables};
 use crate::DecodeError;
 use crate::codec::cpu::Cpu;
@@ -14,8 +13,7 @@ use proptest::prelude::*;
 /// What the plain decoder makes of a chunk.
 fn plain(order: u32, src: &[u8], len: usize) -> Result<Vec<u8>, DecodeError> {
     let mut dst = vec![0; len];
-    Plain::new(order).decode(src, &mut dst)?;
-    Cpu::PORTABLE.run(e8::Undo { chunk: &mut dst });
+    super::decode_plainly(1 << order, src, &mut dst)?;
     Ok(dst)
 }
 

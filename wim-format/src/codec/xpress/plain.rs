@@ -1,6 +1,6 @@
 //! The plain XPRESS decoder: one symbol, one copy at a time.
 
-use super::{LITERALS, MAX_LENGTH_NIBBLE, MIN_MATCH, SYMBOLS, TABLE_LEN};
+use super::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS, TABLE_LEN};
 use crate::DecodeError;
 use crate::codec::bits::BitReader;
 use crate::codec::huffman::Empty;
@@ -53,7 +53,7 @@ impl Plain {
 /// The length of a match, given its part in the symbol.
 fn read_length(bits: &mut BitReader<'_>, nibble: usize) -> usize {
     let mut length = nibble;
-    if nibble == MAX_LENGTH_NIBBLE {
+    if nibble == LONG_LENGTH {
         let byte = bits.take_byte();
         length += usize::from(byte);
         if byte == 0xFF {
