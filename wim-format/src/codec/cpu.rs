@@ -1,8 +1,8 @@
-//! Which instructions the decoders of LZX and XPRESS may use.
+//! Which instructions the decoders may use.
 //!
 //! Their stages are written once, as plain Rust, and compiled twice: for any processor, and for
-//! those with AVX2 and BMI, where shifts by variable counts are one instruction and loops over
-//! records become vectors. Nothing but speed depends on the choice.
+//! those with AVX2 and BMI, where shifts by variable counts and population counts are one instruction
+//! and loops over records become vectors. Nothing but speed depends on the choice.
 
 /// The instructions that a decoder may use. A value is proof that the processor has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,4 +87,18 @@ fn portable<S: Stage>(stage: S) -> S::Output {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn modern<S: Stage>(stage: S) -> S::Output {
     stage.run::<true>()
+}
+
+/// Asks for the cache line at `at` to be loaded; nothing more happens, wherever that is.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub(crate) fn prefetch(bytes: &[u8], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if at < bytes.len() {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(at).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (bytes, at);
 }

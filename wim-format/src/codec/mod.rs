@@ -72,8 +72,7 @@ impl Decoder {
         Self::with_cpu(codec, chunk_size, Cpu::detect())
     }
 
-    /// Makes a decoder that uses no other instructions than `cpu` says, if the codec is LZX or
-    /// XPRESS.
+    /// Makes a decoder that uses no other instructions than `cpu` says.
     ///
     /// # Errors
     /// [`DecodeError::BadSize`] when `chunk_size` is not legal for `codec`.
@@ -84,7 +83,7 @@ impl Decoder {
         Ok(Self(match codec {
             Codec::Xpress => Inner::Xpress(Box::new(xpress::Decoder::new(cpu))),
             Codec::Lzx => Inner::Lzx(Box::new(lzx::Decoder::new(chunk_size, cpu))),
-            Codec::Lzms => Inner::Lzms(Box::default()),
+            Codec::Lzms => Inner::Lzms(Box::new(lzms::Decoder::new(cpu))),
         }))
     }
 

@@ -70,7 +70,7 @@ impl Offsets for Recent {
         let next = select(source == NEW, offset, old);
         self.0 = [
             next,
-            select(source % 2 == 0, second, first),
+            select(source.is_multiple_of(2), second, first),
             select(source < 2, third, select(source == 2, first, second)),
         ];
         next

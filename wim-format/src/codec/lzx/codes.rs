@@ -350,7 +350,7 @@ impl Pretree {
             entry = Self::entry(symbol, length as usize);
         }
         let [symbol, length, extra, least] = entry;
-        let more = bits << (length & 63) >> 1 >> (63 - extra & 63);
+        let more = bits << (length & 63) >> 1 >> ((63 - extra) & 63);
         window.consume(u32::from(length + extra));
         Ok((symbol, usize::from(least) + more as usize))
     }

@@ -178,13 +178,16 @@ proptest! {
         prop_assume!(!tokens.is_empty());
         let stream = write(15, &tokens, &[(aligned, usize::MAX)]);
         let expected = lzxd(&stream, expand(&tokens).len());
+        // An aligned code that no match needs may be empty, as wimlib has it; lzxd refuses it.
+        prop_assume!(expected != Err("DecompressError(EmptyTree)".to_owned()));
+        let expected = expected.unwrap();
         prop_assert_eq!(decode(15, &stream, expected.len()), Ok(expected));
     }
 }
 
 /// Decodes a chunk of one block with lzxd, which wants the header that cabinets have: a bit and the
 /// file size for the translation of calls, and always 24 bits of block size.
-fn lzxd(stream: &[u8], len: usize) -> Vec<u8> {
+fn lzxd(stream: &[u8], len: usize) -> Result<Vec<u8>, String> {
     let old = BitWriter::from_bytes(stream);
     let short = len == 32768;
     let kind = u64::from(u16::from_le_bytes([stream[0], stream[1]]) >> 13);
@@ -195,7 +198,8 @@ fn lzxd(stream: &[u8], len: usize) -> Vec<u8> {
     new.put(len as u64, 24);
     new.append(&old, if short { 4 } else { 20 });
     let mut decoder = ::lzxd::Lzxd::new(::lzxd::WindowSize::KB32);
-    decoder.decompress_next(&new.bytes(), len).unwrap().to_vec()
+    let decoded = decoder.decompress_next(&new.bytes(), len);
+    decoded.map(<[u8]>::to_vec).map_err(|error| format!("{error:?}"))
 }
 
 /// A chunk that starts with a block header and codes with the given lengths.
