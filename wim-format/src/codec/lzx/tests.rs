@@ -273,7 +273,7 @@ fn empty_codes_may_be_declared_and_not_used() {
     let main = &[(65, 1), (main_symbol(0, 7), 2), (main_symbol(8, 0), 2)];
     let writer = with_codes(Block::Aligned, main, &[], &[]);
     assert_eq!(decode(15, &writer.bytes(), 100), Ok(vec![65; 100]));
-    for used in [0b0_0_10, 0b0_0_11] {
+    for used in [0b0010, 0b0011] {
         let mut writer = writer.clone();
         writer.bits.put(used, 4);
         assert_eq!(decode(15, &writer.bytes(), 100), Err(DecodeError::BadCode), "{used:b}");
