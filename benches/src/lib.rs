@@ -3,3 +3,5 @@
 
 pub mod compare;
 pub mod corpus;
+#[cfg(feature = "libwim")]
+pub mod libwim;

@@ -4,24 +4,78 @@
 //! by an absolute one, so that calls to one place look alike. WIM does it in every chunk, with
 //! positions counted from the chunk's start and an assumed file size of 12,000,000 bytes.
 
+use super::cpu::Stage;
+
 /// The file size that WIM's LZX assumes.
 const FILE_SIZE: i32 = 12_000_000;
 /// A call that starts within this many bytes of the chunk's end is left alone.
 const TAIL: usize = 10;
+/// The byte that starts a call.
+const CALL: u8 = 0xE8;
+/// Bytes of a call, which hold no other.
+const CALL_LEN: usize = 5;
+/// Bytes that are looked at in one go.
+const BLOCK: usize = 32;
 
 /// Undoes the translation in one whole decoded chunk.
-pub(crate) fn undo(chunk: &mut [u8]) {
-    let end = chunk.len().saturating_sub(TAIL);
-    let mut at = 0;
-    while let Some(found) = chunk.get(at..end).and_then(|rest| rest.iter().position(|&b| b == 0xE8))
-    {
-        at += found;
-        undo_call(chunk, at);
-        at += 5;
+pub(crate) struct Undo<'a> {
+    pub(crate) chunk: &'a mut [u8],
+}
+
+impl Stage for Undo<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) {
+        let chunk = self.chunk;
+        let end = chunk.len().saturating_sub(TAIL);
+        let mut at = 0;
+        while let Some(block) = chunk.get(at..end).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+            let mut calls = calls_in::<MODERN>(block);
+            let mut next = at + BLOCK;
+            while calls != 0 {
+                let call = calls.trailing_zeros() as usize;
+                undo_call(chunk, at + call);
+                next = next.max(at + call + CALL_LEN);
+                // What the call's operand holds is no call.
+                calls &= u32::MAX.checked_shl((call + CALL_LEN) as u32).unwrap_or(0);
+            }
+            at = next;
+        }
+        while at < end {
+            if chunk[at] == CALL {
+                undo_call(chunk, at);
+                at += CALL_LEN;
+            } else {
+                at += 1;
+            }
+        }
     }
 }
 
+/// The bytes of `block` that start a call, as bits.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn calls_in<const MODERN: bool>(block: &[u8; BLOCK]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    if MODERN {
+        use std::arch::x86_64::{
+            _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8,
+        };
+        // SAFETY: `MODERN` says that this runs where AVX2 is; the load is of all of `block`.
+        return unsafe {
+            let bytes = _mm256_loadu_si256(block.as_ptr().cast());
+            _mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(CALL as i8))) as u32
+        };
+    }
+    if !block.contains(&CALL) {
+        return 0;
+    }
+    block.iter().rev().fold(0, |calls, &byte| calls << 1 | u32::from(byte == CALL))
+}
+
 /// Undoes the translation of the call at `at`, which is at least `TAIL` bytes before the end.
+#[inline(always)]
 fn undo_call(chunk: &mut [u8], at: usize) {
     let Some(operand) = chunk.get_mut(at + 1..).and_then(|rest| rest.first_chunk_mut::<4>()) else {
         return;
@@ -35,4 +89,38 @@ fn undo_call(chunk: &mut [u8], at: usize) {
         _ => return,
     };
     *operand = relative.to_le_bytes();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::cpu::Cpu;
+    use proptest::prelude::*;
+
+    /// Byte by byte.
+    fn naive(chunk: &mut [u8]) {
+        let mut at = 0;
+        while at + TAIL < chunk.len() {
+            if chunk[at] == CALL {
+                undo_call(chunk, at);
+                at += 4;
+            }
+            at += 1;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn all_ways_agree(
+            chunk in prop::collection::vec(prop_oneof![2 => Just(CALL), 5 => Just(0), 2 => Just(0xFF), 1 => any::<u8>()], 0..300)
+        ) {
+            let mut expected = chunk.clone();
+            naive(&mut expected);
+            for cpu in Cpu::choices() {
+                let mut chunk = chunk.clone();
+                cpu.run(Undo { chunk: &mut chunk });
+                prop_assert_eq!(&chunk, &expected);
+            }
+        }
+    }
 }

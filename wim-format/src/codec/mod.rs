@@ -3,15 +3,25 @@
 //! A chunk is one independent stream: it has no header and no checksum of its own, and its exact
 //! uncompressed size is known from outside. A [`Decoder`] is the reusable state of one thread.
 
+#[cfg(any(test, feature = "testing"))]
 mod bits;
+mod copy;
+pub mod cpu;
 mod e8;
 mod huffman;
 pub mod lzms;
 pub mod lzx;
+#[cfg(any(test, feature = "testing"))]
+mod naive;
+mod pair;
 mod range;
+mod recent;
+mod sequences;
+mod window;
 pub mod xpress;
 
 use crate::DecodeError;
+pub use cpu::Cpu;
 
 /// A compression method. Numbers in the comments are the header flags of [`crate::header`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,13 +69,21 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError::BadSize`] when `chunk_size` is not legal for `codec`.
     pub fn new(codec: Codec, chunk_size: u32) -> Result<Self, DecodeError> {
+        Self::with_cpu(codec, chunk_size, Cpu::detect())
+    }
+
+    /// Makes a decoder that uses no other instructions than `cpu` says.
+    ///
+    /// # Errors
+    /// [`DecodeError::BadSize`] when `chunk_size` is not legal for `codec`.
+    pub fn with_cpu(codec: Codec, chunk_size: u32, cpu: Cpu) -> Result<Self, DecodeError> {
         if !codec.is_valid_chunk_size(chunk_size) {
             return Err(DecodeError::BadSize);
         }
         Ok(Self(match codec {
-            Codec::Xpress => Inner::Xpress(Box::default()),
-            Codec::Lzx => Inner::Lzx(Box::new(lzx::Decoder::new(chunk_size))),
-            Codec::Lzms => Inner::Lzms(Box::default()),
+            Codec::Xpress => Inner::Xpress(Box::new(xpress::Decoder::new(cpu))),
+            Codec::Lzx => Inner::Lzx(Box::new(lzx::Decoder::new(chunk_size, cpu))),
+            Codec::Lzms => Inner::Lzms(Box::new(lzms::Decoder::new(cpu))),
         }))
     }
 
@@ -94,5 +112,30 @@ impl Decoder {
             Inner::Lzx(d) => d.decode_two(a, b),
             Inner::Lzms(d) => [d.decode(a.0, a.1), d.decode(b.0, b.1)],
         }
+    }
+}
+
+/// Decodes one chunk of LZX or XPRESS the plain way: symbol by symbol, byte by byte. This is what
+/// the fast decoders are tested against.
+///
+/// # Errors
+/// As [`Decoder::new`] and [`Decoder::decode`].
+///
+/// # Panics
+/// LZMS has no plain decoder.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn decode_plainly(
+    codec: Codec,
+    chunk_size: u32,
+    src: &[u8],
+    dst: &mut [u8],
+) -> Result<(), DecodeError> {
+    if !codec.is_valid_chunk_size(chunk_size) || dst.len() > chunk_size as usize {
+        return Err(DecodeError::BadSize);
+    }
+    match codec {
+        Codec::Xpress => xpress::decode_plainly(src, dst),
+        Codec::Lzx => lzx::decode_plainly(chunk_size, src, dst),
+        Codec::Lzms => panic!("LZMS has no plain decoder"),
     }
 }

@@ -18,10 +18,10 @@
 mod adaptive;
 mod batch;
 mod bits;
-mod cpu;
 mod items;
 mod shape;
 mod slots;
+mod stages;
 mod symbols;
 mod x86;
 
@@ -29,11 +29,12 @@ mod x86;
 mod tests;
 
 use crate::DecodeError;
+use crate::codec::cpu::Cpu;
 use crate::codec::range::RangeDecoder;
 use batch::Batch;
 use bits::BackwardBits;
-use cpu::{Portable, Stages};
 use items::Decisions;
+use stages::{Plan, Read, UndoX86, Write};
 use symbols::Symbols;
 use x86::TargetUsage;
 
@@ -48,19 +49,14 @@ pub struct Decoder {
     symbols: Symbols,
     batch: Batch,
     usage: TargetUsage,
-}
-
-impl Default for Decoder {
-    fn default() -> Self {
-        Self::new()
-    }
+    cpu: Cpu,
 }
 
 impl Decoder {
     /// Makes a decoder for chunks of any size.
     #[must_use]
-    pub fn new() -> Self {
-        Self { symbols: Symbols::new(), batch: Batch::new(), usage: TargetUsage::new() }
+    pub fn new(cpu: Cpu) -> Self {
+        Self { symbols: Symbols::new(), batch: Batch::new(), usage: TargetUsage::new(), cpu }
     }
 
     /// Decodes one chunk: `src` is all of its compressed bytes, `dst` exactly its uncompressed
@@ -80,31 +76,19 @@ impl Decoder {
         {
             return Err(DecodeError::BadSize);
         }
-        #[cfg(target_arch = "x86_64")]
-        if let Some(modern) = cpu::Modern::detect() {
-            return self.decode_with(modern, src, dst);
-        }
-        self.decode_with(Portable, src, dst)
-    }
-
-    fn decode_with(
-        &mut self,
-        stages: impl Stages,
-        src: &[u8],
-        dst: &mut [u8],
-    ) -> Result<(), DecodeError> {
-        let Self { symbols, batch, usage } = self;
+        let Self { symbols, batch, usage, cpu } = self;
         symbols.reset(dst.len());
         let mut decisions = Decisions::START;
-        let mut range = RangeDecoder::new(src);
-        let mut bits = BackwardBits::new(src);
+        let decisions = &mut decisions;
+        let range = &mut RangeDecoder::new(src);
+        let bits = &mut BackwardBits::new(src);
         let mut at = 0;
         while at < dst.len() {
-            stages.plan(&mut decisions, &mut range, batch);
-            stages.read(symbols, &mut bits, batch, dst, at)?;
-            at = stages.write(batch, dst, at);
+            cpu.run(Plan { decisions, range, batch });
+            cpu.run(Read { symbols, bits, batch, dst, at })?;
+            at = cpu.run(Write { batch, dst, at });
         }
-        stages.undo_x86(dst, usage);
+        cpu.run(UndoX86 { dst, usage });
         Ok(())
     }
 }

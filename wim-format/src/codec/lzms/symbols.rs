@@ -3,11 +3,11 @@
 use super::adaptive::AdaptiveCode;
 use super::batch::{Batch, MAX_LITERALS, Sequence, Source};
 use super::bits::{BackwardBits, REFILLED};
-use super::cpu::prefetch;
 use super::items::Match;
 use super::shape::{MAX_CODE_LENGTH, Shaper};
 use super::slots::{BYTES, Entry, LENGTHS, OFFSETS, Plain, Slot, offset_symbols};
 use crate::DecodeError;
+use crate::codec::cpu::prefetch;
 
 /// The five adaptive codes and the offsets that can be repeated.
 #[derive(Debug)]

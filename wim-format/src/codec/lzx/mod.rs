@@ -17,28 +17,39 @@
 //! match     = main symbol [length symbol] [extra offset bits] [aligned symbol]
 //! ```
 
+mod chunk;
+mod codes;
+mod offsets;
+#[cfg(any(test, feature = "testing"))]
 mod plain;
+mod symbols;
 mod tables;
+#[cfg(test)]
+mod tests;
 
-use super::e8;
+use super::cpu::Cpu;
+use super::{e8, pair};
 use crate::DecodeError;
-use plain::Plain;
+use chunk::Stream;
 
 /// Decoder state for chunks of one window size.
 #[derive(Debug)]
 pub struct Decoder {
     chunk_size: usize,
-    plain: Plain,
+    pair: [Stream; 2],
+    cpu: Cpu,
 }
 
 impl Decoder {
     /// Makes a decoder for chunks of up to `chunk_size` uncompressed bytes (2^15 to 2^21). The
     /// window, and with it the main alphabet, follows from `chunk_size`.
     #[must_use]
-    pub fn new(chunk_size: u32) -> Self {
+    pub fn new(chunk_size: u32, cpu: Cpu) -> Self {
+        let order = tables::window_order(chunk_size);
         Self {
             chunk_size: chunk_size as usize,
-            plain: Plain::new(tables::window_order(chunk_size)),
+            pair: [Stream::new(order, cpu), Stream::new(order, cpu)],
+            cpu,
         }
     }
 
@@ -52,17 +63,38 @@ impl Decoder {
         if dst.len() > self.chunk_size {
             return Err(DecodeError::BadSize);
         }
-        self.plain.decode(src, dst)?;
-        e8::undo(dst);
+        pair::decode(&mut self.pair[0], src, dst)?;
+        self.cpu.run(e8::Undo { chunk: dst });
         Ok(())
     }
 
-    /// Decodes two chunks, as two calls of [`decode`](Self::decode) would.
+    /// Decodes two chunks, as two calls of [`decode`](Self::decode) would, in less time.
     pub fn decode_two(
         &mut self,
         a: (&[u8], &mut [u8]),
         b: (&[u8], &mut [u8]),
     ) -> [Result<(), DecodeError>; 2] {
-        [self.decode(a.0, a.1), self.decode(b.0, b.1)]
+        if a.1.len() > self.chunk_size || b.1.len() > self.chunk_size {
+            return [self.decode(a.0, a.1), self.decode(b.0, b.1)];
+        }
+        let outcomes = pair::decode_two(&mut self.pair, (a.0, &mut *a.1), (b.0, &mut *b.1));
+        for (outcome, chunk) in outcomes.iter().zip([a.1, b.1]) {
+            if outcome.is_ok() {
+                self.cpu.run(e8::Undo { chunk });
+            }
+        }
+        outcomes
     }
+}
+
+/// Decodes one chunk the plain way.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn decode_plainly(
+    chunk_size: u32,
+    src: &[u8],
+    dst: &mut [u8],
+) -> Result<(), DecodeError> {
+    plain::Plain::new(tables::window_order(chunk_size)).decode(src, dst)?;
+    Cpu::PORTABLE.run(e8::Undo { chunk: dst });
+    Ok(())
 }

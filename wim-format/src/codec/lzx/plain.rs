@@ -3,11 +3,12 @@
 use super::tables::{
     ALIGNED_SYMBOLS, DEFAULT_BLOCK_SIZE, EXTRA_BITS, FIRST_ALIGNED_SLOT, LENGTH_HEADERS,
     LENGTH_SYMBOLS, LITERALS, LONG_HEADER, MAX_MAIN_SYMBOLS, MIN_MATCH, OFFSET_BASE,
-    PRETREE_SYMBOLS, RECENT,
+    PRETREE_SYMBOLS, RECENT_SLOTS,
 };
 use crate::DecodeError;
 use crate::codec::bits::BitReader;
-use crate::codec::huffman::{Canonical, Empty};
+use crate::codec::huffman::Empty;
+use crate::codec::naive::Code;
 
 /// The codes of the current block, and their lengths, to which the next block's are differences.
 #[derive(Debug)]
@@ -15,10 +16,10 @@ pub(super) struct Plain {
     order: u32,
     main_lengths: [u8; MAX_MAIN_SYMBOLS],
     length_lengths: [u8; LENGTH_SYMBOLS],
-    main: Canonical<MAX_MAIN_SYMBOLS>,
-    length: Canonical<LENGTH_SYMBOLS>,
-    aligned: Canonical<ALIGNED_SYMBOLS>,
-    pretree: Canonical<PRETREE_SYMBOLS>,
+    main: Code,
+    length: Code,
+    aligned: Code,
+    pretree: Code,
 }
 
 /// What a block header announces.
@@ -35,10 +36,10 @@ impl Plain {
             order,
             main_lengths: [0; MAX_MAIN_SYMBOLS],
             length_lengths: [0; LENGTH_SYMBOLS],
-            main: Canonical::new(),
-            length: Canonical::new(),
-            aligned: Canonical::new(),
-            pretree: Canonical::new(),
+            main: Code::default(),
+            length: Code::default(),
+            aligned: Code::default(),
+            pretree: Code::default(),
         }
     }
 
@@ -47,7 +48,7 @@ impl Plain {
         self.main_lengths.fill(0);
         self.length_lengths.fill(0);
         let mut bits = BitReader::new(src, 0);
-        let mut recent = [1u32; RECENT];
+        let mut recent = [1u32; RECENT_SLOTS];
         let mut at = 0;
         while at < dst.len() {
             let (kind, size) = self.block_header(&mut bits)?;
@@ -100,12 +101,12 @@ impl Plain {
         &self,
         bits: &mut BitReader<'_>,
         kind: Kind,
-        recent: &mut [u32; RECENT],
+        recent: &mut [u32; RECENT_SLOTS],
         dst: &mut [u8],
         mut at: usize,
     ) -> Result<(), DecodeError> {
         while at < dst.len() {
-            let symbol = usize::from(read_symbol(bits, &self.main)?);
+            let symbol = usize::from(self.main.read(bits)?);
             let Some(symbol) = symbol.checked_sub(LITERALS) else {
                 dst[at] = symbol as u8;
                 at += 1;
@@ -113,10 +114,10 @@ impl Plain {
             };
             let mut length = symbol % LENGTH_HEADERS + MIN_MATCH;
             if symbol % LENGTH_HEADERS == LONG_HEADER {
-                length += usize::from(read_symbol(bits, &self.length)?);
+                length += usize::from(self.length.read(bits)?);
             }
             let slot = symbol / LENGTH_HEADERS;
-            let offset = if slot < RECENT {
+            let offset = if slot < RECENT_SLOTS {
                 recent.swap(0, slot);
                 recent[0]
             } else {
@@ -142,23 +143,14 @@ impl Plain {
             return Ok(bits.take(extra));
         }
         let high = bits.take(extra - 3) << 3;
-        Ok(high + u32::from(read_symbol(bits, &self.aligned)?))
+        Ok(high + u32::from(self.aligned.read(bits)?))
     }
-}
-
-fn read_symbol<const N: usize>(
-    bits: &mut BitReader<'_>,
-    code: &Canonical<N>,
-) -> Result<u16, DecodeError> {
-    let (symbol, length) = code.decode(bits.peek16()).ok_or(DecodeError::BadCode)?;
-    bits.consume(length);
-    Ok(symbol)
 }
 
 /// Reads one part of the code lengths, each as a difference to its predecessor in `lengths`.
 fn read_lengths(
     bits: &mut BitReader<'_>,
-    pretree: &mut Canonical<PRETREE_SYMBOLS>,
+    pretree: &mut Code,
     lengths: &mut [u8],
 ) -> Result<(), DecodeError> {
     let own: [u8; PRETREE_SYMBOLS] = std::array::from_fn(|_| bits.take(4) as u8);
@@ -166,12 +158,12 @@ fn read_lengths(
     let mut at = 0;
     while at < lengths.len() {
         let difference = |before: u8, symbol: u16| (before + 17 - symbol as u8) % 17;
-        let (run, length) = match read_symbol(bits, pretree)? {
+        let (run, length) = match pretree.read(bits)? {
             17 => (4 + bits.take(4), 0),
             18 => (20 + bits.take(5), 0),
             19 => {
                 let run = 4 + bits.take(1);
-                let symbol = read_symbol(bits, pretree)?;
+                let symbol = pretree.read(bits)?;
                 if symbol > 16 {
                     return Err(DecodeError::BadCode);
                 }
@@ -188,7 +180,7 @@ fn read_lengths(
 
 fn copy_uncompressed(
     bits: &mut BitReader<'_>,
-    recent: &mut [u32; RECENT],
+    recent: &mut [u32; RECENT_SLOTS],
     dst: &mut [u8],
 ) -> Result<(), DecodeError> {
     bits.align_to_word();

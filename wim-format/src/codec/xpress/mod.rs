@@ -11,10 +11,19 @@
 //! Bits come in 16-bit words. The decoder holds 16 to 31 bits ahead before it reads a symbol and
 //! again after it; length bytes lie in the input right behind the words held then.
 
+mod chunk;
+mod codes;
+mod input;
+#[cfg(any(test, feature = "testing"))]
 mod plain;
+mod symbols;
+#[cfg(test)]
+mod tests;
 
+use super::cpu::Cpu;
+use super::pair;
 use crate::DecodeError;
-use plain::Plain;
+use chunk::Stream;
 
 /// Bytes of the table of codeword lengths.
 const TABLE_LEN: usize = 256;
@@ -25,25 +34,21 @@ const LITERALS: usize = 256;
 /// Shortest match.
 const MIN_MATCH: usize = 3;
 /// The length in a symbol that says that bytes follow.
-const MAX_LENGTH_NIBBLE: usize = 15;
+const LONG_LENGTH: usize = 15;
+/// Uncompressed size of the largest chunk.
+const MAX_CHUNK: usize = 1 << 16;
 
 /// Decoder state.
 #[derive(Debug)]
 pub struct Decoder {
-    plain: Plain,
-}
-
-impl Default for Decoder {
-    fn default() -> Self {
-        Self::new()
-    }
+    pair: [Stream; 2],
 }
 
 impl Decoder {
     /// Makes a decoder.
     #[must_use]
-    pub fn new() -> Self {
-        Self { plain: Plain::new() }
+    pub fn new(cpu: Cpu) -> Self {
+        Self { pair: [Stream::new(cpu), Stream::new(cpu)] }
     }
 
     /// Decodes one chunk: `src` is all of its compressed bytes, `dst` exactly its uncompressed
@@ -53,18 +58,27 @@ impl Decoder {
     /// [`DecodeError::BadSize`] when `dst` is larger than 64 KiB; the others when the stream is
     /// invalid.
     pub fn decode(&mut self, src: &[u8], dst: &mut [u8]) -> Result<(), DecodeError> {
-        if dst.len() > 1 << 16 {
+        if dst.len() > MAX_CHUNK {
             return Err(DecodeError::BadSize);
         }
-        self.plain.decode(src, dst)
+        pair::decode(&mut self.pair[0], src, dst)
     }
 
-    /// Decodes two chunks, as two calls of [`decode`](Self::decode) would.
+    /// Decodes two chunks, as two calls of [`decode`](Self::decode) would, in less time.
     pub fn decode_two(
         &mut self,
         a: (&[u8], &mut [u8]),
         b: (&[u8], &mut [u8]),
     ) -> [Result<(), DecodeError>; 2] {
-        [self.decode(a.0, a.1), self.decode(b.0, b.1)]
+        if a.1.len() > MAX_CHUNK || b.1.len() > MAX_CHUNK {
+            return [self.decode(a.0, a.1), self.decode(b.0, b.1)];
+        }
+        pair::decode_two(&mut self.pair, a, b)
     }
+}
+
+/// Decodes one chunk the plain way.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn decode_plainly(src: &[u8], dst: &mut [u8]) -> Result<(), DecodeError> {
+    plain::Plain::new().decode(src, dst)
 }

@@ -1,18 +1,19 @@
 //! The plain XPRESS decoder: one symbol, one copy at a time.
 
-use super::{LITERALS, MAX_LENGTH_NIBBLE, MIN_MATCH, SYMBOLS, TABLE_LEN};
+use super::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS, TABLE_LEN};
 use crate::DecodeError;
 use crate::codec::bits::BitReader;
-use crate::codec::huffman::{Canonical, Empty};
+use crate::codec::huffman::Empty;
+use crate::codec::naive::Code;
 
 #[derive(Debug)]
 pub(super) struct Plain {
-    code: Canonical<SYMBOLS>,
+    code: Code,
 }
 
 impl Plain {
     pub(super) fn new() -> Self {
-        Self { code: Canonical::new() }
+        Self { code: Code::default() }
     }
 
     /// Decodes one chunk.
@@ -24,8 +25,7 @@ impl Plain {
         let mut bits = BitReader::new(src, TABLE_LEN);
         let mut at = 0;
         while at < dst.len() {
-            let (symbol, bit_len) = self.code.decode(bits.peek16()).ok_or(DecodeError::BadCode)?;
-            bits.consume(bit_len);
+            let symbol = self.code.read(&mut bits)?;
             // Length bytes lie behind the words that are in by now, so this load is due even
             // where no bit is wanted from it.
             bits.ensure(16);
@@ -53,7 +53,7 @@ impl Plain {
 /// The length of a match, given its part in the symbol.
 fn read_length(bits: &mut BitReader<'_>, nibble: usize) -> usize {
     let mut length = nibble;
-    if nibble == MAX_LENGTH_NIBBLE {
+    if nibble == LONG_LENGTH {
         let byte = bits.take_byte();
         length += usize::from(byte);
         if byte == 0xFF {

@@ -7,7 +7,7 @@ use sha1::{Digest, Sha1};
 
 fn decode(src: &[u8], size: usize) -> Result<Vec<u8>, DecodeError> {
     let mut dst = vec![0; size];
-    Decoder::new().decode(src, &mut dst)?;
+    Decoder::new(Cpu::detect()).decode(src, &mut dst)?;
     Ok(dst)
 }
 
@@ -58,7 +58,7 @@ fn vectors_decode() {
 
 #[test]
 fn a_decoder_carries_nothing_from_chunk_to_chunk() {
-    let mut decoder = Decoder::new();
+    let mut decoder = Decoder::new(Cpu::detect());
     for _ in 0..3 {
         for vector in vectors() {
             let mut dst = vec![0; vector.size];
@@ -126,15 +126,12 @@ proptest! {
 
 /// The same chunk by every variant of the stages that this machine can run.
 fn decode_every_way(src: &[u8], size: usize) -> Vec<Result<Vec<u8>, DecodeError>> {
-    fn one(stages: impl Stages, src: &[u8], size: usize) -> Result<Vec<u8>, DecodeError> {
+    let one = |cpu| {
         let mut dst = vec![0; size];
-        Decoder::new().decode_with(stages, src, &mut dst)?;
+        Decoder::new(cpu).decode(src, &mut dst)?;
         Ok(dst)
-    }
-    let mut outcomes = vec![one(Portable, src, size)];
-    #[cfg(target_arch = "x86_64")]
-    outcomes.extend(cpu::Modern::detect().map(|modern| one(modern, src, size)));
-    outcomes
+    };
+    Cpu::choices().into_iter().map(one).collect()
 }
 
 /// Makes of three arbitrary numbers an item that is valid at this point of the output.

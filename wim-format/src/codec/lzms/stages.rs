@@ -1,0 +1,80 @@
+//! The stages of decoding, each to be compiled for all kinds of processors: see [`Cpu`].
+//!
+//! Probabilities are population counts, bit buffers shift by variable counts, and the x86 filter
+//! compares whole vectors. Each stage stays a function of its own, with the registers to itself.
+//!
+//! [`Cpu`]: crate::codec::cpu::Cpu
+
+use super::batch::Batch;
+use super::bits::BackwardBits;
+use super::items::Decisions;
+use super::symbols::Symbols;
+use super::x86::{self, TargetUsage};
+use crate::DecodeError;
+use crate::codec::cpu::Stage;
+use crate::codec::range::RangeDecoder;
+
+/// [`Decisions::plan`].
+pub(super) struct Plan<'a, 'src> {
+    pub(super) decisions: &'a mut Decisions,
+    pub(super) range: &'a mut RangeDecoder<'src>,
+    pub(super) batch: &'a mut Batch,
+}
+
+impl Stage for Plan<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) {
+        self.decisions.plan(self.range, self.batch);
+    }
+}
+
+/// [`Symbols::read`].
+pub(super) struct Read<'a, 'src> {
+    pub(super) symbols: &'a mut Symbols,
+    pub(super) bits: &'a mut BackwardBits<'src>,
+    pub(super) batch: &'a mut Batch,
+    pub(super) dst: &'a [u8],
+    pub(super) at: usize,
+}
+
+impl Stage for Read<'_, '_> {
+    type Output = Result<(), DecodeError>;
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) -> Self::Output {
+        self.symbols.read(self.bits, self.batch, self.dst, self.at)
+    }
+}
+
+/// [`Batch::write`].
+pub(super) struct Write<'a> {
+    pub(super) batch: &'a Batch,
+    pub(super) dst: &'a mut [u8],
+    pub(super) at: usize,
+}
+
+impl Stage for Write<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) -> usize {
+        self.batch.write(self.dst, self.at)
+    }
+}
+
+/// [`x86::undo`].
+pub(super) struct UndoX86<'a> {
+    pub(super) dst: &'a mut [u8],
+    pub(super) usage: &'a mut TargetUsage,
+}
+
+impl Stage for UndoX86<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) {
+        x86::undo(self.dst, self.usage);
+    }
+}
