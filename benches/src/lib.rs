@@ -5,3 +5,5 @@ pub mod compare;
 pub mod corpus;
 #[cfg(feature = "libwim")]
 pub mod libwim;
+#[cfg(feature = "libwim")]
+pub mod paired;

@@ -31,6 +31,7 @@ use self::index::Index;
 use crate::blob::{Coding, Form, Resource, read_whole};
 use crate::error::{Damage, Error, Of};
 use crate::hash::sha1;
+use crate::pipeline::Threads;
 use crate::source::{Access, Source};
 
 /// Names a blob of an open [`Wim`]: its position among the blobs of all parts.
@@ -87,6 +88,8 @@ pub struct OpenOptions {
     pub references: Vec<String>,
     /// Whether to check integrity tables.
     pub integrity: Integrity,
+    /// Threads that decode the metadata of an image that is looked at by itself.
+    pub threads: Threads,
 }
 
 /// One file of an archive.
@@ -116,6 +119,7 @@ pub struct Wim {
     xml_bytes: Bytes,
     images: Vec<Image>,
     warnings: Vec<String>,
+    threads: Threads,
 }
 
 /// What is kept of an image.
@@ -276,25 +280,30 @@ impl Wim {
         if let Some(tree) = tree.get() {
             return Ok(Arc::clone(tree));
         }
-        let loaded = self.load_metadata(image)?;
+        let loaded = self.read_metadata(image, self.threads)?;
         Ok(Arc::clone(tree.get_or_init(|| Arc::new(loaded))))
     }
 
-    /// Like [`metadata`](Self::metadata), but keeps nothing: for one look at every image.
+    /// Like [`metadata`](Self::metadata), but keeps nothing and uses no other thread: for one look at
+    /// every image.
     ///
     /// # Errors
     /// As `metadata`.
     pub fn load_metadata(&self, image: ImageIndex) -> Result<ImageTree, Error> {
-        let bytes = self.metadata_bytes(image)?;
+        self.read_metadata(image, Threads::ONE)
+    }
+
+    fn read_metadata(&self, image: ImageIndex, threads: Threads) -> Result<ImageTree, Error> {
+        let bytes = self.metadata_bytes(image, threads)?;
         Metadata::parse(bytes).map_err(|error| self.malformed(image, error))
     }
 
     /// The metadata resource of an image, decoded and checked.
-    fn metadata_bytes(&self, image: ImageIndex) -> Result<Bytes, Error> {
+    fn metadata_bytes(&self, image: ImageIndex, threads: Threads) -> Result<Bytes, Error> {
         let entry = self.metadata_entry(image)?;
         let resource = self.main().resource(entry.resource);
         open::check_metadata_size(&resource).map_err(|error| self.malformed(image, error))?;
-        let checked = read_whole(&resource).and_then(|bytes| match sha1(&bytes) {
+        let checked = read_whole(&resource, threads).and_then(|bytes| match sha1(&bytes) {
             found if found == entry.hash => Ok(bytes),
             found => Err(Damage::Hash { expected: entry.hash, found }),
         });

@@ -9,9 +9,12 @@ use wim_format::Codec;
 use wim_format::header::Layout;
 use wim_format::resource::{ChunkTable, ResourceHeader, SOLID_HEADER_LEN, SolidHeader};
 
+use crate::cancel::Cancel;
 use crate::error::Damage;
 use crate::pipeline::buffers::zeroed;
 use crate::pipeline::decode::{Decoders, Jobs};
+use crate::pipeline::lock::Lock;
+use crate::pipeline::{Task, Threads, run_tasks};
 use crate::source::{Expect, Source};
 
 /// How the chunks of a resource are coded.
@@ -132,9 +135,11 @@ impl<'w> Resource<'w> {
     }
 }
 
-/// The decoded bytes of a whole resource that is not solid, decoded by this thread. The caller has
-/// made sure that its size is credible. The bytes are not checked against any hash.
-pub(crate) fn read_whole(resource: &Resource<'_>) -> Result<Bytes, Damage> {
+/// The decoded bytes of a whole resource that is not solid. The caller has made sure that its size is
+/// credible. The bytes are not checked against any hash.
+pub(crate) fn read_whole(resource: &Resource<'_>, threads: Threads) -> Result<Bytes, Damage> {
+    /// Chunks that are worth a thread.
+    const SHARE: u64 = 16;
     let bytes = resource.bytes(0, resource.place.size)?;
     if resource.form == Form::Stored {
         return Ok(bytes);
@@ -145,11 +150,25 @@ pub(crate) fn read_whole(resource: &Resource<'_>) -> Result<Bytes, Damage> {
     let len = usize::try_from(resource.uncompressed_size())
         .map_err(|_| Damage::Memory { bytes: usize::MAX })?;
     let mut out = zeroed(len)?;
-    let mut jobs = Jobs::default();
-    jobs.add(resource, &table, 0..table.len(), (bytes, 0), 0, 0)?;
-    let mut damage = None;
-    jobs.decode(&mut Decoders::default(), &mut out, |_, found| {
-        damage.get_or_insert(found);
-    });
+    let share = table.len().div_ceil(threads.get() as u64).max(SHARE);
+    let share_len = usize::try_from(share * u64::from(table.chunk_size())).unwrap_or(usize::MAX);
+    let shares = table.len().div_ceil(share);
+    // One for each share, so that what is reported does not depend on who comes first.
+    let damages: Vec<Lock<Option<Damage>>> = (0..shares).map(|_| Lock::new(None)).collect();
+    let mut tasks: Vec<Task<'_>> = Vec::new();
+    for ((index, out), damage) in (0..).zip(out.chunks_mut(share_len)).zip(&damages) {
+        let chunks = index * share..((index + 1) * share).min(table.len());
+        let mut jobs = Jobs::default();
+        jobs.add(resource, &table, chunks, (bytes.clone(), 0), 0, 0)?;
+        tasks.push(Box::new(move || {
+            jobs.decode(&mut Decoders::default(), out, |_, found| {
+                damage.lock().get_or_insert(found);
+            });
+            Ok(())
+        }));
+    }
+    // Nothing fails or cancels these tasks.
+    drop(run_tasks(tasks, threads, &Cancel::new()));
+    let damage = damages.into_iter().find_map(Lock::into_inner);
     damage.map_or(Ok(out.into()), Err)
 }

@@ -6,6 +6,8 @@
 //! its own, which is not timed.
 
 mod chart;
+#[cfg(feature = "libwim")]
+mod codecs;
 mod inputs;
 mod machine;
 mod measure;
@@ -43,7 +45,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// Only the rows whose name begins so, separated by commas: verify-KIND, apply-KIND (lzx, xpress,
-    /// none, lzms-solid), export, export-disk, export-check, extract-large, extract-small, info, dir,
+    /// none, lzms-solid), decode-KIND (with the feature libwim), export, export-disk, export-check, extract-large, extract-small, info, dir,
     /// threads-verify, threads-apply.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     rows: Vec<String>,
@@ -85,7 +87,8 @@ struct Figures {
     command: String,
     wall: Spread,
     cpu: Spread,
-    peak_anonymous: u64,
+    /// `None` where it was not measured.
+    peak_anonymous: Option<u64>,
     /// Its time divided by ours, run by run. The first contender's own is 1.
     times_ours: Spread,
     samples: Vec<Sample>,
@@ -117,9 +120,15 @@ pub fn run(options: &Options) -> Result<()> {
     let disk_out = disk.path().join("out");
     let mut rows = rows::rows(&inputs, &programs, &out, &disk_out);
     rows.retain(|row| chosen(&options.rows, &row.name));
-    ensure!(!rows.is_empty(), "no row begins with {}; see --help", options.rows.join(" or "));
     let outputs = [out.as_path(), disk_out.as_path()];
     let mut measured = Vec::new();
+    #[cfg(feature = "libwim")]
+    if options.wim.is_none() {
+        let is_chosen = |name: &str| chosen(&options.rows, name);
+        measured.extend(codecs::measure(&options.corpus, &is_chosen, options.runs)?);
+    }
+    let nothing = rows.is_empty() && measured.is_empty();
+    ensure!(!nothing, "no row begins with {}; see --help", options.rows.join(" or "));
     for row in &rows {
         eprintln!("measuring {}", row.name);
         let figures = measure_row(row, options.runs, &outputs);
@@ -204,7 +213,7 @@ fn measure_row(row: &Row, runs: u32, outputs: &[&Path]) -> Result<Measured> {
             command: shortened(&contender.line.text(), outputs),
             wall: Spread::of(own.iter().map(|sample| sample.wall)),
             cpu: Spread::of(own.iter().map(Sample::cpu)),
-            peak_anonymous: measure::peak_anonymous(&contender.line)?,
+            peak_anonymous: Some(measure::peak_anonymous(&contender.line)?),
             times_ours: Spread::of(own.iter().zip(ours).map(|(own, ours)| own.wall / ours.wall)),
             samples: own.clone(),
         });
@@ -253,7 +262,8 @@ fn verdict(goal: Goal, contenders: &[Figures]) -> Verdict {
             met: 1.0 / ratio(peer) <= wanted,
         },
         Goal::Memory(wanted) => {
-            let peak = contenders.first().map_or(u64::MAX, |figures| figures.peak_anonymous);
+            let peak = contenders.first().and_then(|figures| figures.peak_anonymous);
+            let peak = peak.unwrap_or(u64::MAX);
             Verdict {
                 text: format!("at most {} of anonymous memory", rows::human(wanted)),
                 found: rows::human(peak),

@@ -56,7 +56,7 @@ fn cells(row: &Measured, figures: &Figures) -> String {
         spread(figures.wall, 3),
         spread(figures.cpu, 3),
         spread(figures.times_ours, 2),
-        human(figures.peak_anonymous)
+        figures.peak_anonymous.map_or(String::new(), human)
     )
 }
 

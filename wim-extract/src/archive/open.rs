@@ -32,9 +32,10 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Wim, Error> {
             references.push(source::open(reference, options.access)?);
         }
     }
-    let wim = from_sources(main, references)?;
+    let mut wim = from_sources(main, references)?;
+    wim.threads = options.threads;
     if options.integrity == Integrity::Check {
-        crate::verify::check_integrity(&wim, Threads::default(), &Silent, &Cancel::new())?;
+        crate::verify::check_integrity(&wim, wim.threads, &Silent, &Cancel::new())?;
     }
     Ok(wim)
 }
@@ -57,8 +58,15 @@ pub(super) fn from_sources(
     let (xml, xml_bytes) = read_xml(&main)?;
     read_blob_table(&mut main, &mut warnings)?;
     let images = images(&main, &xml, &mut warnings)?;
-    let mut wim =
-        Wim { index: Index::default(), parts: Vec::new(), xml, xml_bytes, images, warnings };
+    let mut wim = Wim {
+        index: Index::default(),
+        parts: Vec::new(),
+        xml,
+        xml_bytes,
+        images,
+        warnings,
+        threads: Threads::default(),
+    };
     wim.add(main)?;
     for source in references {
         let mut part = begin(source, &mut wim.warnings)?;
@@ -174,7 +182,7 @@ pub(crate) fn read_table(
         };
         return Err(Error::Malformed { file, of: Of::File, source });
     }
-    read_whole(&resource).map_err(|damage| match damage {
+    read_whole(&resource, Threads::ONE).map_err(|damage| match damage {
         Damage::Read { source, .. } => Error::Io {
             action: Action::Read,
             path: file.into(),

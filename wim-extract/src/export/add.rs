@@ -11,7 +11,7 @@ use super::{Compression, Outcome, recast};
 use crate::archive::{BlobId, Wim};
 use crate::blob::{Coding, Form, Resource, read_whole};
 use crate::error::{Damage, Error};
-use crate::pipeline::{Plan, SolidPlan};
+use crate::pipeline::{Plan, SolidPlan, Threads};
 use crate::write::layout::{Draft, Segment};
 
 /// What resources of the destination look like, unless they are solid.
@@ -123,7 +123,7 @@ impl<'a> Adder<'a> {
         let place = match self.resource(0, &resource) {
             Ok(Some(place)) => place,
             Ok(None) => {
-                let bytes = read_whole(&resource).map_err(damaged)?;
+                let bytes = read_whole(&resource, Threads::ONE).map_err(damaged)?;
                 let place = self.draft.stored(bytes.len() as u64, ResourceFlags::empty());
                 self.outcome.decoded += place.size;
                 self.draft.literal(bytes);

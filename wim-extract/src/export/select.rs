@@ -1,12 +1,13 @@
 //! What the images to be exported refer to.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use wim_format::blob_table::MetadataEntry;
 use wim_format::metadata::ImageStats;
 use wim_format::xml::{EditError, WimXml};
 
-use crate::archive::{BlobId, ImageIndex, Wim};
+use crate::archive::{BlobId, ImageIndex, ImageTree, Wim};
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::pipeline::lock::Lock;
@@ -47,7 +48,11 @@ impl<'w> Selection<'w> {
         let tasks = images.iter().zip(&found).map(|(&image, found)| -> Task<'_> {
             let selection = &selection;
             Box::new(move || {
-                *found.lock() = Some(selection.look_at(image)?);
+                let tree = match images {
+                    [_] => wim.metadata(image)?,
+                    _ => Arc::new(wim.load_metadata(image)?),
+                };
+                *found.lock() = Some(selection.look_at(image, &tree)?);
                 Ok(())
             })
         });
@@ -56,8 +61,7 @@ impl<'w> Selection<'w> {
         Ok(selection)
     }
 
-    fn look_at(&self, image: ImageIndex) -> Result<SelectedImage, Error> {
-        let tree = self.wim.load_metadata(image)?;
+    fn look_at(&self, image: ImageIndex, tree: &ImageTree) -> Result<SelectedImage, Error> {
         for id in tree.ids() {
             for stream in tree.dentry(id).streams() {
                 if stream.hash.is_zero() {

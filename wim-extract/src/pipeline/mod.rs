@@ -54,6 +54,9 @@ use crate::progress::Progress;
 pub struct Threads(NonZeroUsize);
 
 impl Threads {
+    /// One thread, the caller's own.
+    pub const ONE: Self = Self(NonZeroUsize::MIN);
+
     /// Exactly `count` threads, or as many as there are processors when `count` is 0.
     #[must_use]
     pub fn new(count: usize) -> Self {

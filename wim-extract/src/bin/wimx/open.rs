@@ -23,7 +23,9 @@ pub(crate) fn archive(
     }
     let access = if global.no_mmap { Access::Read } else { Access::Map };
     let references = references.to_vec();
-    let wim = Wim::open(path, &OpenOptions { access, references, ..OpenOptions::default() })?;
+    let threads = global.threads();
+    let options = OpenOptions { access, references, threads, ..OpenOptions::default() };
+    let wim = Wim::open(path, &options)?;
     wim.warnings().iter().for_each(|warning| bar.warning(warning));
     Ok(wim)
 }
