@@ -11,7 +11,7 @@
 //! symbols: the frequencies go through a histogram, and [`Shaper`] merges whole runs of equal
 //! weights at once.
 
-use super::bits::BackwardBits;
+use super::bits::{BackwardBits, REFILLED};
 use super::shape::{LengthCounts, MAX_CODE_LENGTH, Shaper};
 use super::slots::Slot;
 
@@ -26,6 +26,9 @@ const SYMBOLS: usize = 1024;
 /// Codewords of up to this many bits are looked up.
 const INDEX_BITS: u32 = 10;
 const TABLE: usize = 1 << INDEX_BITS;
+/// Bits of a codeword and the extra bits after it.
+const MAX_BITS: u32 = MAX_CODE_LENGTH as u32 + 30;
+const _: () = assert!(MAX_BITS + INDEX_BITS <= REFILLED);
 
 /// One adaptive code. All are of one type, so that the same instructions read any of them.
 #[derive(Debug)]
@@ -76,7 +79,7 @@ impl AdaptiveCode {
     }
 
     /// Reads one symbol's value, extra bits included, and counts it, rebuilding the code first when
-    /// that is due. Needs 45 bits in `bits`.
+    /// that is due. It refills `bits` before it uses up to [`MAX_BITS`] of them.
     #[inline(always)]
     pub(super) fn decode(&mut self, bits: &mut BackwardBits<'_>, shaper: &mut Shaper) -> u32 {
         let (left, used_up) = self.left.overflowing_sub(1);
@@ -89,8 +92,11 @@ impl AdaptiveCode {
 
     #[inline(always)]
     fn next(&mut self, bits: &mut BackwardBits<'_>) -> u32 {
+        // Looking up does not wait for the refill: some bits are always left.
+        let index = (bits.peek() >> (u64::BITS - INDEX_BITS)) as usize;
+        bits.refill();
         let peek = bits.peek();
-        let mut entry = self.table[(peek >> (u64::BITS - INDEX_BITS)) as usize];
+        let mut entry = self.table[index];
         if entry.is_missing() {
             entry = self.long_code(peek);
         }
@@ -218,13 +224,19 @@ impl Ranking {
             first_frequent: 0,
             frequent_count: 0,
         };
+        // Most frequencies are 1. An add that waits for the one before to the same counter is slow,
+        // so neighbours count in different tables.
+        let mut counts = [[0_u16; COUNTED]; 4];
         for (symbol, &frequency) in (0_u32..).zip(frequencies) {
-            if let Some(count) = ranking.counted.get_mut(usize::from(frequency)) {
-                *count += 1;
+            if usize::from(frequency) < COUNTED {
+                counts[symbol as usize % 4][usize::from(frequency)] += 1;
             } else if let Some(slot) = ranking.frequent.get_mut(ranking.frequent_count) {
                 *slot = u32::from(frequency) << 16 | symbol;
                 ranking.frequent_count += 1;
             }
+        }
+        for (i, sum) in ranking.counted.iter_mut().enumerate() {
+            *sum = counts[0][i] + counts[1][i] + counts[2][i] + counts[3][i];
         }
         ranking.frequent[..ranking.frequent_count].sort_unstable();
         shaper.clear();

@@ -10,7 +10,8 @@ pub(super) const MAX_LITERALS: usize = 1024;
 
 /// Room for kinds of symbols: a literal each, and of each match at most a power, an offset and a
 /// length.
-pub(super) const MAX_SYMBOLS: usize = MAX_LITERALS + 4 * MAX_ITEMS;
+/// A power of two, so that masking an index is free of bounds checks.
+pub(super) const MAX_SYMBOLS: usize = (MAX_LITERALS + 4 * MAX_ITEMS).next_power_of_two();
 
 /// Bytes copied at once. Where the output has that many bytes left after a copy, it may write
 /// beyond its end; what comes after overwrites them.
@@ -23,8 +24,8 @@ pub(super) struct Batch {
     pub(super) item_count: usize,
     /// What symbols the items are made of.
     pub(super) kinds: [Kind; MAX_SYMBOLS],
-    /// The symbols' values.
-    pub(super) values: [u32; MAX_SYMBOLS],
+    /// The symbols' values, and room to read beyond them.
+    pub(super) values: [u32; MAX_SYMBOLS + 2],
     pub(super) sequences: [Sequence; MAX_ITEMS],
     pub(super) sequence_count: usize,
     /// The same as bytes, for literals, and room to read beyond them.
@@ -67,7 +68,7 @@ impl Batch {
             items: [Item::NONE; MAX_ITEMS],
             item_count: 0,
             kinds: [Kind::Literal; MAX_SYMBOLS],
-            values: [0; MAX_SYMBOLS],
+            values: [0; MAX_SYMBOLS + 2],
             sequences: [Sequence::literals(0, 0); MAX_ITEMS],
             sequence_count: 0,
             literals: [0; MAX_SYMBOLS + WIDE],

@@ -11,7 +11,7 @@ use crate::codec::range::{Probability, RangeDecoder};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Match {
-    /// LZ match with its own offset.
+    /// LZ match with its own offset. Kinds of LZ matches come before all others.
     Lz,
     /// LZ match with the recent offset at the item's place of the queue.
     LzRepeat,

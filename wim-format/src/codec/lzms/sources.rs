@@ -1,6 +1,6 @@
 //! From values of symbols to sequences of literals and matches with known sources.
 
-use super::batch::{Batch, Sequence, Source};
+use super::batch::{Batch, MAX_ITEMS, MAX_SYMBOLS, Sequence, Source};
 use super::items::{Item, Match, NEW};
 use crate::DecodeError;
 use crate::codec::cpu::prefetch;
@@ -77,45 +77,46 @@ impl Recent {
     ) -> Result<(), DecodeError> {
         let size = dst.len();
         let Batch { items, item_count, values, sequences, sequence_count, .. } = batch;
+        let count = (*item_count).min(MAX_ITEMS);
         let mut queue = self.lz;
-        let mut symbol = 0_usize;
-        *sequence_count = 0;
-        for (item, sequence) in items.iter().take(*item_count).zip(sequences) {
+        let mut symbol = 0;
+        *sequence_count = count;
+        for i in 0..count {
+            let item = &items[i];
             let (literals, first) = (item.literals, symbol as u16);
             at += usize::from(literals);
             symbol += usize::from(literals);
-            let Some(&[one, two, three]) = values.get(symbol..).and_then(<[u32]>::first_chunk) else {
-                break;
-            };
-            *sequence_count += 1;
-            let mut source = Source { distance: 0, span: 0 };
-            let length;
-            if matches!(item.then, Match::Lz | Match::LzRepeat) {
-                source.distance = move_to_front(&mut queue, item.place, one);
-                let new = item.place == NEW;
+            let own = symbol & (MAX_SYMBOLS - 1);
+            let (one, two) = (values[own], values[own + 1]);
+            let new = item.place == NEW;
+            let (source, length);
+            if (item.then as u8) < Match::Delta as u8 {
+                let distance = move_to_front(&mut queue, item.place, one);
+                source = Source { distance, span: 0 };
                 length = select_unpredictable(new, two, one);
                 symbol += 1 + usize::from(new);
             } else if item.then == Match::None {
-                *sequence = Sequence::literals(literals, first);
+                sequences[i] = Sequence::literals(literals, first);
                 continue;
             } else {
                 source = self.delta_source(item, [one, two], at);
-                let new = item.place == NEW;
-                length = if new { three } else { one };
+                length = if new { values[own + 2] } else { one };
                 symbol += if new { 3 } else { 1 };
             }
-            if source.distance as usize > at || at + length as usize > size {
+            let end = at + length as usize;
+            if source.distance as usize > at || end > size {
                 if at >= size {
-                    *sequence = Sequence::literals(literals, first);
+                    sequences[i] = Sequence::literals(literals, first);
+                    *sequence_count = i + 1;
                     break;
-                } else if at + length as usize > size {
+                } else if end > size {
                     return Err(DecodeError::Overrun);
                 }
                 return Err(DecodeError::OffsetBeforeStart);
             }
             prefetch(dst, at - source.distance as usize);
-            at += length as usize;
-            *sequence = Sequence { literals, first, length, source };
+            at = end;
+            sequences[i] = Sequence { literals, first, length, source };
         }
         self.lz = queue;
         Ok(())

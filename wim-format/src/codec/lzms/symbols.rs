@@ -1,10 +1,10 @@
 //! The symbols of an LZMS chunk: literals, offsets, powers and lengths.
 
 use super::adaptive::AdaptiveCode;
-use super::batch::{Batch, MAX_SYMBOLS};
-use super::bits::{BackwardBits, REFILLED};
+use super::batch::{Batch, MAX_ITEMS, MAX_LITERALS, MAX_SYMBOLS};
+use super::bits::BackwardBits;
 use super::items::Match;
-use super::shape::{MAX_CODE_LENGTH, Shaper};
+use super::shape::Shaper;
 use super::slots::{BYTES, LENGTHS, OFFSETS, offset_symbols};
 use crate::DecodeError;
 
@@ -40,9 +40,6 @@ const OF_MATCHES: [([Kind; 4], usize); 5] = {
     of[Match::DeltaRepeat as usize] = ([Length, Literal, Literal, Literal], 1);
     of
 };
-
-/// One refill covers a symbol with its extra bits.
-const _: () = assert!(MAX_CODE_LENGTH as u32 + 30 <= REFILLED);
 
 impl Symbols {
     pub(super) fn new() -> Self {
@@ -80,7 +77,6 @@ impl Symbols {
         let mut reader = bits.clone();
         let Batch { kinds, values, literals, .. } = batch;
         for i in 0..count.min(MAX_SYMBOLS) {
-            reader.refill();
             let value = self.codes[kinds[i] as usize].decode(&mut reader, &mut self.shaper);
             // Written as both; those of a run of literals lie side by side.
             literals[i] = value as u8;
@@ -95,7 +91,7 @@ impl Symbols {
 #[inline(always)]
 fn expand(batch: &mut Batch) -> usize {
     let Batch { items, item_count, kinds, .. } = batch;
-    kinds.fill(Kind::Literal);
+    kinds[..MAX_LITERALS + 4 * MAX_ITEMS].fill(Kind::Literal);
     let mut at = 0;
     for item in items.iter().take(*item_count) {
         at += usize::from(item.literals);
