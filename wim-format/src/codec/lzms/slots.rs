@@ -9,7 +9,7 @@ pub(super) struct Slot(u64);
 
 impl Slot {
     const fn new(symbol: usize, extra_bits: u32, base: u32) -> Self {
-        Self((base as u64) << 32 | (symbol as u64) << 16 | (extra_bits as u64) * 0x101)
+        Self((base as u64) << 32 | (symbol as u64) << 16 | ((extra_bits as u64) * 0x101))
     }
 
     /// Smallest value of the slot.
