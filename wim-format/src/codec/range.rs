@@ -4,18 +4,24 @@
 //! zeros. Each decision is coded with the probability of an entry of its own, which is nothing but
 //! the share of zeros among the last 64 decisions made with that entry.
 
-/// An adaptive probability: the last 64 decisions made with it, as the complement of each, the
-/// newest in bit 0. The number of ones is the probability of a 0 in 64ths.
+/// An adaptive probability.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Probability(u64);
+pub(crate) struct Probability {
+    /// The last 64 decisions made with it, as the complement of each, the newest in bit 0.
+    history: u64,
+    /// The number of ones in it, which is the probability of a 0 in 64ths; certainty is never
+    /// claimed. Counted as soon as the history changes: whoever waits for the next decision, after
+    /// a wrong guess of the processor, then has not to wait for the count.
+    of_zero: u32,
+}
 
 impl Probability {
     /// State at the start of a chunk: 48 of the 64 remembered decisions are 0.
-    pub(crate) const INITIAL: Self = Self(!0x5555_5555);
+    pub(crate) const INITIAL: Self = Self { history: !0x5555_5555, of_zero: 48 };
 
-    /// Probability of a 0 in 64ths; certainty is never claimed.
+    /// What this entry becomes when it has seen a decision.
     #[inline(always)]
-    fn of_zero(self) -> u32 {
+    fn after(self, bit: bool) -> Self {
         // One load in place of four instructions to compare and choose.
         const CLAMPED: [u8; 65] = {
             let mut clamped = [1; 65];
@@ -26,7 +32,8 @@ impl Probability {
             }
             clamped
         };
-        CLAMPED[self.0.count_ones() as usize].into()
+        let history = self.history << 1 | u64::from(!bit);
+        Self { history, of_zero: CLAMPED[history.count_ones() as usize].into() }
     }
 }
 
@@ -63,15 +70,15 @@ impl<'a> RangeDecoder<'a> {
             self.range <<= 16;
             self.code = self.code << 16 | self.next_word();
         }
-        let bound = (self.range >> 6) * entry.of_zero();
+        let bound = (self.range >> 6) * entry.of_zero;
         if self.code < bound {
             self.range = bound;
-            entry.0 = entry.0 << 1 | 1;
+            *entry = entry.after(false);
             false
         } else {
             self.range -= bound;
             self.code -= bound;
-            entry.0 <<= 1;
+            *entry = entry.after(true);
             true
         }
     }

@@ -11,9 +11,9 @@
 //! symbols: the frequencies go through a histogram, and [`Shaper`] merges whole runs of equal
 //! weights at once.
 
-use super::bits::BackwardBits;
+use super::bits::{BackwardBits, REFILLED};
 use super::shape::{LengthCounts, MAX_CODE_LENGTH, Shaper};
-use super::slots::Entry;
+use super::slots::Slot;
 
 /// Frequencies below this are sorted by counting.
 const COUNTED: usize = 128;
@@ -21,21 +21,28 @@ const COUNTED: usize = 128;
 /// 2 × (symbols + period), at most 2 × (799 + 1024).
 const MAX_FREQUENT: usize = 28;
 
-/// One adaptive code: up to `SYMBOLS` symbols (a power of two, so that masking a symbol is free of
-/// bounds checks) and a table of `TABLE` entries (a power of two) for codewords of up to log2 of
-/// that many bits.
+/// Room for this many symbols: a power of two, so that masking a symbol is free of bounds checks.
+const SYMBOLS: usize = 1024;
+/// Codewords of up to this many bits are looked up.
+const INDEX_BITS: u32 = 10;
+const TABLE: usize = 1 << INDEX_BITS;
+/// Bits of a codeword and the extra bits after it.
+const MAX_BITS: u32 = MAX_CODE_LENGTH as u32 + 30;
+const _: () = assert!(MAX_BITS + INDEX_BITS <= REFILLED);
+
+/// One adaptive code. All are of one type, so that the same instructions read any of them.
 #[derive(Debug)]
-pub(super) struct AdaptiveCode<E: 'static, const SYMBOLS: usize, const TABLE: usize> {
+pub(super) struct AdaptiveCode {
     /// Uses left until the next build, and between two builds.
     left: u32,
     period: u32,
     /// Entries of the whole alphabet, and how many symbols of it this chunk uses.
-    alphabet: &'static [E],
+    alphabet: &'static [Slot],
     symbols: usize,
     frequencies: [u16; SYMBOLS],
-    table: [E; TABLE],
+    table: [Slot; TABLE],
     /// Entries ordered by codeword.
-    ordered: [E; SYMBOLS],
+    ordered: [Slot; SYMBOLS],
     long: [LongCodes; MAX_CODE_LENGTH + 1],
 }
 
@@ -49,22 +56,17 @@ struct LongCodes {
     first_place: u32,
 }
 
-impl<E: Entry, const SYMBOLS: usize, const TABLE: usize> AdaptiveCode<E, SYMBOLS, TABLE> {
-    const INDEX_BITS: u32 = {
-        assert!(SYMBOLS.is_power_of_two() && TABLE.is_power_of_two());
-        TABLE.trailing_zeros()
-    };
-
+impl AdaptiveCode {
     /// Makes a code that is rebuilt every `period` uses; [`reset`](Self::reset) it before use.
-    pub(super) fn new(period: u32, alphabet: &'static [E]) -> Self {
+    pub(super) fn new(period: u32, alphabet: &'static [Slot]) -> Self {
         Self {
             left: 0,
             period,
             alphabet,
             symbols: 1,
             frequencies: [1; SYMBOLS],
-            table: [E::default(); TABLE],
-            ordered: [E::default(); SYMBOLS],
+            table: [Slot::default(); TABLE],
+            ordered: [Slot::default(); SYMBOLS],
             long: [LongCodes::default(); MAX_CODE_LENGTH + 1],
         }
     }
@@ -76,10 +78,10 @@ impl<E: Entry, const SYMBOLS: usize, const TABLE: usize> AdaptiveCode<E, SYMBOLS
         self.left = 0;
     }
 
-    /// Decodes one symbol and counts it, rebuilding the code first when that is due. Consumes the
-    /// codeword but not the extra bits. Needs 15 bits in `bits`.
+    /// Reads one symbol's value, extra bits included, and counts it, rebuilding the code first when
+    /// that is due. It refills `bits` before it uses up to [`MAX_BITS`] of them.
     #[inline(always)]
-    pub(super) fn decode(&mut self, bits: &mut BackwardBits<'_>, shaper: &mut Shaper) -> E {
+    pub(super) fn decode(&mut self, bits: &mut BackwardBits<'_>, shaper: &mut Shaper) -> u32 {
         let (left, used_up) = self.left.overflowing_sub(1);
         self.left = left;
         if used_up {
@@ -89,25 +91,28 @@ impl<E: Entry, const SYMBOLS: usize, const TABLE: usize> AdaptiveCode<E, SYMBOLS
     }
 
     #[inline(always)]
-    fn next(&mut self, bits: &mut BackwardBits<'_>) -> E {
-        let index = (bits.peek() >> (u64::BITS - Self::INDEX_BITS)) as usize;
-        let mut entry = self.table[index & (TABLE - 1)];
-        if entry.length_bits() & 0xFF == 0 {
-            entry = self.long_code(bits.peek());
+    fn next(&mut self, bits: &mut BackwardBits<'_>) -> u32 {
+        // Looking up does not wait for the refill: some bits are always left.
+        let index = (bits.peek() >> (u64::BITS - INDEX_BITS)) as usize;
+        bits.refill();
+        let peek = bits.peek();
+        let mut entry = self.table[index];
+        if entry.is_missing() {
+            entry = self.long_code(peek);
         }
-        bits.consume(entry.length_bits());
+        bits.consume(entry.all_bits());
         let frequency = &mut self.frequencies[entry.symbol() & (SYMBOLS - 1)];
         *frequency = frequency.wrapping_add(1);
-        entry
+        entry.value(peek)
     }
 
     /// Finds a codeword longer than the table's index: the first length whose codewords go
     /// beyond the value at hand.
     #[cold]
     #[inline(never)]
-    fn long_code(&self, peek: u64) -> E {
+    fn long_code(&self, peek: u64) -> Slot {
         let value = (peek >> 48) as u32;
-        for (length, codes) in (0_u32..).zip(&self.long).skip(Self::INDEX_BITS as usize + 1) {
+        for (length, codes) in (0_u32..).zip(&self.long).skip(INDEX_BITS as usize + 1) {
             if value < codes.limit {
                 let place = (value >> (16 - length)) - codes.first_code + codes.first_place;
                 return self.ordered[place as usize & (SYMBOLS - 1)];
@@ -127,7 +132,7 @@ impl<E: Entry, const SYMBOLS: usize, const TABLE: usize> AdaptiveCode<E, SYMBOLS
             self.order(&mut ranking, &counts);
             self.fill_table(&counts);
         }
-        for frequency in &mut self.frequencies {
+        for frequency in &mut self.frequencies[..self.symbols] {
             *frequency = (*frequency >> 1) + 1;
         }
         self.left = self.period - 1;
@@ -169,24 +174,24 @@ impl<E: Entry, const SYMBOLS: usize, const TABLE: usize> AdaptiveCode<E, SYMBOLS
             return;
         }
         let mut table = &mut self.table[..];
-        for (spare, &count) in (0..Self::INDEX_BITS as usize).rev().zip(&counts[1..]) {
+        for (spare, &count) in (0..INDEX_BITS as usize).rev().zip(&counts[1..]) {
             let (now, longer) = entries.split_at(count.into());
             let (codewords, rest) = table.split_at_mut(now.len() << spare);
             match spare {
                 0 => codewords.copy_from_slice(now),
-                1 => spread::<E, 2>(codewords, now),
-                2 => spread::<E, 4>(codewords, now),
-                _ => spread::<E, 8>(codewords, now),
+                1 => spread::<2>(codewords, now),
+                2 => spread::<4>(codewords, now),
+                _ => spread::<8>(codewords, now),
             }
             (entries, table) = (longer, rest);
         }
-        table.fill(E::default());
+        table.fill(Slot::default());
     }
 }
 
 /// Writes each entry as often as fills `codewords`, a multiple of `SPAN` times.
 #[inline(always)]
-fn spread<E: Copy, const SPAN: usize>(codewords: &mut [E], entries: &[E]) {
+fn spread<const SPAN: usize>(codewords: &mut [Slot], entries: &[Slot]) {
     let (spans, _) = codewords.as_chunks_mut::<SPAN>();
     if entries.is_empty() {
         return;
@@ -219,13 +224,19 @@ impl Ranking {
             first_frequent: 0,
             frequent_count: 0,
         };
+        // Most frequencies are 1. An add that waits for the one before to the same counter is slow,
+        // so neighbours count in different tables.
+        let mut counts = [[0_u16; COUNTED]; 4];
         for (symbol, &frequency) in (0_u32..).zip(frequencies) {
-            if let Some(count) = ranking.counted.get_mut(usize::from(frequency)) {
-                *count += 1;
+            if usize::from(frequency) < COUNTED {
+                counts[symbol as usize % 4][usize::from(frequency)] += 1;
             } else if let Some(slot) = ranking.frequent.get_mut(ranking.frequent_count) {
                 *slot = u32::from(frequency) << 16 | symbol;
                 ranking.frequent_count += 1;
             }
+        }
+        for (i, sum) in ranking.counted.iter_mut().enumerate() {
+            *sum = counts[0][i] + counts[1][i] + counts[2][i] + counts[3][i];
         }
         ranking.frequent[..ranking.frequent_count].sort_unstable();
         shaper.clear();

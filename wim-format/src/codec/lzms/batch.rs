@@ -1,11 +1,17 @@
 //! What the stages hand on to one another, and the last stage: writing the output.
 
 use super::items::Item;
+use super::symbols::Kind;
 
 /// Items decoded ahead at a time.
 pub(super) const MAX_ITEMS: usize = 128;
 /// Literals in a batch at most.
 pub(super) const MAX_LITERALS: usize = 1024;
+
+/// Room for kinds of symbols: a literal each, and of each match at most a power, an offset and a
+/// length.
+/// A power of two, so that masking an index is free of bounds checks.
+pub(super) const MAX_SYMBOLS: usize = (MAX_LITERALS + 4 * MAX_ITEMS).next_power_of_two();
 
 /// Bytes copied at once. Where the output has that many bytes left after a copy, it may write
 /// beyond its end; what comes after overwrites them.
@@ -16,17 +22,23 @@ const WIDE: usize = 16;
 pub(super) struct Batch {
     pub(super) items: [Item; MAX_ITEMS],
     pub(super) item_count: usize,
+    /// What symbols the items are made of.
+    pub(super) kinds: [Kind; MAX_SYMBOLS],
+    /// The symbols' values, and room to read beyond them.
+    pub(super) values: [u32; MAX_SYMBOLS + 2],
     pub(super) sequences: [Sequence; MAX_ITEMS],
     pub(super) sequence_count: usize,
-    /// The literals of all sequences one after the other, and room to read beyond them.
-    pub(super) literals: [u8; MAX_LITERALS + WIDE],
+    /// The same as bytes, for literals, and room to read beyond them.
+    pub(super) literals: [u8; MAX_SYMBOLS + WIDE],
 }
 
 /// A run of literals and the match after it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sequence {
     /// Number of literals.
-    pub(super) literals: u32,
+    pub(super) literals: u16,
+    /// Number of the first literal among the symbols.
+    pub(super) first: u16,
     /// Length of the match; 0 for none.
     pub(super) length: u32,
     /// Where the match's bytes come from.
@@ -35,8 +47,8 @@ pub(super) struct Sequence {
 
 impl Sequence {
     /// A run of literals that no match follows.
-    pub(super) const fn literals(literals: u32) -> Self {
-        Self { literals, length: 0, source: Source { distance: 1, span: 0 } }
+    pub(super) const fn literals(literals: u16, first: u16) -> Self {
+        Self { literals, first, length: 0, source: Source { distance: 1, span: 0 } }
     }
 }
 
@@ -55,9 +67,11 @@ impl Batch {
         Self {
             items: [Item::NONE; MAX_ITEMS],
             item_count: 0,
-            sequences: [Sequence::literals(0); MAX_ITEMS],
+            kinds: [Kind::Literal; MAX_SYMBOLS],
+            values: [0; MAX_SYMBOLS + 2],
+            sequences: [Sequence::literals(0, 0); MAX_ITEMS],
             sequence_count: 0,
-            literals: [0; MAX_LITERALS + WIDE],
+            literals: [0; MAX_SYMBOLS + WIDE],
         }
     }
 
@@ -65,8 +79,8 @@ impl Batch {
     /// them.
     #[inline(always)]
     pub(super) fn write(&self, dst: &mut [u8], mut at: usize) -> usize {
-        let mut from = 0;
         for sequence in &self.sequences[..self.sequence_count] {
+            let from = sequence.first as usize;
             let start = at + sequence.literals as usize;
             let end = start + sequence.length as usize;
             if end + WIDE <= dst.len() && sequence.source.span == 0 {
@@ -75,7 +89,6 @@ impl Batch {
             } else {
                 write_exact(sequence, &self.literals[from..], dst, at);
             }
-            from += sequence.literals as usize;
             at = end;
         }
         at.min(dst.len())

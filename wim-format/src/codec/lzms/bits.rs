@@ -22,9 +22,11 @@ pub(super) struct BackwardBits<'a> {
 }
 
 impl<'a> BackwardBits<'a> {
-    /// Starts at the last byte of `src`.
+    /// Starts at the last byte of `src`, refilled.
     pub(super) fn new(src: &'a [u8]) -> Self {
-        Self { rest: src, buffer: 0, held: 0 }
+        let mut bits = Self { rest: src, buffer: 0, held: 0 };
+        bits.refill();
+        bits
     }
 
     /// Makes at least [`REFILLED`] bits available.
@@ -60,7 +62,7 @@ impl<'a> BackwardBits<'a> {
     }
 
     /// Takes `count` bits, at most 32, as a number.
-    #[inline(always)]
+    #[cfg(test)]
     pub(super) fn take(&mut self, count: u32) -> u32 {
         let value = (self.buffer >> 1) >> (!count & 63);
         self.consume(count);

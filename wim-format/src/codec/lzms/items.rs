@@ -9,8 +9,9 @@ use crate::codec::range::{Probability, RangeDecoder};
 
 /// What follows a run of literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Match {
-    /// LZ match with its own offset.
+    /// LZ match with its own offset. Kinds of LZ matches come before all others.
     Lz,
     /// LZ match with the recent offset at the item's place of the queue.
     LzRepeat,
@@ -22,6 +23,9 @@ pub(super) enum Match {
     None,
 }
 
+/// The place of what was in no queue before.
+pub(super) const NEW: u8 = 4;
+
 /// A run of literals and the match after it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
@@ -29,12 +33,12 @@ pub(super) struct Item {
     pub(super) literals: u16,
     /// What follows them.
     pub(super) then: Match,
-    /// Place in a queue, 0 to 3; 0 unless something is repeated.
+    /// Place in a queue, 0 to 3, or [`NEW`].
     pub(super) place: u8,
 }
 
 impl Item {
-    pub(super) const NONE: Self = Self { literals: 0, then: Match::None, place: 0 };
+    pub(super) const NONE: Self = Self { literals: 0, then: Match::None, place: NEW };
 }
 
 /// One class of decisions: `N` probabilities (a power of two), chosen by the class's last
@@ -162,7 +166,7 @@ impl Classes {
         }
         contexts.previous = Previous::Lz;
         if !self.lz_repeats.decide(&mut contexts.lz_repeats, range) {
-            return Item { literals, then: Match::Lz, place: 0 };
+            return Item { literals, then: Match::Lz, place: NEW };
         }
         let place = Self::place(&mut self.lz_place, &mut contexts.lz_place, range);
         let place = place + u8::from(previous == Previous::Lz);
@@ -173,7 +177,7 @@ impl Classes {
     fn delta(&mut self, contexts: &mut Contexts, range: &mut RangeDecoder<'_>) -> (Match, u8) {
         let previous = std::mem::replace(&mut contexts.previous, Previous::Delta);
         if !self.delta_repeats.decide(&mut contexts.delta_repeats, range) {
-            return (Match::Delta, 0);
+            return (Match::Delta, NEW);
         }
         let place = Self::place(&mut self.delta_place, &mut contexts.delta_place, range);
         (Match::DeltaRepeat, place + u8::from(previous == Previous::Delta))

@@ -8,7 +8,8 @@
 //!
 //! ```text
 //! decisions ──▶ items (run of literals + kind of match)      [`items`], [`super::range`]
-//! symbols ────▶ literals and sequences (offset, length)      [`symbols`], [`adaptive`], [`bits`]
+//! symbols ────▶ literals and values                          [`symbols`], [`adaptive`], [`bits`]
+//! values ─────▶ sequences (literals, length, source)         [`sources`]
 //! sequences ──▶ output                                       [`batch`], then [`x86`]
 //! ```
 //!
@@ -21,6 +22,7 @@ mod bits;
 mod items;
 mod shape;
 mod slots;
+mod sources;
 mod stages;
 mod symbols;
 mod x86;
@@ -34,7 +36,8 @@ use crate::codec::range::RangeDecoder;
 use batch::Batch;
 use bits::BackwardBits;
 use items::Decisions;
-use stages::{Plan, Read, UndoX86, Write};
+use sources::Recent;
+use stages::{Locate, Plan, Read, UndoX86, Write};
 use symbols::Symbols;
 use x86::TargetUsage;
 
@@ -80,12 +83,15 @@ impl Decoder {
         symbols.reset(dst.len());
         let mut decisions = Decisions::START;
         let decisions = &mut decisions;
+        let mut recent = Recent::START;
+        let recent = &mut recent;
         let range = &mut RangeDecoder::new(src);
         let bits = &mut BackwardBits::new(src);
         let mut at = 0;
         while at < dst.len() {
             cpu.run(Plan { decisions, range, batch });
-            cpu.run(Read { symbols, bits, batch, dst, at })?;
+            cpu.run(Read { symbols, bits, batch })?;
+            cpu.run(Locate { recent, batch, dst, at })?;
             at = cpu.run(Write { batch, dst, at });
         }
         cpu.run(UndoX86 { dst, usage });

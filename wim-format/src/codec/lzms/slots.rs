@@ -1,47 +1,15 @@
 //! Alphabets of LZMS. The symbols of offsets and lengths are *slots*: a base value to which some
-//! extra raw bits are added.
+//! extra raw bits are added. Those of literals and powers are slots of one value, so that one loop
+//! reads all kinds.
 
-/// What a code's table holds for a symbol.
-pub(super) trait Entry: Copy + Default {
-    /// The entry of this symbol with a codeword of `length` bits.
-    fn with_length(self, length: u32) -> Self;
-
-    /// A number whose low six bits are the codeword's length: 0 if it is too long for the table.
-    fn length_bits(self) -> u32;
-
-    /// The symbol's number.
-    fn symbol(self) -> usize;
-}
-
-/// A symbol that stands for itself: length in bits 0 to 7, symbol in bits 8 to 15.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Plain(u32);
-
-impl Entry for Plain {
-    #[inline(always)]
-    fn with_length(self, length: u32) -> Self {
-        Self(self.0 | length)
-    }
-
-    #[inline(always)]
-    fn length_bits(self) -> u32 {
-        self.0
-    }
-
-    #[inline(always)]
-    fn symbol(self) -> usize {
-        (self.0 >> 8) as usize
-    }
-}
-
-/// A slot: length in bits 0 to 7, number of extra bits in bits 8 to 15, symbol in bits 16 to 31,
-/// base in bits 32 to 63.
+/// A slot: number of all its bits, codeword and extra, in bits 0 to 7, of its extra bits in bits 8 to
+/// 15, symbol in bits 16 to 31, base in bits 32 to 63.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Slot(u64);
 
 impl Slot {
     const fn new(symbol: usize, extra_bits: u32, base: u32) -> Self {
-        Self((base as u64) << 32 | (symbol as u64) << 16 | (extra_bits as u64) << 8)
+        Self((base as u64) << 32 | (symbol as u64) << 16 | ((extra_bits as u64) * 0x101))
     }
 
     /// Smallest value of the slot.
@@ -55,31 +23,45 @@ impl Slot {
     pub(super) fn extra_bits(self) -> u32 {
         (self.0 >> 8) as u32 & 0xFF
     }
-}
 
-impl Entry for Slot {
+    /// The same symbol with a codeword of `length` bits.
     #[inline(always)]
-    fn with_length(self, length: u32) -> Self {
-        Self(self.0 | u64::from(length))
+    pub(super) fn with_length(self, length: u32) -> Self {
+        Self(self.0 + u64::from(length))
     }
 
+    /// Whether the table has no entry for the codeword, since it is too long.
     #[inline(always)]
-    fn length_bits(self) -> u32 {
+    pub(super) fn is_missing(self) -> bool {
+        self.0 & 0xFF == 0
+    }
+
+    /// A number whose low six bits tell how many bits the codeword and the extra bits take.
+    #[inline(always)]
+    pub(super) fn all_bits(self) -> u32 {
         self.0 as u32
     }
 
+    /// The value, out of the bits that begin with the codeword.
     #[inline(always)]
-    fn symbol(self) -> usize {
+    pub(super) fn value(self, bits: u64) -> u32 {
+        let with_codeword = (bits >> (self.all_bits().wrapping_neg() & 63)) as u32;
+        self.base() + (with_codeword & !(u32::MAX << (self.extra_bits() & 31)))
+    }
+
+    /// The symbol's number.
+    #[inline(always)]
+    pub(super) fn symbol(self) -> usize {
         (self.0 >> 16) as usize & 0xFFFF
     }
 }
 
-/// All bytes. The powers of delta matches are the first eight.
-pub(super) static BYTES: [Plain; 256] = {
-    let mut bytes = [Plain(0); 256];
+/// All bytes: slots of one value. The powers of delta matches are the first eight.
+pub(super) static BYTES: [Slot; 256] = {
+    let mut bytes = [Slot(0); 256];
     let mut byte = 0;
     while byte < bytes.len() {
-        bytes[byte] = Plain((byte as u32) << 8);
+        bytes[byte] = Slot::new(byte, 0, byte as u32);
         byte += 1;
     }
     bytes

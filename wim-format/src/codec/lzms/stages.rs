@@ -8,6 +8,7 @@
 use super::batch::Batch;
 use super::bits::BackwardBits;
 use super::items::Decisions;
+use super::sources::Recent;
 use super::symbols::Symbols;
 use super::x86::{self, TargetUsage};
 use crate::DecodeError;
@@ -35,8 +36,6 @@ pub(super) struct Read<'a, 'src> {
     pub(super) symbols: &'a mut Symbols,
     pub(super) bits: &'a mut BackwardBits<'src>,
     pub(super) batch: &'a mut Batch,
-    pub(super) dst: &'a [u8],
-    pub(super) at: usize,
 }
 
 impl Stage for Read<'_, '_> {
@@ -44,7 +43,24 @@ impl Stage for Read<'_, '_> {
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) -> Self::Output {
-        self.symbols.read(self.bits, self.batch, self.dst, self.at)
+        self.symbols.read(self.bits, self.batch)
+    }
+}
+
+/// [`Recent::locate`].
+pub(super) struct Locate<'a> {
+    pub(super) recent: &'a mut Recent,
+    pub(super) batch: &'a mut Batch,
+    pub(super) dst: &'a [u8],
+    pub(super) at: usize,
+}
+
+impl Stage for Locate<'_> {
+    type Output = Result<(), DecodeError>;
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) -> Self::Output {
+        self.recent.locate(self.batch, self.dst, self.at)
     }
 }
 

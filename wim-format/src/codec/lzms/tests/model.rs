@@ -1,7 +1,7 @@
 //! A second LZMS, as plain as can be, that encodes: it keeps every state the way the format's text
 //! describes it, and shares nothing with the decoder but the slot tables.
 
-use crate::codec::lzms::slots::{Entry, LENGTHS, OFFSETS, Slot, offset_symbols};
+use crate::codec::lzms::slots::{LENGTHS, OFFSETS, Slot, offset_symbols};
 
 /// One item of a chunk.
 #[derive(Debug, Clone, Copy)]
