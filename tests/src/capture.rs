@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use crate::child::run;
+use crate::child::run_within;
 use crate::corpus::Source;
 use crate::tools::wimlib;
 
@@ -201,7 +203,7 @@ impl Captures {
                     if index == 0 {
                         command.arg("--compress=none");
                     }
-                    run(command.arg("--quiet")).ok();
+                    make(&mut command);
                 }
             }
             Kind::Split => {
@@ -210,14 +212,20 @@ impl Captures {
                 let part = size / 4.0 / f64::from(1 << 20);
                 let mut command = wimlib();
                 command.arg("split").arg(whole).arg(wim).arg(format!("{part:.3}"));
-                run(command.arg("--quiet")).ok();
+                make(&mut command);
             }
             _ => {
                 let mut command = wimlib();
                 command.arg("export").arg(self.wim_under_lock(base)).arg("all").arg(wim);
                 command.args(options.iter().map(|option| self.effort.level(option)));
-                run(command.arg("--quiet")).ok();
+                make(&mut command);
             }
         }
     }
+}
+
+/// Runs wimlib to make a file. Compressing gigabytes takes minutes, on a busy machine many.
+fn make(command: &mut Command) {
+    const LIMIT: Duration = Duration::from_secs(3600);
+    run_within(command.arg("--quiet"), LIMIT).ok();
 }
