@@ -254,7 +254,7 @@ fn memory_stays_within_bounds() {
 
 /// A WIM of which every byte is read several times, by threads that are at many places of it.
 #[test]
-#[ignore = "needs the corpus of real files: tests/run --large"]
+#[ignore = "takes minutes over 1.3 GB of real files: tests/run"]
 fn memory_does_not_grow_with_the_wim() {
     let sources = corpus::real("large");
     let folder = sources[0].root.parent().expect("an image lies in the corpus");
