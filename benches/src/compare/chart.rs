@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 
 use super::{Measured, Report};
 
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 940.0;
 const LEFT: f64 = 300.0;
-const RIGHT: f64 = 210.0;
+const RIGHT: f64 = 250.0;
 const TOP: f64 = 64.0;
 const ROW: f64 = 34.0;
 const BAR: f64 = 20.0;
