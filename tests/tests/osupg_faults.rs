@@ -5,6 +5,7 @@ mod osupg_support;
 use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -125,24 +126,30 @@ fn a_signal_stops_an_add_cleanly() {
     assert_eq!(bench.json(&["package", "list"]), Value::Array(Vec::new()));
 }
 
-#[test]
-fn a_full_disk_is_said_and_what_was_stored_is_given_back() {
-    let bench = Bench::new();
+/// Runs `script` with a file system of 12 MB at `$1`, seen by this one command only; `$2` is osupg and
+/// `$3` sample media. Gives also the place of that file system.
+fn on_a_small_disk(bench: &Bench, script: &str) -> (child::Finished, PathBuf) {
     let media = bench.path("media");
     bench.json(&["sample-media", text(&media)]);
     let small = bench.path("small");
     fs::create_dir(&small).expect("a folder");
-    // A file system of 12 MB, seen by this one command only; afterwards it shows what is left.
-    // --rehash: the source is not presumed to be new, so that the disk fills up meanwhile.
-    let script = "mount -t tmpfs -o size=12m none \"$1\" || exit 99; \
-                  \"$2\" --home \"$1/home\" package add \"$3\" --name p --rehash; code=$?; \
-                  find \"$1/home/library\" -type f | wc -l; \
-                  \"$2\" --home \"$1/home\" package list; exit $code";
+    let script = format!("mount -t tmpfs -o size=12m none \"$1\" || exit 99; {script}");
     let done = child::run(
         Command::new("unshare")
-            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"])
             .args([&small, bins::osupg_path(), &media]),
     );
+    (done, small)
+}
+
+#[test]
+fn a_full_disk_is_said_and_what_was_stored_is_given_back() {
+    // Afterwards the command shows what is left.
+    // --rehash: the source is not presumed to be new, so that the disk fills up meanwhile.
+    let script = "\"$2\" --home \"$1/home\" package add \"$3\" --name p --rehash; code=$?; \
+                  find \"$1/home/library\" -type f | wc -l; \
+                  \"$2\" --home \"$1/home\" package list; exit $code";
+    let (done, _) = on_a_small_disk(&Bench::new(), script);
     assert_eq!(done.code(), 4, "{} {}", done.text(), done.stderr);
     assert!(done.stderr.contains("No space left"), "{}", done.stderr);
     assert!(done.text().starts_with("0\n"), "objects are left: {}", done.text());
@@ -151,18 +158,8 @@ fn a_full_disk_is_said_and_what_was_stored_is_given_back() {
 
 #[test]
 fn too_small_a_disk_is_said_before_anything_is_stored() {
-    let bench = Bench::new();
-    let media = bench.path("media");
-    bench.json(&["sample-media", text(&media)]);
-    let small = bench.path("small");
-    fs::create_dir(&small).expect("a folder");
-    let script = "mount -t tmpfs -o size=12m none \"$1\" || exit 99; \
-                  \"$2\" --home \"$1/home\" package add \"$3\" --name p";
-    let done = child::run(
-        Command::new("unshare")
-            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
-            .args([&small, bins::osupg_path(), &media]),
-    );
+    let script = "\"$2\" --home \"$1/home\" package add \"$3\" --name p";
+    let (done, small) = on_a_small_disk(&Bench::new(), script);
     assert_eq!(done.code(), 4, "{} {}", done.text(), done.stderr);
     let library = small.join("home/library");
     assert!(done.stderr.contains(&format!("{} needs ", library.display())), "{}", done.stderr);

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use crate::blob_table::{BLOB_ENTRY_LEN, BlobPlace, BlobTable};
+use crate::codec::{Codec, Cpu, Decoder, decode_plainly};
 use crate::header::{HEADER_LEN, Header, Layout, Version};
 use crate::integrity::IntegrityTable;
 use crate::metadata::reparse::ReparsePoint;
@@ -243,4 +244,30 @@ pub fn xml(input: &[u8]) {
     xml.remove_image(1).expect("there is an image");
     let again = WimXml::parse(&xml.to_bytes()).expect("an edited document can be read");
     assert_eq!(again.image_count(), last - 1);
+}
+
+/// A byte that picks one of `sizes` as the chunk size, three bytes (little endian) for the output's
+/// size, then any bytes as a chunk of LZX or XPRESS. What comes out is compared with the plain
+/// decoder, whatever instructions the fast one may use. A decoder that has just failed is used again
+/// on purpose: state left behind by one chunk must not leak into the next.
+pub fn chunk(codec: Codec, sizes: &[u32], input: &[u8]) {
+    let [pick, a, b, c, src @ ..] = input else { return };
+    let chunk_size = sizes[usize::from(*pick) % sizes.len()];
+    let size = u32::from_le_bytes([*a, *b, *c, 0]) % (chunk_size + 1);
+    let empty = || vec![0; size as usize];
+    let mut expected = empty();
+    let outcome = decode_plainly(codec, chunk_size, src, &mut expected);
+    for cpu in Cpu::choices() {
+        let mut decoder = Decoder::with_cpu(codec, chunk_size, cpu).expect("a legal chunk size");
+        let (mut first, mut again, mut pair) = (empty(), empty(), (empty(), empty()));
+        let alone = decoder.decode(src, &mut first);
+        assert_eq!(outcome.is_ok(), alone.is_ok(), "plainly {outcome:?}, fast {alone:?}");
+        assert_eq!(alone, decoder.decode(src, &mut again), "the second run differs");
+        let both = decoder.decode_two((src, &mut pair.0), (src, &mut pair.1));
+        assert_eq!(both, [alone; 2], "two chunks at once differ from one");
+        if outcome.is_ok() {
+            assert!(first == expected, "the plain decoder differs");
+            assert!(first == again && first == pair.0 && first == pair.1, "the outputs differ");
+        }
+    }
 }
