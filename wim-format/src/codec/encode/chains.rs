@@ -94,10 +94,9 @@ impl<R: Reach> Chains<R> {
         }
         if beyond < 3
             && let Some(from) = three.get()
+            && (text.word(from) ^ word) << 8 == 0
         {
-            if (text.word(from) ^ word) << 8 == 0 {
-                best = Found { length: 3, offset: at - from };
-            }
+            best = Found { length: 3, offset: at - from };
         }
         let nice = effort.nice.min(max);
         let mut link = four;
