@@ -213,7 +213,7 @@ impl Scanner<'_> {
         if fs::metadata(path).is_ok_and(|target| target.is_dir()) {
             inode.attributes |= FileAttributes::DIRECTORY;
         }
-        let flags = if self.root.is_some() { 0 } else { Reparse::NOT_FIXED };
+        let flags = if is_moved { 0 } else { Reparse::NOT_FIXED };
         inode.reparse = Reparse { tag: TAG_SYMLINK, flags, ..Reparse::default() };
         Ok(Kind::Link(data))
     }
