@@ -238,7 +238,7 @@ fn names_descriptions_and_boot_marks() {
 fn data_of_another_compression_is_compressed_anew() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.wim");
-    for source in ["v1.wim", "v2lzx.wim", "v4.wim"] {
+    for source in ["v1.wim", "v2lzx.wim", "v3.wim", "v4.wim"] {
         let wim = samples::open(source);
         for (codec, chunk_size) in [
             (Codec::Xpress, 32768),
