@@ -1,4 +1,4 @@
-//! What the stages hand on to one another, and the last stage: writing the output.
+//! What the stages hand on to one another.
 
 use super::items::Item;
 use super::symbols::Kind;
@@ -13,9 +13,8 @@ pub(super) const MAX_LITERALS: usize = 1024;
 /// A power of two, so that masking an index is free of bounds checks.
 pub(super) const MAX_SYMBOLS: usize = (MAX_LITERALS + 4 * MAX_ITEMS).next_power_of_two();
 
-/// Bytes copied at once. Where the output has that many bytes left after a copy, it may write
-/// beyond its end; what comes after overwrites them.
-const WIDE: usize = 16;
+/// Literals may be read in runs this long, whatever their number is.
+pub(super) const LITERAL_RUN: usize = 16;
 
 /// Items whose symbols are still to be read, then sequences ready to be copied.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub(super) struct Batch {
     pub(super) sequences: [Sequence; MAX_ITEMS],
     pub(super) sequence_count: usize,
     /// The same as bytes, for literals, and room to read beyond them.
-    pub(super) literals: [u8; MAX_SYMBOLS + WIDE],
+    pub(super) literals: [u8; MAX_SYMBOLS + LITERAL_RUN],
 }
 
 /// A run of literals and the match after it.
@@ -48,7 +47,7 @@ pub(super) struct Sequence {
 impl Sequence {
     /// A run of literals that no match follows.
     pub(super) const fn literals(literals: u16, first: u16) -> Self {
-        Self { literals, first, length: 0, source: Source { distance: 1, span: 0 } }
+        Self { literals, first, length: 0, source: Source { distance: 0, span: 0 } }
     }
 }
 
@@ -71,114 +70,7 @@ impl Batch {
             values: [0; MAX_SYMBOLS + 2],
             sequences: [Sequence::literals(0, 0); MAX_ITEMS],
             sequence_count: 0,
-            literals: [0; MAX_SYMBOLS + WIDE],
+            literals: [0; MAX_SYMBOLS + LITERAL_RUN],
         }
-    }
-
-    /// Writes the sequences at `at`, as far as they lie within `dst`; returns the position after
-    /// them.
-    #[inline(always)]
-    pub(super) fn write(&self, dst: &mut [u8], mut at: usize) -> usize {
-        for sequence in &self.sequences[..self.sequence_count] {
-            let from = sequence.first as usize;
-            let start = at + sequence.literals as usize;
-            let end = start + sequence.length as usize;
-            if end + WIDE <= dst.len() && sequence.source.span == 0 {
-                copy(&self.literals, from, dst, at, start);
-                copy_within(dst, start - sequence.source.distance as usize, start, end);
-            } else {
-                write_exact(sequence, &self.literals[from..], dst, at);
-            }
-            at = end;
-        }
-        at.min(dst.len())
-    }
-}
-
-/// The [`WIDE`] bytes at `at`, for one comparison.
-#[inline(always)]
-fn wide(bytes: &[u8], at: usize) -> [u8; WIDE] {
-    match bytes.len().checked_sub(WIDE) {
-        Some(last) if at <= last => *bytes[at..at + WIDE].as_array().unwrap_or(&[0; WIDE]),
-        _ => [0; WIDE],
-    }
-}
-
-/// Replaces the [`WIDE`] bytes at `at`, for one comparison.
-#[inline(always)]
-fn set_wide(bytes: &mut [u8], at: usize, value: [u8; WIDE]) {
-    match bytes.len().checked_sub(WIDE) {
-        Some(last) if at <= last => bytes[at..at + WIDE].copy_from_slice(&value),
-        _ => {}
-    }
-}
-
-/// Copies from `from` in `src` to `at..end` in `dst`. Needs [`WIDE`] bytes after both.
-#[inline(always)]
-fn copy(src: &[u8], mut from: usize, dst: &mut [u8], mut at: usize, end: usize) {
-    loop {
-        set_wide(dst, at, wide(src, from));
-        from += WIDE;
-        at += WIDE;
-        if at >= end {
-            return;
-        }
-    }
-}
-
-/// Copies from `from` to `at..end`; a pattern shorter than the copy repeats. Needs [`WIDE`] bytes
-/// after the end.
-#[inline(always)]
-fn copy_within(dst: &mut [u8], mut from: usize, mut at: usize, end: usize) {
-    // While the pattern is shorter than a wide copy, each copy doubles it.
-    while at - from < WIDE && at < end {
-        set_wide(dst, at, wide(dst, from));
-        at += at - from;
-    }
-    while at < end {
-        set_wide(dst, at, wide(dst, from));
-        from += WIDE;
-        at += WIDE;
-    }
-}
-
-/// Writes one sequence without touching what comes after it.
-#[cold]
-#[inline(never)]
-fn write_exact(sequence: &Sequence, literals: &[u8], dst: &mut [u8], at: usize) {
-    let run = (sequence.literals as usize).min(dst.len() - at);
-    dst[at..at + run].copy_from_slice(&literals[..run]);
-    let (at, length) = (at + run, sequence.length as usize);
-    let Source { distance, span } = sequence.source;
-    if span == 0 {
-        copy_exact(dst, at, distance as usize, length);
-    } else {
-        copy_delta(dst, at, span as usize, distance as usize, length);
-    }
-}
-
-/// Copies `length` bytes from `distance` before `at`; a pattern shorter than the copy repeats.
-fn copy_exact(dst: &mut [u8], at: usize, distance: usize, length: usize) {
-    if length == 0 {
-        return;
-    }
-    let window = &mut dst[at - distance..at + length];
-    // Each round doubles the repeated pattern that can be copied at once.
-    let mut done = 0;
-    while done < length {
-        let span = (distance + done).min(length - done);
-        window.copy_within(..span, distance + done);
-        done += span;
-    }
-}
-
-/// Adds to the byte `span` before each output byte the difference of the two bytes that lie
-/// `distance` before them. `span + distance` is at most `at`.
-fn copy_delta(dst: &mut [u8], at: usize, span: usize, distance: usize, length: usize) {
-    let window = &mut dst[at - distance - span..at + length];
-    for i in distance + span..window.len() {
-        window[i] = window[i - span]
-            .wrapping_add(window[i - distance])
-            .wrapping_sub(window[i - distance - span]);
     }
 }

@@ -10,7 +10,7 @@
 //! decisions ──▶ items (run of literals + kind of match)      [`items`], [`super::range`]
 //! symbols ────▶ literals and values                          [`symbols`], [`adaptive`], [`bits`]
 //! values ─────▶ sequences (literals, length, source)         [`sources`]
-//! sequences ──▶ output                                       [`batch`], then [`x86`]
+//! sequences ──▶ output                                       [`copies`], then [`x86`]
 //! ```
 //!
 //! Decisions never depend on symbols, nor symbols on output, so each stage runs ahead of the next
@@ -19,6 +19,7 @@
 mod adaptive;
 mod batch;
 mod bits;
+mod copies;
 mod items;
 mod shape;
 mod slots;

@@ -91,6 +91,6 @@ impl Stage for UndoX86<'_> {
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) {
-        x86::undo(self.dst, self.usage);
+        x86::undo::<MODERN>(self.dst, self.usage);
     }
 }

@@ -60,7 +60,7 @@ impl TargetUsage {
 
 /// Turns absolute operands back into relative ones.
 #[inline(always)]
-pub(super) fn undo(data: &mut [u8], usage: &mut TargetUsage) {
+pub(super) fn undo<const MODERN: bool>(data: &mut [u8], usage: &mut TargetUsage) {
     if data.len() <= TAIL + 1 {
         return;
     }
@@ -70,7 +70,7 @@ pub(super) fn undo(data: &mut [u8], usage: &mut TargetUsage) {
     let mut at = 1_usize;
     let mut block = 0;
     while let Some(window) = data[block..].first_chunk() {
-        let mut candidates = candidates(window);
+        let mut candidates = candidates::<MODERN>(window);
         loop {
             candidates &= u64::MAX.checked_shl(at.saturating_sub(block) as u32).unwrap_or(0);
             let position = block + candidates.trailing_zeros() as usize;
@@ -87,9 +87,21 @@ pub(super) fn undo(data: &mut [u8], usage: &mut TargetUsage) {
     }
 }
 
-/// Which of the first 64 positions start an instruction that the filter knows, bit by bit.
+/// Which of the first 64 positions start an instruction that the filter knows, bit by bit. `MODERN`
+/// is for code that runs where AVX2 is.
 #[inline(always)]
-fn candidates(window: &[u8; BLOCK + OPCODE - 1]) -> u64 {
+#[allow(unsafe_code)]
+fn candidates<const MODERN: bool>(window: &[u8; BLOCK + OPCODE - 1]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if MODERN {
+        // SAFETY: AVX2 is there.
+        return unsafe { avx2::candidates(window) };
+    }
+    portable_candidates(window)
+}
+
+#[inline(always)]
+fn portable_candidates(window: &[u8; BLOCK + OPCODE - 1]) -> u64 {
     let mut starts = [0; BLOCK];
     for (at, start) in starts.iter_mut().enumerate() {
         let (first, second, third) = (window[at], window[at + 1], window[at + 2]);
@@ -107,6 +119,75 @@ fn candidates(window: &[u8; BLOCK + OPCODE - 1]) -> u64 {
     let bits =
         |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
     eights.iter().rev().fold(0, |mask, eight| mask << 8 | bits(eight))
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use super::{BLOCK, OPCODE};
+    use std::arch::x86_64::{
+        __m256i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
+        _mm256_or_si256, _mm256_set1_epi8,
+    };
+
+    /// Positions looked at together.
+    const LANES: usize = 32;
+
+    /// As [`super::portable_candidates`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) fn candidates(window: &[u8; BLOCK + OPCODE - 1]) -> u64 {
+        u64::from(starts(window, LANES)) << LANES | u64::from(starts(window, 0))
+    }
+
+    /// The positions from `at` on.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn starts(window: &[u8; BLOCK + OPCODE - 1], at: usize) -> u32 {
+        let (first, second, third) =
+            (load(window, at), load(window, at + 1), load(window, at + 2));
+        let branch = is(masked(first, 0xFE), 0xE8);
+        let lea = both(is(masked(first, 0xFB), 0x48), is(second, 0x8D));
+        let lea = both(lea, is(masked(third, 0x07), 0x05));
+        let mov = both(is(first, 0x48), is(second, 0x8B));
+        let mov = both(mov, is(masked(third, 0xF7), 0x05));
+        let lock = both(both(is(first, 0xF0), is(second, 0x83)), is(third, 0x05));
+        let call = both(is(first, 0xFF), is(second, 0x15));
+        let known = either(either(branch, lea), either(mov, either(lock, call)));
+        _mm256_movemask_epi8(known) as u32
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    #[allow(unsafe_code)]
+    fn load(window: &[u8; BLOCK + OPCODE - 1], at: usize) -> __m256i {
+        let bytes = &window[at..at + LANES];
+        // SAFETY: there are as many bytes as a vector has.
+        unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn is(bytes: __m256i, value: u8) -> __m256i {
+        _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(value as i8))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn masked(bytes: __m256i, mask: u8) -> __m256i {
+        _mm256_and_si256(bytes, _mm256_set1_epi8(mask as i8))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn both(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_and_si256(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn either(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_or_si256(a, b)
+    }
 }
 
 /// Progress over one chunk.
