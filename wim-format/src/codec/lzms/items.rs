@@ -5,7 +5,7 @@
 //! where the forward stream goes on with zeros.
 
 use super::batch::{Batch, MAX_LITERALS};
-use crate::codec::range::{Probability, RangeDecoder};
+use crate::codec::range::{Probabilities, RangeDecoder};
 
 /// What follows a run of literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +44,15 @@ impl Item {
 /// One class of decisions: `N` probabilities (a power of two), chosen by the class's last
 /// log2(`N`) decisions.
 #[derive(Debug)]
-struct Class<const N: usize>([Probability; N]);
+struct Class<const N: usize>(Probabilities<N>);
 
 impl<const N: usize> Class<N> {
-    const START: Self = Self([Probability::INITIAL; N]);
+    const START: Self = Self(Probabilities::INITIAL);
 
     /// Decodes a decision and appends it to `context`, the earlier ones with the newest in bit 0.
     #[inline(always)]
     fn decide(&mut self, context: &mut usize, range: &mut RangeDecoder<'_>) -> bool {
-        const { assert!(N.is_power_of_two()) };
-        let bit = range.decide(&mut self.0[*context & (N - 1)]);
+        let bit = range.decide(&mut self.0, *context);
         *context = *context << 1 | usize::from(bit);
         bit
     }

@@ -21,6 +21,7 @@ mod batch;
 mod bits;
 mod copies;
 mod items;
+mod queue;
 mod shape;
 mod slots;
 mod sources;
@@ -35,7 +36,6 @@ use crate::DecodeError;
 use crate::codec::cpu::Cpu;
 use crate::codec::range::RangeDecoder;
 use batch::Batch;
-use bits::BackwardBits;
 use items::Decisions;
 use sources::Recent;
 use stages::{Locate, Plan, Read, UndoX86, Write};
@@ -81,17 +81,16 @@ impl Decoder {
             return Err(DecodeError::BadSize);
         }
         let Self { symbols, batch, usage, cpu } = self;
-        symbols.reset(dst.len());
+        symbols.reset(src.len(), dst.len());
         let mut decisions = Decisions::START;
         let decisions = &mut decisions;
         let mut recent = Recent::START;
         let recent = &mut recent;
         let range = &mut RangeDecoder::new(src);
-        let bits = &mut BackwardBits::new(src);
         let mut at = 0;
         while at < dst.len() {
             cpu.run(Plan { decisions, range, batch });
-            cpu.run(Read { symbols, bits, batch })?;
+            cpu.run(Read { symbols, src, batch })?;
             cpu.run(Locate { recent, batch, dst, at })?;
             at = cpu.run(Write { batch, dst, at });
         }
