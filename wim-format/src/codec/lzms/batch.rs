@@ -16,39 +16,38 @@ pub(super) const MAX_SYMBOLS: usize = (MAX_LITERALS + 4 * MAX_ITEMS).next_power_
 /// Literals may be read in runs this long, whatever their number is.
 pub(super) const LITERAL_RUN: usize = 16;
 
-/// Items whose symbols are still to be read, then sequences ready to be copied.
+/// All symbols of a batch as bytes, and room to read beyond them.
+pub(super) type Literals = [u8; MAX_SYMBOLS + LITERAL_RUN];
+
+/// Items whose symbols are still to be read, then matches ready to be copied.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) items: [Item; MAX_ITEMS],
     pub(super) item_count: usize,
-    /// What symbols the items are made of.
+    /// What symbols the items are made of, and how many.
     pub(super) kinds: [Kind; MAX_SYMBOLS],
+    pub(super) symbol_count: usize,
     /// The symbols' values, and room to read beyond them.
     pub(super) values: [u32; MAX_SYMBOLS + 2],
-    pub(super) sequences: [Sequence; MAX_ITEMS],
-    pub(super) sequence_count: usize,
-    /// The same as bytes, for literals, and room to read beyond them.
-    pub(super) literals: [u8; MAX_SYMBOLS + LITERAL_RUN],
+    /// The matches of the items, so far as they have been located.
+    pub(super) matches: [Located; MAX_ITEMS],
+    pub(super) located: usize,
+    /// The same as bytes, for literals.
+    pub(super) literals: Literals,
 }
 
-/// A run of literals and the match after it.
+/// A match whose place in the output is known.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sequence {
-    /// Number of literals.
-    pub(super) literals: u16,
-    /// Number of the first literal among the symbols.
-    pub(super) first: u16,
+pub(super) struct Located {
     /// Length of the match; 0 for none.
     pub(super) length: u32,
     /// Where the match's bytes come from.
     pub(super) source: Source,
 }
 
-impl Sequence {
-    /// A run of literals that no match follows.
-    pub(super) const fn literals(literals: u16, first: u16) -> Self {
-        Self { literals, first, length: 0, source: Source { distance: 0, span: 0 } }
-    }
+impl Located {
+    /// No match.
+    pub(super) const NONE: Self = Self { length: 0, source: Source { distance: 0, span: 0 } };
 }
 
 /// Where the bytes of a match come from.
@@ -67,9 +66,10 @@ impl Batch {
             items: [Item::NONE; MAX_ITEMS],
             item_count: 0,
             kinds: [Kind::Literal; MAX_SYMBOLS],
+            symbol_count: 0,
             values: [0; MAX_SYMBOLS + 2],
-            sequences: [Sequence::literals(0, 0); MAX_ITEMS],
-            sequence_count: 0,
+            matches: [Located::NONE; MAX_ITEMS],
+            located: 0,
             literals: [0; MAX_SYMBOLS + LITERAL_RUN],
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! Far from the end of the output, a copy takes more bytes than asked for: what is too much is
 //! overwritten by what follows. Most runs of literals and most matches are then one load and one
-//! store. What each sequence asks for is checked once, whoever made it.
+//! store. What each item asks for is checked here, whoever made it.
 
-use super::batch::{Batch, LITERAL_RUN, MAX_SYMBOLS, Sequence, Source};
+use super::batch::{Batch, LITERAL_RUN, Literals, Located, MAX_SYMBOLS, Source};
 use crate::codec::copy::{copy, repeat};
 
 /// Bytes of a match copied at once.
@@ -15,22 +15,27 @@ const SLACK: usize = 64;
 const _: () = assert!(LITERAL_RUN <= SLACK && MATCH <= SLACK);
 
 impl Batch {
-    /// Writes the sequences at `at`, as far as they lie within `dst`; returns the position after
-    /// them.
+    /// Writes the items whose matches are located at `at`, as far as they lie within `dst`; returns
+    /// the position after them.
     #[inline(always)]
     #[allow(unsafe_code)]
     pub(super) fn write(&self, dst: &mut [u8], mut at: usize) -> usize {
-        for sequence in &self.sequences[..self.sequence_count] {
-            let start = at + usize::from(sequence.literals);
-            let end = start + sequence.length as usize;
-            let is_near = sequence.source.distance as usize <= start;
-            if end + SLACK <= dst.len() && sequence.source.span == 0 && is_near {
+        for (item, located) in self.items.iter().zip(&self.matches).take(self.located) {
+            let run = usize::from(item.literals);
+            let literals = usize::from(item.own).wrapping_sub(run) % MAX_SYMBOLS;
+            let start = at + run;
+            let end = start + located.length as usize;
+            let is_near = located.source.distance as usize <= start;
+            if end + SLACK <= dst.len() && located.source.span == 0 && is_near {
                 // SAFETY: just checked: all of it, and SLACK bytes more, are within the output, and
                 // so is the source.
-                unsafe { write_wide(sequence, &self.literals, dst.as_mut_ptr().add(at)) };
+                unsafe {
+                    let to = dst.as_mut_ptr().add(at);
+                    write_literals(&self.literals, literals, to, run);
+                    write_match(to.add(run), located);
+                }
             } else {
-                let from = usize::from(sequence.first) % MAX_SYMBOLS;
-                write_exact(sequence, &self.literals[from..], dst, at);
+                write_exact(located, &self.literals[literals..], run, dst, at);
             }
             at = end;
         }
@@ -38,28 +43,33 @@ impl Batch {
     }
 }
 
-/// Writes an LZ sequence and some bytes more.
+/// Writes `run` of the literals from number `first` on, and some bytes more.
 ///
 /// # Safety
-/// The sequence's bytes and [`SLACK`] more may be written at `to`; if it is a match, its source
-/// lies before its start and belongs to the same output.
+/// `run` bytes and [`SLACK`] more may be written at `to`; `first` is below [`MAX_SYMBOLS`].
 #[inline(always)]
 #[allow(unsafe_code)]
-unsafe fn write_wide(sequence: &Sequence, literals: &[u8; MAX_SYMBOLS + LITERAL_RUN], to: *mut u8) {
-    let run = usize::from(sequence.literals);
-    let from = usize::from(sequence.first) % MAX_SYMBOLS;
+unsafe fn write_literals(literals: &Literals, first: usize, to: *mut u8, run: usize) {
     // SAFETY: behind MAX_SYMBOLS literals there are LITERAL_RUN bytes more.
-    unsafe { copy::<LITERAL_RUN>(literals.as_ptr().add(from), to) };
+    unsafe { copy::<LITERAL_RUN>(literals.as_ptr().add(first), to) };
     if run > LITERAL_RUN {
-        let literals = &literals[from..][..run];
+        let literals = &literals[first..][..run];
         // SAFETY: both have `run` bytes.
         unsafe { std::ptr::copy_nonoverlapping(literals.as_ptr(), to, run) };
     }
-    let (length, distance) = (sequence.length as usize, sequence.source.distance as usize);
-    // SAFETY: the source begins within the output; a copy starts within the match, whose end is
-    // SLACK bytes before that of the output.
+}
+
+/// Writes an LZ match and some bytes more.
+///
+/// # Safety
+/// The match's bytes and [`SLACK`] more may be written at `to`, and the output has as many bytes
+/// before it as the source is away.
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn write_match(to: *mut u8, located: &Located) {
+    let (length, distance) = (located.length as usize, located.source.distance as usize);
+    // SAFETY: passed on to the caller; a copy starts within the match.
     unsafe {
-        let to = to.add(run);
         let from = to.sub(distance);
         if distance < MATCH && distance < length {
             repeat(from, to, distance, length);
@@ -74,14 +84,14 @@ unsafe fn write_wide(sequence: &Sequence, literals: &[u8; MAX_SYMBOLS + LITERAL_
     }
 }
 
-/// Writes one sequence without touching what comes after it.
+/// Writes one item without touching what comes after it.
 #[cold]
 #[inline(never)]
-fn write_exact(sequence: &Sequence, literals: &[u8], dst: &mut [u8], at: usize) {
-    let run = (sequence.literals as usize).min(dst.len() - at);
+fn write_exact(located: &Located, literals: &[u8], run: usize, dst: &mut [u8], at: usize) {
+    let run = run.min(dst.len() - at);
     dst[at..at + run].copy_from_slice(&literals[..run]);
-    let (at, length) = (at + run, sequence.length as usize);
-    let Source { distance, span } = sequence.source;
+    let (at, length) = (at + run, located.length as usize);
+    let Source { distance, span } = located.source;
     if span == 0 {
         copy_exact(dst, at, distance as usize, length);
     } else {

@@ -1,6 +1,6 @@
-//! From values of symbols to sequences of literals and matches with known sources.
+//! From values of symbols to matches with known sources.
 
-use super::batch::{Batch, MAX_ITEMS, MAX_SYMBOLS, Sequence, Source};
+use super::batch::{Batch, Located, MAX_ITEMS, MAX_SYMBOLS, Source};
 use super::items::{Item, Match, NEW};
 use super::queue::Queue;
 #[cfg(target_arch = "x86_64")]
@@ -50,9 +50,9 @@ impl DeltaSource {
 }
 
 impl Recent {
-    /// Makes sequences of the batch's items, or of fewer if an output of as many bytes as `dst` is
-    /// full before. Position `at` is where the batch begins. All sequences lie within the output,
-    /// and so do their sources; only the last one's literals may go beyond the end.
+    /// Locates the matches of the batch's items, or of fewer if an output of as many bytes as `dst` is
+    /// full before. Position `at` is where the batch begins. All matches lie within the output, and so
+    /// do their sources; only the last item's literals may go beyond the end.
     #[inline(always)]
     pub(super) fn locate<const MODERN: bool>(
         &mut self,
@@ -84,36 +84,31 @@ impl Recent {
         mut at: usize,
     ) -> Result<(), DecodeError> {
         let size = dst.len();
-        let Batch { items, item_count, values, sequences, sequence_count, .. } = batch;
+        let Batch { items, item_count, values, matches, located, .. } = batch;
         let count = (*item_count).min(MAX_ITEMS);
-        let mut symbol = 0;
-        *sequence_count = count;
+        *located = count;
         for i in 0..count {
             let item = &items[i];
-            let (literals, first) = (item.literals, symbol as u16);
-            at += usize::from(literals);
-            symbol += usize::from(literals);
-            let own = symbol & (MAX_SYMBOLS - 1);
+            at += usize::from(item.literals);
+            let own = usize::from(item.own) & (MAX_SYMBOLS - 1);
             let one = values[own];
-            let new = item.place == NEW;
+            let new = usize::from(item.place == NEW);
             let (source, length);
             if (item.then as u8) < Match::Delta as u8 {
                 source = Source { distance: queue.move_to_front(item.place, one), span: 0 };
-                length = values[own + usize::from(new)];
-                symbol += 1 + usize::from(new);
+                length = values[own + new];
             } else if item.then == Match::None {
-                sequences[i] = Sequence::literals(literals, first);
+                matches[i] = Located::NONE;
                 continue;
             } else {
                 source = self.delta_source(item, [one, values[own + 1]], at);
-                length = if new { values[own + 2] } else { one };
-                symbol += if new { 3 } else { 1 };
+                length = values[own + 2 * new];
             }
             let end = at + length as usize;
             if source.distance as usize > at || end > size {
                 if at >= size {
-                    sequences[i] = Sequence::literals(literals, first);
-                    *sequence_count = i + 1;
+                    matches[i] = Located::NONE;
+                    *located = i + 1;
                     break;
                 } else if end > size {
                     return Err(DecodeError::Overrun);
@@ -122,7 +117,7 @@ impl Recent {
             }
             prefetch(dst, at - source.distance as usize);
             at = end;
-            sequences[i] = Sequence { literals, first, length, source };
+            matches[i] = Located { length, source };
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The symbols of an LZMS chunk: literals, offsets, powers and lengths.
 
 use super::adaptive::{AdaptiveCode, MAX_READ};
-use super::batch::{Batch, MAX_ITEMS, MAX_LITERALS, MAX_SYMBOLS};
+use super::batch::{Batch, MAX_SYMBOLS};
 use super::bits::BackwardBits;
 use super::items::Match;
 use super::shape::Shaper;
@@ -32,7 +32,7 @@ pub(super) struct Symbols {
 
 /// Symbols of each kind of match, and how many they are. What comes behind them is written as
 /// well, as literals.
-const OF_MATCHES: [([Kind; 4], usize); 5] = {
+pub(super) const OF_MATCHES: [([Kind; 4], u16); 5] = {
     use Kind::{DeltaOffset, DeltaPower, Length, Literal, LzOffset};
     let mut of = [([Literal; 4], 0); 5];
     of[Match::Lz as usize] = ([LzOffset, Length, Literal, Literal], 2);
@@ -70,7 +70,7 @@ impl Symbols {
     /// it takes the code's number from a list, and reads every symbol the same way.
     #[inline(always)]
     pub(super) fn read(&mut self, src: &[u8], batch: &mut Batch) -> Result<(), DecodeError> {
-        let count = expand(batch).min(MAX_SYMBOLS);
+        let count = batch.symbol_count.min(MAX_SYMBOLS);
         let Self { codes, bits, shaper } = self;
         let codes = &mut **codes;
         let Batch { kinds, values, literals, .. } = batch;
@@ -91,21 +91,4 @@ impl Symbols {
         }
         if shaper.has_failed() { Err(DecodeError::BadCode) } else { Ok(()) }
     }
-}
-
-/// Lists the kinds of all symbols of the batch's items; returns their number.
-#[inline(always)]
-fn expand(batch: &mut Batch) -> usize {
-    let Batch { items, item_count, kinds, .. } = batch;
-    kinds[..MAX_LITERALS + 4 * MAX_ITEMS].fill(Kind::Literal);
-    let mut at = 0;
-    for item in items.iter().take(*item_count) {
-        at += usize::from(item.literals);
-        let (of_match, count) = OF_MATCHES[item.then as usize];
-        if let Some(kinds) = kinds.get_mut(at..at + 4) {
-            kinds.copy_from_slice(&of_match);
-        }
-        at += count;
-    }
-    at.min(kinds.len())
 }
