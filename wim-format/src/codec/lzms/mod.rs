@@ -9,8 +9,8 @@
 //! ```text
 //! decisions ──▶ items (run of literals + kind of match)      [`items`], [`super::range`]
 //! symbols ────▶ literals and values                          [`symbols`], [`adaptive`], [`bits`]
-//! values ─────▶ sequences (literals, length, source)         [`sources`]
-//! sequences ──▶ output                                       [`copies`], then [`x86`]
+//! values ─────▶ matches (length, source)                      [`sources`], [`queue`]
+//! both ───────▶ output                                       [`copies`], then [`x86`]
 //! ```
 //!
 //! Decisions never depend on symbols, nor symbols on output, so each stage runs ahead of the next
