@@ -15,7 +15,7 @@ use crate::DecodeError;
 /// Bytes at the end of the output, and of the literals, that wide copies keep away from.
 pub(crate) const SLACK: usize = 64;
 /// Literals copied at once, and bytes of a match that is longer than its offset.
-const STRIDE: usize = 16;
+pub(crate) const STRIDE: usize = 16;
 /// Bytes of other matches copied at once.
 const MATCH: usize = 2 * STRIDE;
 
@@ -165,7 +165,7 @@ unsafe fn write(
 /// There are `offset` bytes before `to`, and from it on `length + SLACK` bytes may be written.
 #[inline(always)]
 #[allow(unsafe_code)]
-unsafe fn repeat(to: *mut u8, offset: usize, length: usize, stride: usize) {
+pub(crate) unsafe fn repeat(to: *mut u8, offset: usize, length: usize, stride: usize) {
     // SAFETY: every round starts less than `length` bytes after `to` and has at most 16 bytes. Eight
     // bytes may be read where the pattern starts, as they may be written from `to` on.
     unsafe {
@@ -228,7 +228,7 @@ static PATTERNS: [Pattern; 8] = {
 /// `from` and `to` are valid for `N` bytes.
 #[inline(always)]
 #[allow(unsafe_code)]
-unsafe fn copy<const N: usize>(from: *const u8, to: *mut u8) {
+pub(crate) unsafe fn copy<const N: usize>(from: *const u8, to: *mut u8) {
     // SAFETY: passed on to the caller; all are loaded before any is stored, so they may overlap.
     unsafe { to.cast::<[u8; N]>().write_unaligned(from.cast::<[u8; N]>().read_unaligned()) }
 }
