@@ -124,13 +124,15 @@ fn make_wim(path: &Path) -> PathBuf {
     let mut number = 0;
     for folder in 0..FOLDERS {
         let name = format!("folder {folder}");
-        let parent = image.add(ImageBuilder::ROOT, &name, Inode::directory()).expect("a new name");
+        let parent =
+            image.add(ImageBuilder::ROOT, name.as_str(), Inode::directory()).expect("a new name");
         for file in 0..FILES {
             number += 1;
             let len = if number % LARGE_EVERY == 0 { LARGE } else { number * 97 % SMALL };
             let hash = writer.add_blob(&content(number, len)).expect("room for a blob");
             let inode = Inode::file(hash);
-            image.add(parent, &format!("file {file}"), inode).expect("a new name");
+            let name = format!("file {file}");
+            image.add(parent, name.as_str(), inode).expect("a new name");
         }
     }
     let image = image.to_bytes().expect("a small tree");
@@ -141,7 +143,7 @@ fn make_wim(path: &Path) -> PathBuf {
 
 /// Bytes that differ from file to file.
 fn content(seed: usize, len: usize) -> Vec<u8> {
-    (0..len).map(|i| ((i + seed) * (i ^ seed) >> 5) as u8).collect()
+    (0..len).map(|i| (((i + seed) * (i ^ seed)) >> 5) as u8).collect()
 }
 
 criterion_group!(benches, operations);
