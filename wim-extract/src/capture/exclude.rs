@@ -98,11 +98,12 @@ impl Exclusions {
     pub(super) fn exclude(&self, path: &[u8], is_directory: bool) -> bool {
         let names: Vec<&[u8]> =
             path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect();
-        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(&names));
+        // A pattern stands for all that is below what it matches.
+        let matches =
+            |pattern: &Pattern| (1..=names.len()).any(|len| pattern.matches(&names[..len]));
+        let any = |patterns: &[Pattern]| patterns.iter().any(matches);
         let leads = || is_directory && self.excepted.iter().any(|pattern| pattern.leads(&names));
-        let below = (1..names.len())
-            .any(|len| self.excluded.iter().any(|pattern| pattern.matches(&names[..len])));
-        (below || any(&self.excluded)) && !any(&self.excepted) && !leads()
+        any(&self.excluded) && !any(&self.excepted) && !leads()
     }
 }
 

@@ -8,9 +8,11 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use rustix::fs::OFlags;
 use wim_format::Sha1Hash;
 
 use super::scan::Stamp;
@@ -254,8 +256,12 @@ fn hash_file(path: &Path, stamp: Stamp, cancel: &Cancel) -> Result<Sha1Hash, Err
     Ok(sha1.finish())
 }
 
+/// Opens a file that was one when it was found. If it has become a pipe, nobody's writing is waited
+/// for; that it is another file is seen when its stamp is checked.
 fn open_file(path: &Path) -> Result<File, Error> {
-    File::open(path).map_err(Error::io(Action::Open, path))
+    let mut options = File::options();
+    options.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32);
+    options.open(path).map_err(Error::io(Action::Open, path))
 }
 
 /// The error of a file that could not be read as far as it should.

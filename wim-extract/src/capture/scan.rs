@@ -112,7 +112,9 @@ impl Scanner<'_> {
             let is_sparse = metadata.blocks() * 512 < metadata.size();
             inode.attributes =
                 if is_sparse { FileAttributes::SPARSE_FILE } else { FileAttributes::NORMAL };
-            let linked = (metadata.nlink() > 1).then(|| (metadata.dev(), metadata.ino()));
+            // A file that links lead to has as many names as lead to it, whatever it says itself.
+            let has_names = metadata.nlink() > 1 || self.links == Links::Follow;
+            let linked = has_names.then(|| (metadata.dev(), metadata.ino()));
             Kind::File(FileData { stamp: Stamp::of(metadata), linked })
         } else if kind.is_symlink() {
             self.link(&path, &mut inode)?

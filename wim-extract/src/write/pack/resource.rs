@@ -185,7 +185,8 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if self.gathered.len() + bytes.len() > 2 * GATHER {
+        // What is written directly goes behind what is gathered.
+        if bytes.len() >= GATHER || self.gathered.len() + bytes.len() > 2 * GATHER {
             self.flush()?;
         }
         if bytes.len() >= GATHER {

@@ -1,0 +1,118 @@
+//! Exports to another compression from every kind of archive.
+
+use std::fs;
+
+use osupg_tests::capture::{Captures, Effort, Kind};
+use osupg_tests::corpus;
+
+use crate::{Scratch, seen};
+
+const TARGETS: [&str; 6] = [
+    "--compress=none",
+    "--compress=xpress",
+    "--compress=xpress:1 --chunk-size=4K",
+    "--compress=lzx:20",
+    "--compress=lzx:20 --chunk-size=1M",
+    "--recompress --compress=lzx:20 --chunk-size=32K",
+];
+
+fn captures(scratch: &Scratch) -> Captures {
+    let sources = corpus::made(&scratch.path("trees"));
+    Captures::new(scratch.path("made"), sources, Effort::Low)
+}
+
+#[test]
+fn every_kind_to_every_compression() {
+    let scratch = Scratch::new();
+    let captures = captures(&scratch);
+    let trees = captures.sources().iter().map(|source| seen(&source.root)).collect::<Vec<_>>();
+    fs::copy(captures.wim(Kind::None), scratch.path("none.wim")).expect("a copy");
+    let metadata = [1, 2].map(|image| scratch.metadata("none.wim", image));
+    let blobs = scratch.blobs("none.wim");
+    for kind in Kind::ALL {
+        let source = captures.wim(kind);
+        let references = kind.references(&source).unwrap_or_else(|| "--quiet".to_owned());
+        for target in TARGETS {
+            let what = format!("{kind:?} {target}");
+            let _ = fs::remove_file(scratch.path("out.wim"));
+            let line = format!("export {} all out.wim {target} {references}", source.display());
+            scratch.wimx(&line).ok();
+            scratch.accepted("out.wim");
+            for (image, metadata) in (1..).zip(&metadata) {
+                assert!(scratch.metadata("out.wim", image) == *metadata, "{what}: metadata");
+            }
+            assert!(scratch.blobs("out.wim") == blobs, "{what}: blobs");
+        }
+        // wimlib verifies hashes; that the tree is right is shown once for each kind.
+        scratch.holds("out.wim", 2, &trees[1]);
+    }
+}
+
+/// An image into an archive of other chunks takes that archive's.
+#[test]
+fn into_archives_of_other_chunks() {
+    let scratch = Scratch::new();
+    let captures = captures(&scratch);
+    let trees = captures.sources().iter().map(|source| seen(&source.root)).collect::<Vec<_>>();
+    for (from, to) in [
+        (Kind::Xpress, Kind::Xpress4K),
+        (Kind::Xpress4K, Kind::Xpress64K),
+        (Kind::Lzx, Kind::Lzx2M),
+        (Kind::Lzx2M, Kind::Lzx),
+    ] {
+        let out = scratch.path("out.wim");
+        fs::copy(captures.wim(to), &out).expect("a copy");
+        let header = scratch.open("out.wim").header().clone();
+        scratch
+            .wimx(&format!("export {} 1 out.wim third --quiet", captures.wim(from).display()))
+            .ok();
+        scratch.accepted("out.wim");
+        let after = scratch.open("out.wim").header().clone();
+        assert_eq!((after.flags, after.chunk_size), (header.flags, header.chunk_size), "{from:?}");
+        for (image, tree) in [(1, &trees[0]), (2, &trees[1]), (3, &trees[0])] {
+            scratch.holds("out.wim", image, tree);
+        }
+    }
+}
+
+/// The same with any number of threads.
+#[test]
+fn recompressing_is_reproducible() {
+    let scratch = Scratch::new();
+    let captures = captures(&scratch);
+    for (kind, target) in [
+        (Kind::Lzx, "--compress=xpress"),
+        (Kind::LzmsSolid, "--compress=lzx:20"),
+        (Kind::Pipable, "--compress=none"),
+    ] {
+        let source = captures.wim(kind);
+        let all = ["1", "2", "5"].map(|threads| {
+            let guid = "--guid=00112233-4455-6677-8899-aabbccddeeff";
+            let options = format!("{target} {guid} --threads={threads} --check --quiet");
+            let line = format!("export {} all out.wim {options}", source.display());
+            scratch.wimx(&line).ok();
+            let bytes = scratch.read("out.wim");
+            fs::remove_file(scratch.path("out.wim")).expect("it can be removed");
+            bytes
+        });
+        assert!(all.iter().all(|bytes| *bytes == all[0]), "{kind:?} differs");
+    }
+}
+
+#[test]
+fn damaged_sources_make_no_archive() {
+    let scratch = Scratch::new();
+    let captures = captures(&scratch);
+    for kind in [Kind::None, Kind::Lzx, Kind::LzmsSolid] {
+        let mut bytes = fs::read(captures.wim(kind)).expect("it was made");
+        let middle = bytes.len() / 3;
+        for byte in &mut bytes[middle..middle + 64] {
+            *byte = !*byte;
+        }
+        fs::write(scratch.path("damaged.wim"), bytes).expect("it can be written");
+        let done = scratch.wimx("export damaged.wim all out.wim --compress=xpress --recompress");
+        assert!([2, 28].contains(&done.code()), "{kind:?}: {} {}", done.code(), done.stderr);
+        assert!(done.stderr.contains("damaged.wim"), "{}", done.stderr);
+        assert_eq!(scratch.names(), ["damaged.wim", "made", "trees"], "{kind:?}");
+    }
+}
