@@ -43,11 +43,15 @@ pub(crate) trait Reach: Debug + Send + 'static {
     type Link: Link;
     /// One for each position.
     type Links: AsRef<[Self::Link]> + AsMut<[Self::Link]> + Debug + Send;
+    /// Two for each position.
+    type Pairs: AsRef<[[Self::Link; 2]]> + AsMut<[[Self::Link; 2]]> + Debug + Send;
     /// Bytes of the chunk and what may be read behind it.
     type Bytes: AsRef<[u8]> + AsMut<[u8]> + Debug + Send;
 
     /// No links.
     fn links() -> Box<Self::Links>;
+    /// No pairs of links.
+    fn pairs() -> Box<Self::Pairs>;
     /// Zeros.
     fn bytes() -> Box<Self::Bytes>;
 }
@@ -70,9 +74,14 @@ macro_rules! reach {
             const SIZE: usize = $size;
             type Link = $link;
             type Links = [$link; $size];
+            type Pairs = [[$link; 2]; $size];
             type Bytes = [u8; $size + PAD];
 
             fn links() -> Box<Self::Links> {
+                boxed()
+            }
+
+            fn pairs() -> Box<Self::Pairs> {
                 boxed()
             }
 
@@ -128,6 +137,12 @@ impl<R: Reach> Text<R> {
     /// The chunk, to be changed in place.
     pub(crate) fn chunk_mut(&mut self) -> &mut [u8] {
         &mut self.bytes.as_mut().as_mut()[..self.len]
+    }
+
+    /// The byte at `at`.
+    #[inline(always)]
+    pub(crate) fn byte(&self, at: usize) -> u8 {
+        self.bytes.as_ref().as_ref()[at & (R::SIZE - 1)]
     }
 
     /// The four bytes from `at`.

@@ -2,8 +2,47 @@
 //! as a better one starts there.
 
 use super::matches::{MAX_MATCH, Match, Recent};
-use crate::codec::encode::chains::{Chains, Effort};
+use crate::codec::encode::chains::{Chains, Effort, Found};
+use crate::codec::encode::matches::{Matches, unpack};
 use crate::codec::encode::text::{Reach, Text};
+
+/// Where matches come from.
+pub(super) trait Source<R: Reach> {
+    /// The longest match at `at` that is longer than `beyond`, if there is one.
+    fn longest(&mut self, text: &Text<R>, at: usize, beyond: usize, max: usize) -> Found;
+    /// Leaves out `count` positions from `at`.
+    fn skip(&mut self, text: &Text<R>, at: usize, count: usize);
+}
+
+/// Searches on the way.
+#[derive(Debug)]
+pub(super) struct Search<'a, R: Reach> {
+    pub(super) chains: &'a mut Chains<R>,
+    pub(super) effort: Effort,
+}
+
+impl<R: Reach> Source<R> for Search<'_, R> {
+    #[inline(always)]
+    fn longest(&mut self, text: &Text<R>, at: usize, beyond: usize, max: usize) -> Found {
+        self.chains.longest(text, at, beyond, max, self.effort)
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, text: &Text<R>, at: usize, count: usize) {
+        self.chains.skip(text, at, count);
+    }
+}
+
+impl<R: Reach> Source<R> for &Matches {
+    #[inline(always)]
+    fn longest(&mut self, _: &Text<R>, at: usize, beyond: usize, _: usize) -> Found {
+        let longest = self.at(at).last().map_or(Found::default(), |&packed| unpack(packed));
+        if longest.length > beyond { longest } else { Found::default() }
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, _: &Text<R>, _: usize, _: usize) {}
+}
 
 /// Three bytes from further away cost more than three literals.
 const FAR_FOR_THREE: usize = 1 << 12;
@@ -20,14 +59,13 @@ struct Candidate {
     score: i32,
 }
 
-/// The best match at `at`, which is entered into `chains`.
+/// The best match at `at`.
 #[inline(always)]
 fn candidate<R: Reach>(
     text: &Text<R>,
-    chains: &mut Chains<R>,
+    source: &mut impl Source<R>,
     recent: &Recent,
     at: usize,
-    effort: Effort,
 ) -> Option<Candidate> {
     let max = (text.len() - at).min(MAX_MATCH);
     let mut best: Option<Candidate> = None;
@@ -42,7 +80,7 @@ fn candidate<R: Reach>(
         }
     }
     let beyond = best.map_or(2, |best| best.length);
-    let found = chains.longest(text, at, beyond, max, effort);
+    let found = source.longest(text, at, beyond, max);
     let is_worth = found.length > 3 || (found.length == 3 && found.offset < FAR_FOR_THREE);
     if is_worth {
         let score = 4 * found.length as i32 - 2 - found.offset.ilog2() as i32 / 2;
@@ -53,23 +91,23 @@ fn candidate<R: Reach>(
     best
 }
 
-/// Cuts the chunk into `matches`; `chains` is empty.
+/// Cuts the chunk into `matches`; those of `nice` bytes are not put off.
 pub(super) fn parse<R: Reach>(
     text: &Text<R>,
-    chains: &mut Chains<R>,
-    effort: Effort,
+    source: &mut impl Source<R>,
+    nice: usize,
     matches: &mut Vec<Match>,
 ) {
     let mut recent = Recent::START;
     let mut at = 0;
     while at + MIN_ROOM <= text.len() {
-        let Some(mut best) = candidate(text, chains, &recent, at, effort) else {
+        let Some(mut best) = candidate(text, source, &recent, at) else {
             at += 1;
             continue;
         };
         let mut entered = at + 1;
-        while best.length < effort.nice && at + 1 + MIN_ROOM <= text.len() {
-            let next = candidate(text, chains, &recent, at + 1, effort);
+        while best.length < nice && at + 1 + MIN_ROOM <= text.len() {
+            let next = candidate(text, source, &recent, at + 1);
             entered = at + 2;
             match next {
                 Some(next) if next.score > best.score => {
@@ -81,7 +119,7 @@ pub(super) fn parse<R: Reach>(
         }
         matches.push(recent.code(at, best.length, best.offset));
         let end = at + best.length;
-        chains.skip(text, entered, end.saturating_sub(entered));
+        source.skip(text, entered, end.saturating_sub(entered));
         at = end;
     }
 }
