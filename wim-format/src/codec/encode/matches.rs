@@ -3,6 +3,7 @@
 use super::chains::{Effort, Found};
 use super::text::{Reach, Text};
 use super::tree::Trees;
+use crate::codec::cpu::Stage;
 
 /// Bits of a length.
 const LENGTH_BITS: u32 = 9;
@@ -44,50 +45,73 @@ impl Matches {
         }
     }
 
+    /// The matches of each position.
+    #[inline(always)]
+    pub(crate) fn lists(&self) -> Lists<'_> {
+        Lists { starts: &self.starts, packed: &self.packed }
+    }
+}
+
+/// The matches of each position, to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lists<'a> {
+    starts: &'a [u32],
+    packed: &'a [u32],
+}
+
+impl<'a> Lists<'a> {
     /// The matches at `at`.
     #[inline(always)]
-    pub(crate) fn at(&self, at: usize) -> &[u32] {
+    pub(crate) fn at(self, at: usize) -> &'a [u32] {
         &self.packed[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
+}
 
-    /// Finds all matches of `text` of `shortest` to `longest` bytes. Within a match that is nice
-    /// enough, positions have the rest of that match and no other.
+/// Finds all matches of a chunk of `shortest` to `longest` bytes. Within a match that is nice enough,
+/// positions have the rest of that match and no other.
+pub(crate) struct Fill<'a, R: Reach> {
+    pub(crate) text: &'a Text<R>,
+    pub(crate) trees: &'a mut Trees<R>,
+    pub(crate) shortest: usize,
+    pub(crate) longest: usize,
+    pub(crate) effort: Effort,
+    pub(crate) matches: &'a mut Matches,
+}
+
+impl<R: Reach> Stage for Fill<'_, R> {
+    type Output = ();
+
     #[inline(always)]
-    pub(crate) fn fill<R: Reach>(
-        &mut self,
-        text: &Text<R>,
-        trees: &mut Trees<R>,
-        shortest: usize,
-        longest: usize,
-        effort: Effort,
-    ) {
+    fn run<const MODERN: bool>(self) {
+        let Self { text: chunk, trees, shortest, longest, effort, matches } = self;
         trees.clear();
-        self.used = 0;
-        let len = text.len();
+        matches.used = 0;
+        let len = chunk.len();
+        let text = chunk.view();
         let mut at = 0;
         while at < len {
-            self.starts[at] = self.used as u32;
+            matches.starts[at] = matches.used as u32;
             let max = (len - at).min(longest);
             let length =
-                if max < 3 { 0 } else { trees.find(text, at, max, shortest, effort, self) };
+                if max < 3 { 0 } else { trees.find(text, at, max, shortest, effort, matches) };
             at += 1;
             if length < effort.nice {
                 continue;
             }
-            let Some(&packed) = self.packed[..self.used].last() else { continue };
+            let Some(&packed) = matches.packed[..matches.used].last() else { continue };
             let offset = unpack(packed).offset;
             for rest in (1..length).rev() {
-                self.starts[at] = self.used as u32;
+                matches.starts[at] = matches.used as u32;
                 let max = (len - at).min(longest);
                 if max >= 3 {
-                    trees.skip(text, at, max, effort, self);
+                    trees.skip(text, at, max, effort, matches);
                 }
                 if rest >= shortest {
-                    self.push(rest, offset);
+                    matches.push(rest, offset);
                 }
                 at += 1;
             }
         }
-        self.starts[len] = self.used as u32;
+        matches.starts[len] = matches.used as u32;
     }
 }

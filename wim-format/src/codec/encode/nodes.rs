@@ -28,17 +28,21 @@ static MASK: [u32; 2 * LANES] = {
     mask
 };
 
-/// Takes, for each of the first `count` nodes, the way that costs `base` and its part of `row` where
-/// it is cheaper. Both have `LANES` elements more than that.
+/// Takes, for each of the first `count` nodes (at least 1), the way that costs `base` and its part of
+/// `row` where it is cheaper. Both have `LANES` elements more than that.
 #[inline(always)]
 pub(crate) fn relax(nodes: &mut [u32], row: &[u32], base: u32, count: usize) {
     let mut left = count;
-    let nodes = nodes.chunks_exact_mut(LANES);
-    for (nodes, row) in nodes.zip(row.chunks_exact(LANES)) {
-        let mask = &MASK[LANES - left.min(LANES)..][..LANES];
+    let (nodes, _) = nodes.as_chunks_mut::<LANES>();
+    let (row, _) = row.as_chunks::<LANES>();
+    for (nodes, row) in nodes.iter_mut().zip(row) {
+        let Some(mask) = MASK[LANES - left.min(LANES)..].first_chunk::<LANES>() else { return };
+        // All lanes are read before any is written, so that they become one vector.
+        let mut lanes = *nodes;
         for i in 0..LANES {
-            nodes[i] = nodes[i].min(base.wrapping_add(row[i]) | mask[i]);
+            lanes[i] = lanes[i].min(base.wrapping_add(row[i]) | mask[i]);
         }
+        *nodes = lanes;
         if left <= LANES {
             return;
         }

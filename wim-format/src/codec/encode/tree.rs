@@ -5,7 +5,7 @@
 
 use super::chains::{Effort, hash3, hash4};
 use super::matches::Matches;
-use super::text::{Link, Reach, Text, boxed};
+use super::text::{Link, Reach, View, boxed};
 
 /// Log2 of the number of hashes of two bytes.
 const TWOS: u32 = 13;
@@ -43,7 +43,7 @@ impl<R: Reach> Trees<R> {
     #[inline(always)]
     pub(crate) fn find(
         &mut self,
-        text: &Text<R>,
+        text: View<'_, R>,
         at: usize,
         max: usize,
         shortest: usize,
@@ -79,7 +79,7 @@ impl<R: Reach> Trees<R> {
     #[inline(always)]
     pub(crate) fn skip(
         &mut self,
-        text: &Text<R>,
+        text: View<'_, R>,
         at: usize,
         max: usize,
         effort: Effort,
@@ -96,7 +96,7 @@ impl<R: Reach> Trees<R> {
     #[allow(clippy::too_many_arguments)]
     fn descend<const RECORD: bool>(
         &mut self,
-        text: &Text<R>,
+        text: View<'_, R>,
         at: usize,
         word: u32,
         max: usize,
@@ -108,17 +108,18 @@ impl<R: Reach> Trees<R> {
         let root = &mut self.roots[hash4(word, FOURS)];
         let mut link = *root;
         *root = R::Link::to(at);
-        let sides = self.sides.as_mut().as_mut();
+        let sides = self.sides.as_mut().as_mut().as_flattened_mut();
+        let sides = &mut sides[..2 * R::SIZE];
         let nice = effort.nice.min(max);
         let mut found = 0;
         // Where the next position on either side goes, and the bytes it has in common with `at`.
-        let (mut before, mut behind) = (at & mask, at & mask);
+        let (mut before, mut behind) = (2 * (at & mask), 2 * (at & mask) + 1);
         let (mut known_before, mut known_behind) = (0, 0);
         let mut depth = effort.depth;
         loop {
             let Some(from) = link.get().filter(|_| depth > 0) else {
-                sides[before][usize::from(before != at & mask)] = R::Link::default();
-                sides[behind][usize::from(behind == at & mask)] = R::Link::default();
+                sides[before] = R::Link::default();
+                sides[behind] = R::Link::default();
                 return found;
             };
             depth -= 1;
@@ -132,21 +133,20 @@ impl<R: Reach> Trees<R> {
                 }
             }
             if length >= nice {
-                let [left, right] = sides[from];
-                sides[before][usize::from(before != at & mask)] = left;
-                sides[behind][usize::from(behind == at & mask)] = right;
+                sides[before] = sides[2 * from];
+                sides[behind] = sides[2 * from + 1];
                 return found;
             }
             if text.byte(from + length) < text.byte(at + length) {
-                sides[before][usize::from(before != at & mask)] = link;
-                before = from;
+                sides[before] = link;
+                before = 2 * from + 1;
                 known_before = length;
-                link = sides[from][1];
+                link = sides[before];
             } else {
-                sides[behind][usize::from(behind == at & mask)] = link;
-                behind = from;
+                sides[behind] = link;
+                behind = 2 * from;
                 known_behind = length;
-                link = sides[from][0];
+                link = sides[behind];
             }
         }
     }

@@ -3,15 +3,15 @@
 
 use super::matches::{MAX_MATCH, Match, Recent};
 use crate::codec::encode::chains::{Chains, Effort, Found};
-use crate::codec::encode::matches::{Matches, unpack};
-use crate::codec::encode::text::{Reach, Text};
+use crate::codec::encode::matches::{Lists, unpack};
+use crate::codec::encode::text::{Reach, Text, View};
 
 /// Where matches come from.
 pub(super) trait Source<R: Reach> {
     /// The longest match at `at` that is longer than `beyond`, if there is one.
-    fn longest(&mut self, text: &Text<R>, at: usize, beyond: usize, max: usize) -> Found;
+    fn longest(&mut self, text: View<'_, R>, at: usize, beyond: usize, max: usize) -> Found;
     /// Leaves out `count` positions from `at`.
-    fn skip(&mut self, text: &Text<R>, at: usize, count: usize);
+    fn skip(&mut self, text: View<'_, R>, at: usize, count: usize);
 }
 
 /// Searches on the way.
@@ -23,25 +23,25 @@ pub(super) struct Search<'a, R: Reach> {
 
 impl<R: Reach> Source<R> for Search<'_, R> {
     #[inline(always)]
-    fn longest(&mut self, text: &Text<R>, at: usize, beyond: usize, max: usize) -> Found {
+    fn longest(&mut self, text: View<'_, R>, at: usize, beyond: usize, max: usize) -> Found {
         self.chains.longest(text, at, beyond, max, self.effort)
     }
 
     #[inline(always)]
-    fn skip(&mut self, text: &Text<R>, at: usize, count: usize) {
+    fn skip(&mut self, text: View<'_, R>, at: usize, count: usize) {
         self.chains.skip(text, at, count);
     }
 }
 
-impl<R: Reach> Source<R> for &Matches {
+impl<R: Reach> Source<R> for Lists<'_> {
     #[inline(always)]
-    fn longest(&mut self, _: &Text<R>, at: usize, beyond: usize, _: usize) -> Found {
+    fn longest(&mut self, _: View<'_, R>, at: usize, beyond: usize, _: usize) -> Found {
         let longest = self.at(at).last().map_or(Found::default(), |&packed| unpack(packed));
         if longest.length > beyond { longest } else { Found::default() }
     }
 
     #[inline(always)]
-    fn skip(&mut self, _: &Text<R>, _: usize, _: usize) {}
+    fn skip(&mut self, _: View<'_, R>, _: usize, _: usize) {}
 }
 
 /// Three bytes from further away cost more than three literals.
@@ -62,12 +62,13 @@ struct Candidate {
 /// The best match at `at`.
 #[inline(always)]
 fn candidate<R: Reach>(
-    text: &Text<R>,
+    text: View<'_, R>,
+    len: usize,
     source: &mut impl Source<R>,
     recent: &Recent,
     at: usize,
 ) -> Option<Candidate> {
-    let max = (text.len() - at).min(MAX_MATCH);
+    let max = (len - at).min(MAX_MATCH);
     let mut best: Option<Candidate> = None;
     let word = text.word(at);
     for &offset in &recent.0 {
@@ -98,16 +99,17 @@ pub(super) fn parse<R: Reach>(
     nice: usize,
     matches: &mut Vec<Match>,
 ) {
+    let (len, text) = (text.len(), text.view());
     let mut recent = Recent::START;
     let mut at = 0;
-    while at + MIN_ROOM <= text.len() {
-        let Some(mut best) = candidate(text, source, &recent, at) else {
+    while at + MIN_ROOM <= len {
+        let Some(mut best) = candidate(text, len, source, &recent, at) else {
             at += 1;
             continue;
         };
         let mut entered = at + 1;
-        while best.length < nice && at + 1 + MIN_ROOM <= text.len() {
-            let next = candidate(text, source, &recent, at + 1);
+        while best.length < nice && at + 1 + MIN_ROOM <= len {
+            let next = candidate(text, len, source, &recent, at + 1);
             entered = at + 2;
             match next {
                 Some(next) if next.score > best.score => {

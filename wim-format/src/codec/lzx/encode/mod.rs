@@ -14,7 +14,7 @@ use crate::codec::cpu::Cpu;
 use crate::codec::encode::Level;
 use crate::codec::encode::bits::BitWriter;
 use crate::codec::encode::chains::{Chains, Effort};
-use crate::codec::encode::matches::Matches;
+use crate::codec::encode::matches::{Fill, Matches};
 use crate::codec::encode::text::{Far, Near, Reach, Text};
 use crate::codec::encode::tree::Trees;
 use block::{Blocks, Frequencies};
@@ -180,9 +180,16 @@ impl<R: Reach> Engine<R> {
 impl<R: Reach> Optimal<R> {
     /// Finds all matches, and makes a first choice of them that shows what symbols cost.
     fn seed(&mut self, text: &Text<R>, plan: &Plan, matches: &mut Vec<Match>) {
-        let Self { trees, found, .. } = self;
-        found.fill(text, trees, MIN_MATCH, MAX_MATCH, plan.effort);
-        lazy::parse(text, &mut &*found, plan.effort.nice, matches);
+        let Self { trees, found, cpu, .. } = self;
+        cpu.run(Fill {
+            text,
+            trees,
+            shortest: MIN_MATCH,
+            longest: MAX_MATCH,
+            effort: plan.effort,
+            matches: found,
+        });
+        lazy::parse(text, &mut found.lists(), plan.effort.nice, matches);
     }
 
     /// Chooses the matches of a block, and gives the recent offsets behind it and how often each

@@ -5,13 +5,14 @@
 //! match at the same offset again: the way over the literal alone would often not be the cheapest
 //! one, and be forgotten.
 
-use super::super::tables::{MIN_MATCH, RECENT_SLOTS};
-use super::costs::{Costs, LENGTH_SHIFT};
+use super::super::tables::{MAX_SLOTS, MIN_MATCH, RECENT_SLOTS};
+use super::costs::{Costs, LENGTH_SHIFT, ROW};
 use super::matches::{MAX_MATCH, Match, Recent, slot_of};
 use crate::codec::cpu::Stage;
-use crate::codec::encode::matches::{Matches, unpack};
+use crate::codec::encode::chains::Found;
+use crate::codec::encode::matches::{Lists, Matches, unpack};
 use crate::codec::encode::nodes::{FAR, LANES, lower, relax};
-use crate::codec::encode::text::{Reach, Text};
+use crate::codec::encode::text::{Reach, Text, View};
 
 /// The furthest that a step leads.
 const REACH: usize = 2 * MAX_MATCH + 1;
@@ -84,70 +85,120 @@ impl<R: Reach> Stage for Cut<'_, R> {
 
     #[inline(always)]
     fn run<const MODERN: bool>(mut self) -> Recent {
-        self.go_forward();
+        let start = self.range.start;
+        let nodes = &mut self.ways.nodes[..self.range.len() + SLACK];
+        nodes.fill(FAR);
+        nodes[0] = 0;
+        self.ways.recent[0] = self.recent;
+        let mut forward = Forward {
+            text: self.text.view(),
+            found: self.found.lists(),
+            costs: self.costs,
+            rows: &self.costs.rows,
+            nodes,
+            recent: &mut self.ways.recent,
+            start,
+            end: self.range.end,
+            nice: self.nice,
+            gaps: self.gaps,
+        };
+        forward.run();
         self.collect()
     }
 }
 
-impl<R: Reach> Cut<'_, R> {
+/// What the way forward needs, each a pointer away at most.
+struct Forward<'a, R: Reach> {
+    text: View<'a, R>,
+    found: Lists<'a>,
+    costs: &'a Costs,
+    rows: &'a [[u32; ROW]; MAX_SLOTS],
+    nodes: &'a mut [u32],
+    recent: &'a mut [Recent; RING],
+    start: usize,
+    end: usize,
+    nice: usize,
+    gaps: Gaps,
+}
+
+/// A position, and what is the same for all matches there.
+#[derive(Clone, Copy)]
+struct Place {
+    node: usize,
+    at: usize,
+    /// The longest that a match may be.
+    max: usize,
+    /// What the way here costs.
+    base: u32,
+}
+
+impl<R: Reach> Forward<'_, R> {
     /// Finds the cheapest way to every node of the block.
     #[inline(always)]
-    fn go_forward(&mut self) {
-        let (start, end) = (self.range.start, self.range.end);
-        let len = end - start;
-        self.ways.nodes[..len + SLACK].fill(FAR);
-        self.ways.nodes[0] = 0;
-        self.ways.recent[0] = self.recent;
+    fn run(&mut self) {
+        let len = self.end - self.start;
         let mut node = 0;
         while node < len {
-            let at = start + node;
-            let max = (end - at).min(MAX_MATCH);
-            lower(&mut self.ways.nodes[node..node + SLACK]);
-            let recent = if node == 0 { self.recent } else { self.recent_at(node) };
-            self.ways.recent[node % RING] = recent;
-            let base = self.ways.nodes[node] & !0xFFFF;
+            let at = self.start + node;
+            lower(&mut self.nodes[node..node + SLACK]);
+            let recent = self.recent_at(node);
+            self.recent[node % RING] = recent;
+            let base = self.nodes[node] & !0xFFFF;
             let literal = base + self.costs.literal[usize::from(self.text.byte(at))];
-            let next = &mut self.ways.nodes[node + 1];
+            let next = &mut self.nodes[node + 1];
             *next = (*next).min(literal + (1 << LENGTH_SHIFT));
-            let longest = self.try_recent(node, at, max, base, &recent);
-            if longest >= self.nice {
-                node += longest;
-                continue;
+            let place = Place { node, at, max: (self.end - at).min(MAX_MATCH), base };
+            let mut longest = self.try_recent(place, recent);
+            if longest < self.nice {
+                longest = self.try_found(place);
             }
-            node += match self.try_found(node, at, max, base) {
-                longest if longest >= self.nice => longest,
-                _ => 1,
-            };
+            node += if longest < self.nice { 1 } else { longest };
         }
+    }
+
+    /// The recent offsets at `node`.
+    #[inline(always)]
+    fn recent_at(&self, node: usize) -> Recent {
+        let step = self.nodes[node] & 0xFFFF;
+        let from = node - (step >> LENGTH_SHIFT) as usize;
+        let mut recent = self.recent[from % RING];
+        let kind = step % GAP;
+        if kind >= FIRST_FOUND {
+            let found = self.found.at(self.start + from)[(kind - FIRST_FOUND) as usize];
+            recent.take(unpack(found).offset as u32);
+        } else if kind >= FIRST_RECENT {
+            recent.take(recent.0[(kind - FIRST_RECENT) as usize]);
+        }
+        recent
     }
 
     /// Tries the matches at recent offsets, and gives the length of the longest.
     #[inline(always)]
-    fn try_recent(
-        &mut self,
-        node: usize,
-        at: usize,
-        max: usize,
-        base: u32,
-        recent: &Recent,
-    ) -> usize {
-        let word = self.text.word(at);
-        let mut longest = 1;
-        for (slot, &offset) in recent.0.iter().enumerate() {
+    fn try_recent(&mut self, place: Place, recent: Recent) -> usize {
+        let Place { at, max, .. } = place;
+        if max < MIN_MATCH {
+            return 0;
+        }
+        // One branch for all three is seldom guessed wrongly.
+        let text = self.text;
+        let word = text.word(at);
+        let starts_at = |offset: u32| {
             let offset = offset as usize;
-            if offset > at || (self.text.word(at - offset) ^ word) as u16 != 0 || max < 2 {
-                continue;
-            }
-            let length = self.text.common(at - offset, at, 2, max);
-            let step = base + FIRST_RECENT + slot as u32;
-            relax(
-                &mut self.ways.nodes[node + MIN_MATCH..],
-                &self.costs.rows[slot],
-                step,
-                length - 1,
-            );
+            u32::from((text.word(at.wrapping_sub(offset)) ^ word) as u16 == 0)
+                & u32::from(offset <= at)
+        };
+        let [first, second, third] = recent.0.map(starts_at);
+        let mut slots = first | second << 1 | third << 2;
+        let mut longest = 0;
+        while slots != 0 {
+            let slot = slots.trailing_zeros() as usize % RECENT_SLOTS;
+            slots &= slots - 1;
+            let offset = recent.0[slot] as usize;
+            let length = text.common(at - offset, at, MIN_MATCH, max);
+            let step = place.base + FIRST_RECENT + slot as u32;
+            self.try_match(place, length, slot, step);
             if self.gaps == Gaps::All || length > longest {
-                self.try_gap(node, at, length, offset, step, slot);
+                self.try_gap(place, length, offset, slot, step);
             }
             longest = longest.max(length);
         }
@@ -156,60 +207,57 @@ impl<R: Reach> Cut<'_, R> {
 
     /// Tries the other matches, and gives the length of the longest.
     #[inline(always)]
-    fn try_found(&mut self, node: usize, at: usize, max: usize, base: u32) -> usize {
-        let found = self.found.at(at);
+    fn try_found(&mut self, place: Place) -> usize {
+        let found = self.found.at(place.at);
         let mut longest = 0;
         for (i, &packed) in found.iter().take(MOST).enumerate() {
-            let found_here = unpack(packed);
-            let offset = found_here.offset;
-            let length = found_here.length.min(max);
-            if length < 2 {
+            let Found { length, offset } = unpack(packed);
+            let length = length.min(place.max);
+            if length < MIN_MATCH {
                 continue;
             }
-            let slot = slot_of(offset);
-            let step =
-                (base + FIRST_FOUND + i as u32).wrapping_add(self.costs.aligned(slot, offset));
-            relax(
-                &mut self.ways.nodes[node + MIN_MATCH..],
-                &self.costs.rows[slot],
-                step,
-                length - 1,
-            );
+            let slot = slot_of(offset).min(MAX_SLOTS - 1);
+            let step = (place.base + FIRST_FOUND + i as u32)
+                .wrapping_add(self.costs.aligned(slot, offset));
+            self.try_match(place, length, slot, step);
             if self.gaps == Gaps::All || i + 1 == found.len() {
-                self.try_gap(node, at, length, offset, step, slot);
+                self.try_gap(place, length, offset, slot, step);
             }
             longest = length;
         }
         longest
     }
 
+    /// Tries all lengths of a match up to `length`.
+    #[inline(always)]
+    fn try_match(&mut self, place: Place, length: usize, slot: usize, step: u32) {
+        relax(&mut self.nodes[place.node + MIN_MATCH..], &self.rows[slot], step, length - 1);
+    }
+
     /// Tries a match, a literal and the match at the same offset that follows.
     #[inline(always)]
-    fn try_gap(
-        &mut self,
-        node: usize,
-        at: usize,
-        length: usize,
-        offset: usize,
-        step: u32,
-        slot: usize,
-    ) {
-        let again = at + length + 1;
-        if again + 2 > self.range.end
-            || (self.text.word(again) ^ self.text.word(again - offset)) as u16 != 0
+    fn try_gap(&mut self, place: Place, length: usize, offset: usize, slot: usize, step: u32) {
+        let again = place.at + length + 1;
+        let text = self.text;
+        if again + MIN_MATCH > self.end
+            || (text.word(again) ^ text.word(again - offset)) as u16 != 0
         {
             return;
         }
-        let max = (self.range.end - again).min(MAX_MATCH);
-        let more = self.text.common(again - offset, again, 2, max);
-        let literal = self.costs.literal[usize::from(self.text.byte(again - 1))];
-        let first = self.costs.rows[slot][length - MIN_MATCH];
-        let step =
-            step.wrapping_add(first).wrapping_add(literal).wrapping_add(GAP + (1 << LENGTH_SHIFT));
-        let nodes = &mut self.ways.nodes[node + length + 1 + MIN_MATCH..];
-        relax(nodes, &self.costs.rows[0], step, more - 1);
+        let max = (self.end - again).min(MAX_MATCH);
+        let more = text.common(again - offset, again, MIN_MATCH, max);
+        let first = self.rows[slot][length - MIN_MATCH];
+        let literal = self.costs.literal[usize::from(text.byte(again - 1))];
+        let step = step
+            .wrapping_add(first)
+            .wrapping_add(literal)
+            .wrapping_add(GAP + (1 << LENGTH_SHIFT));
+        let nodes = &mut self.nodes[place.node + length + 1 + MIN_MATCH..];
+        relax(nodes, &self.rows[0], step, more - 1);
     }
+}
 
+impl<R: Reach> Cut<'_, R> {
     /// The step that the cheapest way to `node` ends with: where it starts and its kind.
     #[inline(always)]
     fn step_to(&self, node: usize) -> (usize, u32) {
@@ -222,21 +270,10 @@ impl<R: Reach> Cut<'_, R> {
     fn offset(&self, from: usize, kind: u32, recent: &Recent) -> u32 {
         match (kind % GAP).checked_sub(FIRST_FOUND) {
             Some(which) => {
-                unpack(self.found.at(self.range.start + from)[which as usize]).offset as u32
+                unpack(self.found.lists().at(self.range.start + from)[which as usize]).offset as u32
             }
             None => recent.0[(kind % GAP - FIRST_RECENT) as usize],
         }
-    }
-
-    /// The recent offsets at `node`.
-    #[inline(always)]
-    fn recent_at(&self, node: usize) -> Recent {
-        let (from, kind) = self.step_to(node);
-        let mut recent = self.ways.recent[from % RING];
-        if kind != 0 {
-            recent.take(self.offset(from, kind, &recent));
-        }
-        recent
     }
 
     /// Adds the matches of the cheapest way, and gives the recent offsets behind them.
@@ -262,7 +299,7 @@ impl<R: Reach> Cut<'_, R> {
                 continue;
             }
             let max = (self.range.end - at).min(self.longest(from, kind));
-            let first = self.text.common(at - offset, at, MIN_MATCH, max);
+            let first = self.text.view().common(at - offset, at, MIN_MATCH, max);
             self.matches.push(recent.code(at, first, offset));
             let second = node - from - first - 1;
             self.matches.push(recent.code(at + first + 1, second, offset));
@@ -274,7 +311,7 @@ impl<R: Reach> Cut<'_, R> {
     /// The longest that the first match of a step with two may be.
     fn longest(&self, from: usize, kind: u32) -> usize {
         match (kind % GAP).checked_sub(FIRST_FOUND) {
-            Some(which) => unpack(self.found.at(self.range.start + from)[which as usize]).length,
+            Some(which) => unpack(self.found.lists().at(self.range.start + from)[which as usize]).length,
             None => MAX_MATCH,
         }
     }

@@ -25,18 +25,19 @@ pub(super) fn parse<R: Reach>(
     effort: Effort,
     matches: &mut Vec<Match>,
 ) {
+    let (len, text) = (text.len(), text.view());
     let mut at = 0;
-    while at + MIN_MATCH <= text.len() {
-        let mut best = chains.longest(text, at, MIN_MATCH - 1, text.len() - at, effort);
+    while at + MIN_MATCH <= len {
+        let mut best = chains.longest(text, at, MIN_MATCH - 1, len - at, effort);
         let mut best_score = score(best);
         if best_score == 0 {
             at += 1;
             continue;
         }
         let mut entered = at + 1;
-        while best.length < effort.nice && at + 1 + MIN_MATCH <= text.len() {
+        while best.length < effort.nice && at + 1 + MIN_MATCH <= len {
             let beyond = best.length - 1;
-            let next = chains.longest(text, at + 1, beyond, text.len() - at - 1, effort);
+            let next = chains.longest(text, at + 1, beyond, len - at - 1, effort);
             entered = at + 2;
             let next_score = score(next);
             if next_score <= best_score + 1 {
