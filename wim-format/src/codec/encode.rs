@@ -6,6 +6,7 @@ pub(crate) mod entropy;
 pub(crate) mod matches;
 pub(crate) mod nodes;
 pub(crate) mod prefix;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;

@@ -27,7 +27,7 @@ const fn log2(number: u64) -> u16 {
     let mut log = whole as u16;
     let mut i = 0;
     while i < FRACTION {
-        rest = rest * rest >> 31;
+        rest = (rest * rest) >> 31;
         log <<= 1;
         if rest >> 32 != 0 {
             rest >>= 1;

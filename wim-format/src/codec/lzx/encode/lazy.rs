@@ -2,47 +2,8 @@
 //! as a better one starts there.
 
 use super::matches::{MAX_MATCH, Match, Recent};
-use crate::codec::encode::chains::{Chains, Effort, Found};
-use crate::codec::encode::matches::{Lists, unpack};
+use crate::codec::encode::source::Source;
 use crate::codec::encode::text::{Reach, Text, View};
-
-/// Where matches come from.
-pub(super) trait Source<R: Reach> {
-    /// The longest match at `at` that is longer than `beyond`, if there is one.
-    fn longest(&mut self, text: View<'_, R>, at: usize, beyond: usize, max: usize) -> Found;
-    /// Leaves out `count` positions from `at`.
-    fn skip(&mut self, text: View<'_, R>, at: usize, count: usize);
-}
-
-/// Searches on the way.
-#[derive(Debug)]
-pub(super) struct Search<'a, R: Reach> {
-    pub(super) chains: &'a mut Chains<R>,
-    pub(super) effort: Effort,
-}
-
-impl<R: Reach> Source<R> for Search<'_, R> {
-    #[inline(always)]
-    fn longest(&mut self, text: View<'_, R>, at: usize, beyond: usize, max: usize) -> Found {
-        self.chains.longest(text, at, beyond, max, self.effort)
-    }
-
-    #[inline(always)]
-    fn skip(&mut self, text: View<'_, R>, at: usize, count: usize) {
-        self.chains.skip(text, at, count);
-    }
-}
-
-impl<R: Reach> Source<R> for Lists<'_> {
-    #[inline(always)]
-    fn longest(&mut self, _: View<'_, R>, at: usize, beyond: usize, _: usize) -> Found {
-        let longest = self.at(at).last().map_or(Found::default(), |&packed| unpack(packed));
-        if longest.length > beyond { longest } else { Found::default() }
-    }
-
-    #[inline(always)]
-    fn skip(&mut self, _: View<'_, R>, _: usize, _: usize) {}
-}
 
 /// Three bytes from further away cost more than three literals.
 const FAR_FOR_THREE: usize = 1 << 12;
@@ -59,7 +20,7 @@ struct Candidate {
     score: i32,
 }
 
-/// The best match at `at`.
+/// The best match at `at` that is at a recent offset or longer than `beyond` bytes, at least 2.
 #[inline(always)]
 fn candidate<R: Reach>(
     text: View<'_, R>,
@@ -67,6 +28,7 @@ fn candidate<R: Reach>(
     source: &mut impl Source<R>,
     recent: &Recent,
     at: usize,
+    beyond: usize,
 ) -> Option<Candidate> {
     let max = (len - at).min(MAX_MATCH);
     let mut best: Option<Candidate> = None;
@@ -80,7 +42,7 @@ fn candidate<R: Reach>(
             }
         }
     }
-    let beyond = best.map_or(2, |best| best.length);
+    let beyond = best.map_or(beyond, |best| best.length.max(beyond));
     let found = source.longest(text, at, beyond, max);
     let is_worth = found.length > 3 || (found.length == 3 && found.offset < FAR_FOR_THREE);
     if is_worth {
@@ -103,13 +65,13 @@ pub(super) fn parse<R: Reach>(
     let mut recent = Recent::START;
     let mut at = 0;
     while at + MIN_ROOM <= len {
-        let Some(mut best) = candidate(text, len, source, &recent, at) else {
+        let Some(mut best) = candidate(text, len, source, &recent, at, 2) else {
             at += 1;
             continue;
         };
         let mut entered = at + 1;
         while best.length < nice && at + 1 + MIN_ROOM <= len {
-            let next = candidate(text, len, source, &recent, at + 1);
+            let next = candidate(text, len, source, &recent, at + 1, (best.length - 1).max(2));
             entered = at + 2;
             match next {
                 Some(next) if next.score > best.score => {

@@ -15,11 +15,11 @@ use crate::codec::encode::Level;
 use crate::codec::encode::bits::BitWriter;
 use crate::codec::encode::chains::{Chains, Effort};
 use crate::codec::encode::matches::{Fill, Matches};
+use crate::codec::encode::source::Search;
 use crate::codec::encode::text::{Far, Near, Reach, Text};
 use crate::codec::encode::tree::Trees;
 use block::{Blocks, Frequencies};
 use costs::Costs;
-use lazy::Search;
 use matches::{MAX_MATCH, Match, Recent};
 use optimal::{Cut, Gaps, Ways};
 use split::{Segment, Splitter};
@@ -74,11 +74,11 @@ struct Plan {
 impl Plan {
     const fn of(level: Level) -> Self {
         let (depth, nice, passes, gaps, shortest_block) = match level {
-            Level::Fast => (16, 32, 0, Gaps::Longest, 4096),
+            Level::Fast => (20, 40, 0, Gaps::Longest, 4096),
             Level::Balanced => (6, 48, 1, Gaps::Longest, 4096),
-            Level::Usual => (16, 96, 1, Gaps::Longest, 4096),
-            Level::Best => (24, 96, 3, Gaps::All, 2048),
-            Level::Smallest => (48, 257, 5, Gaps::All, 2048),
+            Level::Usual => (12, 80, 2, Gaps::Longest, 4096),
+            Level::Best => (32, 128, 5, Gaps::All, 2048),
+            Level::Smallest => (64, 257, 9, Gaps::All, 2048),
         };
         Self { effort: Effort { depth, nice }, passes, gaps, shortest_block }
     }

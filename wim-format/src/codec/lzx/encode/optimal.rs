@@ -217,6 +217,12 @@ impl<R: Reach> Forward<'_, R> {
                 continue;
             }
             let slot = slot_of(offset).min(MAX_SLOTS - 1);
+            // A longer match with the same slot does as well.
+            if let Some(&next) = found.get(i + 1)
+                && slot_of(unpack(next).offset) == slot
+            {
+                continue;
+            }
             let step = (place.base + FIRST_FOUND + i as u32)
                 .wrapping_add(self.costs.aligned(slot, offset));
             self.try_match(place, length, slot, step);
@@ -248,10 +254,8 @@ impl<R: Reach> Forward<'_, R> {
         let more = text.common(again - offset, again, MIN_MATCH, max);
         let first = self.rows[slot][length - MIN_MATCH];
         let literal = self.costs.literal[usize::from(text.byte(again - 1))];
-        let step = step
-            .wrapping_add(first)
-            .wrapping_add(literal)
-            .wrapping_add(GAP + (1 << LENGTH_SHIFT));
+        let step =
+            step.wrapping_add(first).wrapping_add(literal).wrapping_add(GAP + (1 << LENGTH_SHIFT));
         let nodes = &mut self.nodes[place.node + length + 1 + MIN_MATCH..];
         relax(nodes, &self.rows[0], step, more - 1);
     }
@@ -311,7 +315,9 @@ impl<R: Reach> Cut<'_, R> {
     /// The longest that the first match of a step with two may be.
     fn longest(&self, from: usize, kind: u32) -> usize {
         match (kind % GAP).checked_sub(FIRST_FOUND) {
-            Some(which) => unpack(self.found.lists().at(self.range.start + from)[which as usize]).length,
+            Some(which) => {
+                unpack(self.found.lists().at(self.range.start + from)[which as usize]).length
+            }
             None => MAX_MATCH,
         }
     }
