@@ -8,6 +8,7 @@ pub mod archive;
 pub mod beneath;
 mod blob;
 pub mod cancel;
+pub mod capture;
 pub mod edit;
 pub mod error;
 pub mod export;
@@ -18,6 +19,7 @@ pub mod output;
 pub mod pipeline;
 pub mod progress;
 pub mod source;
+pub mod text;
 pub mod verify;
 pub mod write;
 

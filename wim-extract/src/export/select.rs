@@ -12,21 +12,22 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::pipeline::lock::Lock;
 use crate::pipeline::{Task, Threads, run_tasks};
+use crate::write::session::set_counts;
 
 /// Images of one archive, and the blobs they refer to.
 #[derive(Debug)]
-pub(super) struct Selection<'w> {
-    pub(super) wim: &'w Wim,
-    pub(super) images: Vec<SelectedImage>,
+pub(crate) struct Selection<'w> {
+    pub(crate) wim: &'w Wim,
+    pub(crate) images: Vec<SelectedImage>,
     /// Of every blob of the archive, how many streams of the images refer to it.
     counts: Vec<AtomicU32>,
 }
 
 /// An image to be exported.
 #[derive(Debug)]
-pub(super) struct SelectedImage {
-    pub(super) index: ImageIndex,
-    pub(super) metadata: MetadataEntry,
+pub(crate) struct SelectedImage {
+    pub(crate) index: ImageIndex,
+    pub(crate) metadata: MetadataEntry,
     stats: ImageStats,
 }
 
@@ -35,7 +36,7 @@ impl<'w> Selection<'w> {
     ///
     /// # Errors
     /// It is damaged, or a blob is missing.
-    pub(super) fn of(
+    pub(crate) fn of(
         wim: &'w Wim,
         images: &[ImageIndex],
         threads: Threads,
@@ -82,31 +83,19 @@ impl<'w> Selection<'w> {
     }
 
     /// The blobs referred to.
-    pub(super) fn blobs(&self) -> impl Iterator<Item = BlobId> {
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = BlobId> {
         self.wim.blobs().map(|(id, _)| id).filter(|&id| self.count(id) > 0)
     }
 
     /// How many streams refer to a blob.
-    pub(super) fn count(&self, id: BlobId) -> u32 {
+    pub(crate) fn count(&self, id: BlobId) -> u32 {
         self.counts[id.index()].load(Ordering::Relaxed)
     }
 }
 
 impl SelectedImage {
     /// Makes the counts of image `index` of `xml` those of the metadata.
-    pub(super) fn correct_counts(&self, xml: &mut WimXml, index: u32) -> Result<(), EditError> {
-        let ImageStats { dir_count, file_count, total_bytes, hard_link_bytes } = self.stats;
-        for (property, count) in [
-            ("DIRCOUNT", dir_count),
-            ("FILECOUNT", file_count),
-            ("TOTALBYTES", total_bytes),
-            ("HARDLINKBYTES", hard_link_bytes),
-        ] {
-            let count = count.to_string();
-            if xml.property(index, property)?.as_deref().map(str::trim) != Some(&count) {
-                xml.set_property(index, property, &count)?;
-            }
-        }
-        Ok(())
+    pub(crate) fn correct_counts(&self, xml: &mut WimXml, index: u32) -> Result<(), EditError> {
+        set_counts(xml, index, &self.stats)
     }
 }

@@ -11,6 +11,7 @@ mod args;
 mod bar;
 mod blobs;
 mod calendar;
+mod capture;
 mod compression;
 mod dir;
 mod export;
@@ -26,6 +27,7 @@ mod restore;
 mod stdout;
 mod text;
 mod verify;
+mod writing;
 
 use std::process::ExitCode;
 
@@ -62,5 +64,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Extract(args) => extract::run(args, global),
         Command::Apply(args) => apply::run(args, global),
         Command::Export(args) => export::run(args, global),
+        Command::Capture(args) => capture::run(args, capture::Kind::New, global),
+        Command::Append(args) => capture::run(&args.capture, capture::Kind::of(args), global),
     }
 }
