@@ -10,7 +10,7 @@ use wim_extract::export::{Compression, IntegrityTable, Recompress};
 use wim_extract::pipeline::Threads;
 use wim_extract::update::{self, AddOptions, Command, Directories, Missing};
 use wim_extract::{Cancel, Error, Silent, rebuild};
-use wim_format::Codec;
+use wim_format::{Codec, Level};
 
 use crate::samples;
 
@@ -56,7 +56,7 @@ fn data(seed: u8) -> Vec<u8> {
 fn what_is_captured_does_not_depend_on_the_threads() {
     let dir = tempfile::tempdir().unwrap();
     let source = dir.path().join("tree");
-    for seed in 0..24 {
+    for seed in 0..8 {
         write(&source.join(format!("d{}/f{seed}", seed % 3)), &data(seed));
         write(&source.join(format!("again/f{seed}")), &data(seed));
     }
@@ -70,8 +70,6 @@ fn what_is_captured_does_not_depend_on_the_threads() {
     for compression in [
         Compression::Stored,
         chunks(Codec::Xpress, 4096),
-        chunks(Codec::Xpress, 65536),
-        chunks(Codec::Lzx, 32768),
         chunks(Codec::Lzx, 1 << 21),
     ] {
         let [one, four] = [1, 4].map(|threads| {
@@ -79,12 +77,14 @@ fn what_is_captured_does_not_depend_on_the_threads() {
             let options = capture::Options {
                 threads: Threads::new(threads),
                 compression: Some(compression),
+                level: Level::Fast,
                 guid: Some([1; 16]),
                 integrity: IntegrityTable::Write,
                 ..Default::default()
             };
             capture(&source, &to, &options);
-            assert!(samples::verify(&samples::open_file(&to), 2).is_sound());
+            let found = samples::verify(&samples::open_file(&to), 2);
+            assert!(found.is_sound(), "{compression:?}: {:?}", found.problems);
             let header = samples::open_file(&to).header().clone();
             let bytes = fs::read(&to).unwrap();
             bytes[208..header.blob_table.end() as usize].to_vec()
@@ -92,7 +92,7 @@ fn what_is_captured_does_not_depend_on_the_threads() {
         assert!(one == four, "{compression:?}");
     }
     let model = model_of(&dir.path().join("1.wim"), 1);
-    for seed in 0..24 {
+    for seed in 0..8 {
         assert_eq!(model[&format!("/again/f{seed}")], Some(data(seed)));
     }
     assert_eq!(model["/large2"], Some(samples::noise(9 << 20, 2)));
