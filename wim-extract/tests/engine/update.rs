@@ -67,11 +67,9 @@ fn what_is_captured_does_not_depend_on_the_threads() {
     // The first reading may change access times, which are stored.
     capture(&source, &dir.path().join("first.wim"), &capture::Options::default());
     let chunks = |codec, chunk_size| Compression::Chunks { codec, chunk_size };
-    for compression in [
-        Compression::Stored,
-        chunks(Codec::Xpress, 4096),
-        chunks(Codec::Lzx, 1 << 21),
-    ] {
+    for compression in
+        [Compression::Stored, chunks(Codec::Xpress, 4096), chunks(Codec::Lzx, 1 << 21)]
+    {
         let [one, four] = [1, 4].map(|threads| {
             let to = dir.path().join(format!("{threads}.wim"));
             let options = capture::Options {
