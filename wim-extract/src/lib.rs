@@ -18,8 +18,10 @@ pub mod map;
 pub mod output;
 pub mod pipeline;
 pub mod progress;
+pub mod rebuild;
 pub mod source;
 pub mod text;
+pub mod update;
 pub mod verify;
 pub mod write;
 

@@ -13,6 +13,7 @@ mod blobs;
 mod calendar;
 mod capture;
 mod compression;
+mod delete;
 mod dir;
 mod export;
 mod extract;
@@ -21,12 +22,15 @@ mod habits;
 mod info;
 mod interrupt;
 mod open;
+mod optimize;
 mod pathlist;
 mod paths;
 mod restore;
 mod stdout;
 mod text;
+mod update;
 mod verify;
+mod words;
 mod writing;
 
 use std::process::ExitCode;
@@ -66,5 +70,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Export(args) => export::run(args, global),
         Command::Capture(args) => capture::run(args, capture::Kind::New, global),
         Command::Append(args) => capture::run(&args.capture, capture::Kind::of(args), global),
+        Command::Delete(args) => delete::run(args, global),
+        Command::Optimize(args) => optimize::run(args, global),
+        Command::Update(args) => update::run(args, global),
     }
 }
