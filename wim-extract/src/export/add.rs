@@ -210,6 +210,11 @@ impl<'a> Adder<'a> {
             let raw = Coding { codec: None, chunk_size: 0 };
             return Err(Refusal::Coding(resource.coding().unwrap_or(raw)));
         }
+        // What another compression could not make smaller, or none tried to, may yet get smaller.
+        let untried = resource.form == Form::Stored && self.wim().coding() != self.draft.coding();
+        if untried && self.draft.coding().codec.is_some() && self.manner.recode != Recode::Never {
+            return Err(Refusal::Coding(Coding { codec: None, chunk_size: 0 }));
+        }
         let flags = match resource.form {
             Form::Stored => {
                 self.draft.push(Segment::Copy { source, offset, len });

@@ -134,7 +134,8 @@ fn solid(options: &Options, old: Option<&Locked>) -> Solid {
 fn check(wim: &Wim, old: &Wim, images: &[ImageIndex], options: &Options) -> Result<Coding, Error> {
     let coding = old.coding();
     let wanted = match options.compression {
-        Compression::AsSource => wim.coding().codec,
+        // What the source has is compressed anew.
+        Compression::AsSource => coding.codec,
         Compression::Stored => None,
         Compression::Chunks { codec, .. } => Some(codec),
     };

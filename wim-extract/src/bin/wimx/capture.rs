@@ -214,8 +214,8 @@ fn compression(args: &CaptureArgs, old: Option<&Wim>) -> Result<Option<Compressi
     };
     match (args.chunk_size, old, wimboot) {
         (None, Some(_), _) => Ok(None),
-        (None, None, Some(_)) => chunks(codec, Some(4 << 10)).map(Some),
-        (None, None, None) => match args.compress {
+        (None, None, Some(_)) if codec == wimboot => chunks(codec, Some(4 << 10)).map(Some),
+        (None, None, _) => match args.compress {
             Some(method) => method.chunks(None).map(Some),
             None => Ok(None),
         },
