@@ -13,11 +13,13 @@ pub mod error;
 pub mod export;
 pub mod hash;
 mod integrity;
+pub mod join;
 pub mod map;
 pub mod output;
 pub mod pipeline;
 pub mod progress;
 pub mod source;
+pub mod split;
 pub mod verify;
 pub mod write;
 

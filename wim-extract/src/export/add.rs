@@ -6,7 +6,7 @@ use wim_format::blob_table::{Blob, BlobPlace, MetadataEntry, SolidResource};
 use wim_format::header::Layout;
 use wim_format::resource::{ResourceFlags, ResourceHeader};
 
-use super::select::Selection;
+use super::select::{SelectedImage, Selection};
 use super::{Compression, Outcome, recast};
 use crate::archive::{BlobId, Wim};
 use crate::blob::{Coding, Form, Resource, read_whole};
@@ -38,11 +38,21 @@ fn needs_compression(file: &str, from: Coding, to: Coding) -> Error {
 }
 
 /// Adds the blobs and metadata of a selection to a layout.
-pub(super) fn add(draft: &mut Draft, selection: &Selection<'_>) -> Result<Outcome, Error> {
+pub(crate) fn add(draft: &mut Draft, selection: &Selection<'_>) -> Result<Outcome, Error> {
+    add_some(draft, selection, selection.blobs(), &selection.images)
+}
+
+/// Adds some of the blobs and metadata of a selection to a layout.
+pub(crate) fn add_some(
+    draft: &mut Draft,
+    selection: &Selection<'_>,
+    blobs: impl Iterator<Item = BlobId>,
+    images: &[SelectedImage],
+) -> Result<Outcome, Error> {
     let wim = selection.wim;
     let mut outcome = Outcome::default();
     let mut new = Vec::new();
-    for id in selection.blobs() {
+    for id in blobs {
         match draft.share(&wim.blob(id).hash, selection.count(id)) {
             true => outcome.shared += 1,
             false => new.push(id),
@@ -66,7 +76,7 @@ pub(super) fn add(draft: &mut Draft, selection: &Selection<'_>) -> Result<Outcom
     for solid in solid {
         adder.solid(solid)?;
     }
-    for image in &selection.images {
+    for image in images {
         adder.metadata(image.metadata)?;
     }
     Ok(adder.outcome)
@@ -176,7 +186,7 @@ impl<'a> Adder<'a> {
         if let Some(&id) = plan.overlapping.first() {
             return Err(self.wim().damaged(id, Damage::Overlap));
         }
-        if self.draft.coding().codec.is_none() {
+        if !self.draft.takes_solid() {
             for blob in &plan.blobs {
                 let place = self.decoded(blob.id);
                 self.enter(blob.id, BlobPlace::Resource(place));

@@ -13,10 +13,10 @@
 //! laid out anew from the same chunks. So the whole layout is known before the first byte is
 //! written, and a plan can also be read like a file, without writing it ([`ExportPlan::source`]).
 
-mod add;
+pub(crate) mod add;
 mod append;
 mod recast;
-mod select;
+pub(crate) mod select;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -15,18 +15,18 @@ use crate::pipeline::{Task, Threads, run_tasks};
 
 /// Images of one archive, and the blobs they refer to.
 #[derive(Debug)]
-pub(super) struct Selection<'w> {
-    pub(super) wim: &'w Wim,
-    pub(super) images: Vec<SelectedImage>,
+pub(crate) struct Selection<'w> {
+    pub(crate) wim: &'w Wim,
+    pub(crate) images: Vec<SelectedImage>,
     /// Of every blob of the archive, how many streams of the images refer to it.
     counts: Vec<AtomicU32>,
 }
 
 /// An image to be exported.
 #[derive(Debug)]
-pub(super) struct SelectedImage {
-    pub(super) index: ImageIndex,
-    pub(super) metadata: MetadataEntry,
+pub(crate) struct SelectedImage {
+    pub(crate) index: ImageIndex,
+    pub(crate) metadata: MetadataEntry,
     stats: ImageStats,
 }
 
@@ -35,7 +35,7 @@ impl<'w> Selection<'w> {
     ///
     /// # Errors
     /// It is damaged, or a blob is missing.
-    pub(super) fn of(
+    pub(crate) fn of(
         wim: &'w Wim,
         images: &[ImageIndex],
         threads: Threads,
@@ -61,6 +61,24 @@ impl<'w> Selection<'w> {
         Ok(selection)
     }
 
+    /// All images and all blobs, those too that no image refers to; the counts are those of the
+    /// archive's own tables.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(crate) fn everything(
+        wim: &'w Wim,
+        threads: Threads,
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
+        let images: Vec<_> = wim.images().collect();
+        let selection = Self::of(wim, &images, threads, cancel)?;
+        for (id, blob) in wim.blobs() {
+            selection.counts[id.index()].store(blob.refcount.max(1), Ordering::Relaxed);
+        }
+        Ok(selection)
+    }
+
     fn look_at(&self, image: ImageIndex, tree: &ImageTree) -> Result<SelectedImage, Error> {
         for id in tree.ids() {
             for stream in tree.dentry(id).streams() {
@@ -82,19 +100,19 @@ impl<'w> Selection<'w> {
     }
 
     /// The blobs referred to.
-    pub(super) fn blobs(&self) -> impl Iterator<Item = BlobId> {
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = BlobId> {
         self.wim.blobs().map(|(id, _)| id).filter(|&id| self.count(id) > 0)
     }
 
     /// How many streams refer to a blob.
-    pub(super) fn count(&self, id: BlobId) -> u32 {
+    pub(crate) fn count(&self, id: BlobId) -> u32 {
         self.counts[id.index()].load(Ordering::Relaxed)
     }
 }
 
 impl SelectedImage {
     /// Makes the counts of image `index` of `xml` those of the metadata.
-    pub(super) fn correct_counts(&self, xml: &mut WimXml, index: u32) -> Result<(), EditError> {
+    pub(crate) fn correct_counts(&self, xml: &mut WimXml, index: u32) -> Result<(), EditError> {
         let ImageStats { dir_count, file_count, total_bytes, hard_link_bytes } = self.stats;
         for (property, count) in [
             ("DIRCOUNT", dir_count),

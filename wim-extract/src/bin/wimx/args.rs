@@ -10,6 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use wim_extract::pipeline::Threads;
 
 use crate::compression::{Method, parse_guid, parse_method, parse_size};
+use crate::join::JoinArgs;
+use crate::split::SplitArgs;
 
 /// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
 #[derive(Debug, Parser)]
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     Extract(ExtractArgs),
     Apply(ApplyArgs),
     Export(ExportArgs),
+    Split(SplitArgs),
+    Join(JoinArgs),
 }
 
 /// Show a WIM file and its images, or change an image's name, description or properties
@@ -340,6 +344,7 @@ Exit codes:
   49   no such path in the image
   50   a file cannot be read
   55   data is missing: name the other parts with --ref
+  62   the parts of a split WIM are not all there, or not of one set
   65   a file ends too early
   68   not supported
   71   the WIM is read-only

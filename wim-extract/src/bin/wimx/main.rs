@@ -1,5 +1,4 @@
-//! The command `wimx`: wimlib-imagex's `info`, `dir`, `verify`, `extract`, `apply` and `export`
-//! over the engine of this crate.
+//! The command `wimx`: the commands of wimlib-imagex over the engine of this crate.
 //!
 //! A front end holds no logic of its own: arguments are read ([`habits`], [`args`]), an engine
 //! operation is called (one module per command), and its outcome or failure is shown ([`stdout`],
@@ -19,10 +18,12 @@ mod failure;
 mod habits;
 mod info;
 mod interrupt;
+mod join;
 mod open;
 mod pathlist;
 mod paths;
 mod restore;
+mod split;
 mod stdout;
 mod text;
 mod verify;
@@ -62,5 +63,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Extract(args) => extract::run(args, global),
         Command::Apply(args) => apply::run(args, global),
         Command::Export(args) => export::run(args, global),
+        Command::Split(args) => split::run(args, global),
+        Command::Join(args) => join::run(args, global),
     }
 }
