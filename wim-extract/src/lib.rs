@@ -8,6 +8,7 @@ pub mod archive;
 pub mod beneath;
 mod blob;
 pub mod cancel;
+pub mod diff;
 pub mod edit;
 pub mod error;
 pub mod export;

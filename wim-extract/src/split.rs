@@ -165,9 +165,9 @@ impl Set<'_> {
     ) -> Result<Drafted, Error> {
         let wim = self.selection.wim;
         let images = if number == 1 { &self.selection.images[..] } else { &[] };
-        let share = shares[number - 1].blobs.iter().copied();
+        let share = self.selection.some(&shares[number - 1].blobs, images);
         let mut draft = Draft::of_part(number as u16, wim.coding());
-        let added = add::add_some(&mut draft, self.selection, share, images)?;
+        let added = add::add(&mut draft, &share)?;
         let header = self.header(number, shares.len());
         let table = integrity::wanted_piece_size(&wim.parts()[0], self.options.integrity)?;
         let drafted = draft.finish_part(header, wim.xml_bytes().clone(), table)?;

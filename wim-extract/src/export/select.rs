@@ -23,7 +23,7 @@ pub(crate) struct Selection<'w> {
 }
 
 /// An image to be exported.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SelectedImage {
     pub(crate) index: ImageIndex,
     pub(crate) metadata: MetadataEntry,
@@ -77,6 +77,15 @@ impl<'w> Selection<'w> {
             selection.counts[id.index()].store(blob.refcount.max(1), Ordering::Relaxed);
         }
         Ok(selection)
+    }
+
+    /// Some of its blobs and images, with the counts that they have here.
+    pub(crate) fn some(&self, blobs: &[BlobId], images: &[SelectedImage]) -> Self {
+        let counts: Vec<_> = self.counts.iter().map(|_| AtomicU32::new(0)).collect();
+        for id in blobs {
+            counts[id.index()].store(self.count(*id), Ordering::Relaxed);
+        }
+        Self { wim: self.wim, images: images.to_vec(), counts }
     }
 
     fn look_at(&self, image: ImageIndex, tree: &ImageTree) -> Result<SelectedImage, Error> {

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use wim_extract::pipeline::Threads;
 
 use crate::compression::{Method, parse_guid, parse_method, parse_size};
+use crate::diff::DiffArgs;
 use crate::join::JoinArgs;
 use crate::split::SplitArgs;
 
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     Export(ExportArgs),
     Split(SplitArgs),
     Join(JoinArgs),
+    Diff(DiffArgs),
 }
 
 /// Show a WIM file and its images, or change an image's name, description or properties

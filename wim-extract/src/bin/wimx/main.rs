@@ -11,6 +11,7 @@ mod bar;
 mod blobs;
 mod calendar;
 mod compression;
+mod diff;
 mod dir;
 mod export;
 mod extract;
@@ -65,5 +66,6 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Export(args) => export::run(args, global),
         Command::Split(args) => split::run(args, global),
         Command::Join(args) => join::run(args, global),
+        Command::Diff(args) => diff::run(args, global),
     }
 }
