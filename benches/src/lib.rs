@@ -4,6 +4,8 @@
 pub mod compare;
 pub mod corpus;
 #[cfg(feature = "libwim")]
+pub mod encode;
+#[cfg(feature = "libwim")]
 pub mod libwim;
 #[cfg(feature = "libwim")]
 pub mod paired;

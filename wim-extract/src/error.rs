@@ -35,6 +35,8 @@ pub enum Action {
     Remove,
     /// Read a file's size, times or other properties.
     Stat,
+    /// Look at a file that is to be captured.
+    Scan,
     /// Set a file's times, owner, permissions or extended attributes.
     SetAttributes,
 }
@@ -50,7 +52,7 @@ impl fmt::Display for Action {
             Self::Write => "write",
             Self::Rename => "rename",
             Self::Remove => "remove",
-            Self::Stat => "examine",
+            Self::Stat | Self::Scan => "examine",
             Self::SetAttributes => "set attributes of",
         })
     }
@@ -404,6 +406,7 @@ impl Error {
             Self::Io { action: Action::MakeDirectory, .. } => 37,
             Self::Io { action: Action::Link, .. } => 35,
             Self::Io { action: Action::SetAttributes, .. } => 59,
+            Self::Io { action: Action::Scan, .. } => 63,
             Self::Io { action: Action::Read | Action::Stat, .. } => 50,
             Self::Io { .. } | Self::NoSpace { .. } => 72,
             Self::Malformed { of, source, .. } => malformed_code(*of, source),

@@ -13,8 +13,9 @@ use wim_format::header::{Header, HeaderFlags, Layout, Version};
 use crate::archive::{Wim, read_header};
 use crate::cancel::Cancel;
 use crate::error::Error;
+use crate::export::add::{self, Manner, Recode, Solid};
 use crate::export::select::Selection;
-use crate::export::{IntegrityTable, Verification, add};
+use crate::export::{IntegrityTable, Verification};
 use crate::integrity;
 use crate::output::{AtomicFile, require_space};
 use crate::pipeline::Threads;
@@ -129,11 +130,7 @@ fn mismatch(leader: &Given, header: &Header) -> Option<String> {
     if header.guid != other.guid {
         return Some(format!("is not of the set that {of} is of: it has another GUID"));
     }
-    let methods = HeaderFlags::COMPRESSION
-        | HeaderFlags::XPRESS
-        | HeaderFlags::XPRESS_2
-        | HeaderFlags::LZX
-        | HeaderFlags::LZMS;
+    let methods = HeaderFlags::METHODS;
     for (what, found, expected) in [
         ("parts in all", u32::from(header.total_parts), u32::from(other.total_parts)),
         ("images", header.image_count, other.image_count),
@@ -194,7 +191,9 @@ pub fn run(
 fn draft(selection: &Selection<'_>, options: &Options) -> Result<(Drafted, Outcome), Error> {
     let wim = selection.wim;
     let mut draft = Draft::new(wim.coding());
-    let added = add::add(&mut draft, selection)?;
+    let manner = Manner { recode: Recode::Never, solid: Solid::Keep };
+    let added = add::add_blobs(&mut draft, selection, manner)?;
+    let added = add::add_metadata(&mut draft, selection, manner, added, options.threads)?;
     let old = wim.header();
     let mut flags = old.flags;
     flags.remove(HeaderFlags::SPANNED | HeaderFlags::WRITE_IN_PROGRESS);

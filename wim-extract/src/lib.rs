@@ -8,6 +8,7 @@ pub mod archive;
 pub mod beneath;
 mod blob;
 pub mod cancel;
+pub mod capture;
 pub mod diff;
 pub mod edit;
 pub mod error;
@@ -21,6 +22,7 @@ pub mod pipeline;
 pub mod progress;
 pub mod source;
 pub mod split;
+pub mod text;
 pub mod verify;
 pub mod write;
 

@@ -18,6 +18,10 @@ pub enum Phase {
     Extract,
     /// Setting links, times and permissions.
     Attributes,
+    /// Looking at the files of a directory tree; the total is not known.
+    Scan,
+    /// Compressing blobs.
+    Compress,
     /// Copying or writing blobs into an archive.
     Write,
 }
@@ -31,6 +35,8 @@ impl fmt::Display for Phase {
             Self::Structure => "creating files",
             Self::Extract => "extracting",
             Self::Attributes => "setting attributes",
+            Self::Scan => "scanning",
+            Self::Compress => "compressing",
             Self::Write => "writing",
         })
     }

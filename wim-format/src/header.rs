@@ -76,6 +76,13 @@ bitflags! {
         /// XPRESS with other chunk sizes, as newer Microsoft tools mark it.
         const XPRESS_2 = 0x20_0000;
 
+        /// Everything that says how resources are compressed.
+        const METHODS = Self::COMPRESSION.bits()
+            | Self::XPRESS.bits()
+            | Self::LZX.bits()
+            | Self::LZMS.bits()
+            | Self::XPRESS_2.bits();
+
         const _ = !0;
     }
 }

@@ -6,63 +6,83 @@ use wim_format::blob_table::{Blob, BlobPlace, MetadataEntry, SolidResource};
 use wim_format::header::Layout;
 use wim_format::resource::{ResourceFlags, ResourceHeader};
 
-use super::select::{SelectedImage, Selection};
+use super::select::Selection;
 use super::{Compression, Outcome, recast};
 use crate::archive::{BlobId, Wim};
 use crate::blob::{Coding, Form, Resource, read_whole};
 use crate::error::{Damage, Error};
+use crate::hash::sha1;
 use crate::pipeline::{Plan, SolidPlan, Threads};
 use crate::write::layout::{Draft, Segment};
+use crate::write::pack::{Packing, pack_bytes};
 
-/// What resources of the destination look like, unless they are solid.
-pub(super) fn coding(wim: &Wim, compression: Compression) -> Result<Coding, Error> {
-    let source = wim.coding();
-    let wanted = match compression {
-        Compression::AsSource => source,
+/// What resources of a new destination look like, unless they are solid.
+pub(super) fn coding(wim: &Wim, compression: Compression) -> Coding {
+    match compression {
+        Compression::AsSource => wim.coding(),
         Compression::Stored => Coding { codec: None, chunk_size: 0 },
         Compression::Chunks { codec, chunk_size } => Coding { codec: Some(codec), chunk_size },
-    };
-    if wanted.codec.is_some() && wanted != source {
-        return Err(needs_compression(&wim.name(), source, wanted));
     }
-    Ok(wanted)
 }
 
-/// The error of data that would have to be compressed anew.
-fn needs_compression(file: &str, from: Coding, to: Coding) -> Error {
-    Error::Unsupported(format!(
-        "{file}: is compressed with {from}; to make {to} of it, it would have to be compressed \
-         anew, which this version cannot do yet. Leave out --compress and --chunk-size to keep its \
-         compression, or use --compress=none"
-    ))
+/// What is done with data that cannot be copied as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recode {
+    /// Nothing is compressed: it is an error, unless it is only to be decoded.
+    Never,
+    /// It is compressed anew.
+    WhenNeeded(Packing),
+    /// All data is compressed anew, what could be copied too.
+    Always(Packing),
 }
 
-/// Adds the blobs and metadata of a selection to a layout.
-pub(crate) fn add(draft: &mut Draft, selection: &Selection<'_>) -> Result<Outcome, Error> {
-    add_some(draft, selection, selection.blobs(), &selection.images)
+/// What is done with data that cannot be copied as it is, and with solid resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Manner {
+    pub(crate) recode: Recode,
+    pub(crate) solid: Solid,
 }
 
-/// Adds some of the blobs and metadata of a selection to a layout.
-pub(crate) fn add_some(
+/// What becomes of solid resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Solid {
+    /// Those of their chunks that are needed are copied, unless everything is to be stored.
+    Keep,
+    /// Each blob gets a resource of its own.
+    Spread,
+}
+
+/// What became of a selection.
+#[derive(Debug, Default)]
+pub(crate) struct Added {
+    pub(crate) outcome: Outcome,
+    /// Blobs that have to be compressed anew, in the order of the file. They are not entered yet.
+    pub(crate) to_pack: Vec<BlobId>,
+    /// Number of the input, and index of its first file among the draft's sources.
+    input: usize,
+    first_source: usize,
+}
+
+/// Adds the blobs of a selection to a layout.
+pub(crate) fn add_blobs(
     draft: &mut Draft,
     selection: &Selection<'_>,
-    blobs: impl Iterator<Item = BlobId>,
-    images: &[SelectedImage],
-) -> Result<Outcome, Error> {
+    manner: Manner,
+) -> Result<Added, Error> {
     let wim = selection.wim;
-    let mut outcome = Outcome::default();
+    let sources = wim.parts().iter().map(|part| Arc::clone(&part.source));
+    let (input, first_source) = draft.add_input(sources);
+    let mut added = Added { input, first_source, ..Added::default() };
     let mut new = Vec::new();
-    for id in blobs {
+    for id in selection.blobs() {
         match draft.share(&wim.blob(id).hash, selection.count(id)) {
-            true => outcome.shared += 1,
+            true => added.outcome.shared += 1,
             false => new.push(id),
         }
     }
     let plan = Plan::new(wim, new);
-    outcome.blobs = plan.amount().items;
-    let sources = wim.parts().iter().map(|part| Arc::clone(&part.source));
-    let (input, first_source) = draft.add_input(sources);
-    let mut adder = Adder { selection, input, first_source, draft, outcome };
+    added.outcome.blobs = plan.amount().items;
+    let mut adder = Adder { selection, draft, manner, added };
     let mut solid = plan.solid.iter().peekable();
     for &id in &plan.single {
         let at = (wim.part_of(id), wim.file_offset(id));
@@ -76,20 +96,28 @@ pub(crate) fn add_some(
     for solid in solid {
         adder.solid(solid)?;
     }
-    for image in images {
-        adder.metadata(image.metadata)?;
-    }
-    Ok(adder.outcome)
+    Ok(adder.added)
+}
+
+/// Adds the metadata of the images of a selection whose blobs were added.
+pub(crate) fn add_metadata(
+    draft: &mut Draft,
+    selection: &Selection<'_>,
+    manner: Manner,
+    added: Added,
+    threads: Threads,
+) -> Result<Outcome, Error> {
+    let mut adder = Adder { selection, draft, manner, added };
+    selection.images.iter().try_for_each(|image| adder.metadata(image.metadata, threads))?;
+    Ok(adder.added.outcome)
 }
 
 /// Adds the resources of one input to a draft.
 struct Adder<'a> {
     selection: &'a Selection<'a>,
-    /// Number of the input, and index of its first part among the draft's sources.
-    input: usize,
-    first_source: usize,
     draft: &'a mut Draft,
-    outcome: Outcome,
+    manner: Manner,
+    added: Added,
 }
 
 impl<'a> Adder<'a> {
@@ -105,9 +133,18 @@ impl<'a> Adder<'a> {
             Ok(Some(place)) => place,
             Ok(None) => self.decoded(id),
             Err(Refusal::Damaged(damage)) => return Err(self.wim().damaged(id, damage)),
-            Err(Refusal::Coding(coding)) => return Err(self.needs_compression(part, coding)),
+            Err(Refusal::Coding(coding)) => return self.pack_later(id, part, coding),
         };
         self.enter(id, BlobPlace::Resource(place));
+        Ok(())
+    }
+
+    /// Leaves a blob for later that has to be compressed anew.
+    fn pack_later(&mut self, id: BlobId, part: usize, coding: Coding) -> Result<(), Error> {
+        if self.manner.recode == Recode::Never {
+            return Err(self.needs_compression(part, coding));
+        }
+        self.added.to_pack.push(id);
         Ok(())
     }
 
@@ -115,13 +152,13 @@ impl<'a> Adder<'a> {
     fn decoded(&mut self, blob: BlobId) -> ResourceHeader {
         let len = self.wim().blob(blob).size;
         let place = self.draft.stored(len, ResourceFlags::empty());
-        self.draft.push(Segment::Decoded { input: self.input, blob, len });
-        self.outcome.decoded = self.outcome.decoded.saturating_add(len);
+        self.draft.push(Segment::Decoded { input: self.added.input, blob, len });
+        self.added.outcome.decoded = self.added.outcome.decoded.saturating_add(len);
         place
     }
 
     /// Adds the metadata of an image.
-    fn metadata(&mut self, entry: MetadataEntry) -> Result<(), Error> {
+    fn metadata(&mut self, entry: MetadataEntry, threads: Threads) -> Result<(), Error> {
         let wim = self.wim();
         let resource = wim.parts()[0].resource(entry.resource);
         let damaged = |damage| Error::Damaged {
@@ -130,17 +167,29 @@ impl<'a> Adder<'a> {
             hash: entry.hash,
             damage,
         };
-        let place = match self.resource(0, &resource) {
-            Ok(Some(place)) => place,
-            Ok(None) => {
-                let bytes = read_whole(&resource, Threads::ONE).map_err(damaged)?;
+        let place = match (self.resource(0, &resource), self.manner.recode) {
+            (Ok(Some(place)), _) => place,
+            (Ok(None), _) => {
+                let bytes = read_whole(&resource, threads).map_err(damaged)?;
                 let place = self.draft.stored(bytes.len() as u64, ResourceFlags::empty());
-                self.outcome.decoded += place.size;
+                self.added.outcome.decoded += place.size;
                 self.draft.literal(bytes);
                 place
             }
-            Err(Refusal::Damaged(damage)) => return Err(damaged(damage)),
-            Err(Refusal::Coding(coding)) => return Err(self.needs_compression(0, coding)),
+            (Err(Refusal::Damaged(damage)), _) => return Err(damaged(damage)),
+            (Err(Refusal::Coding(coding)), Recode::Never) => {
+                return Err(self.needs_compression(0, coding));
+            }
+            (Err(Refusal::Coding(_)), Recode::WhenNeeded(packing) | Recode::Always(packing)) => {
+                let bytes = read_whole(&resource, threads).map_err(damaged)?;
+                let found = sha1(&bytes);
+                if found != entry.hash {
+                    return Err(damaged(Damage::Hash { expected: entry.hash, found }));
+                }
+                let packed = pack_bytes(packing, &bytes, threads)?;
+                self.added.outcome.decoded += bytes.len() as u64;
+                packed.add_to(self.draft, bytes.len() as u64)
+            }
         };
         self.draft.enter_metadata(place, entry.hash);
         Ok(())
@@ -153,10 +202,14 @@ impl<'a> Adder<'a> {
         resource: &Resource<'_>,
     ) -> Result<Option<ResourceHeader>, Refusal> {
         let start = self.draft.at();
-        let source = self.first_source + part;
+        let source = self.added.first_source + part;
         // Whatever follows, what is copied has to be there.
         resource.check_range(0, resource.place.size).map_err(Refusal::Damaged)?;
         let ResourceHeader { offset, size: len, .. } = resource.place;
+        if let (Recode::Always(_), Some(_)) = (self.manner.recode, self.draft.coding().codec) {
+            let raw = Coding { codec: None, chunk_size: 0 };
+            return Err(Refusal::Coding(resource.coding().unwrap_or(raw)));
+        }
         let flags = match resource.form {
             Form::Stored => {
                 self.draft.push(Segment::Copy { source, offset, len });
@@ -176,7 +229,7 @@ impl<'a> Adder<'a> {
             Form::Solid(_) => return Ok(None),
         };
         let size = self.draft.at() - start;
-        self.outcome.copied += size;
+        self.added.outcome.copied += size;
         let uncompressed_size = resource.uncompressed_size();
         Ok(Some(ResourceHeader { size, flags, offset: start, uncompressed_size }))
     }
@@ -193,9 +246,14 @@ impl<'a> Adder<'a> {
             }
             return Ok(());
         }
+        let again = matches!(self.manner.recode, Recode::Always(_));
+        if self.manner.solid == Solid::Spread || again {
+            self.added.to_pack.extend(plan.blobs.iter().map(|blob| blob.id));
+            return Ok(());
+        }
         let start = self.draft.at();
         let resource = self.wim().parts()[plan.part].solid(plan.index);
-        let source = self.first_source + plan.part;
+        let source = self.added.first_source + plan.part;
         let taken = recast::solid_chunks(&resource, plan, source, self.draft);
         let (header, offsets) =
             taken.map_err(|damage| self.wim().damaged(plan.blobs[0].id, damage))?;
@@ -206,13 +264,13 @@ impl<'a> Adder<'a> {
             uncompressed_size: header.uncompressed_size,
         };
         let index = self.draft.enter_solid(SolidResource { resource: place, header });
-        self.outcome.copied += place.size;
+        self.added.outcome.copied += place.size;
         let mut carried = header.uncompressed_size;
         for (blob, offset) in plan.blobs.iter().zip(offsets) {
             carried = carried.saturating_sub(blob.end - blob.offset);
             self.enter(blob.id, BlobPlace::Solid { resource: index, offset });
         }
-        self.outcome.carried += carried;
+        self.added.outcome.carried += carried;
         Ok(())
     }
 
@@ -220,12 +278,16 @@ impl<'a> Adder<'a> {
     fn enter(&mut self, id: BlobId, place: BlobPlace) {
         let refcount = self.selection.count(id);
         let blob = Blob { refcount, place, ..*self.wim().blob(id) };
-        self.draft.enter(blob, Some((self.input, id)));
+        self.draft.enter(blob, Some((self.added.input, id)));
     }
 
-    fn needs_compression(&self, part: usize, coding: Coding) -> Error {
+    fn needs_compression(&self, part: usize, from: Coding) -> Error {
         let file = self.wim().parts()[part].source.name();
-        needs_compression(&file, coding, self.draft.coding())
+        let to = self.draft.coding();
+        Error::Unsupported(format!(
+            "{file}: is compressed with {from}; to make {to} of it, it has to be compressed anew, \
+             which can only be done into a file"
+        ))
     }
 }
 

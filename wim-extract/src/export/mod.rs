@@ -4,6 +4,7 @@
 //! select   which blobs do the images refer to, how often; are all there
 //! layout   where each resource goes in the output: a list of segments, each a range of a source,
 //!          bytes made here, or a blob to be decoded
+//! pack     what has another compression than the destination is decoded and compressed anew
 //! execute  ranges are copied by the kernel, neighbours as one; blobs are decoded in parallel;
 //!          hashes of the integrity table are taken from the sources meanwhile
 //! ```
@@ -14,27 +15,30 @@
 //! written, and a plan can also be read like a file, without writing it ([`ExportPlan::source`]).
 
 pub(crate) mod add;
-mod append;
+mod destination;
 mod recast;
 pub(crate) mod select;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use wim_format::Codec;
-use wim_format::header::{Header, HeaderFlags, Layout, Version};
+use wim_format::header::{Header, HeaderFlags, Version};
 use wim_format::xml::{EditError, WimXml};
+use wim_format::{Codec, Level};
 
+use self::add::{Manner, Recode, Solid};
+pub(crate) use self::destination::keep_all;
 use self::select::Selection;
 use crate::archive::{ImageIndex, Wim};
 use crate::cancel::Cancel;
-use crate::error::{Action, Error};
+use crate::error::Error;
 use crate::output::{AtomicFile, require_space};
 use crate::pipeline::Threads;
 use crate::progress::Progress;
 use crate::source::Source;
 pub use crate::write::execute::Verification;
 use crate::write::layout::{Draft, Drafted};
+use crate::write::session::{self, Context};
 use crate::write::{execute, view};
 
 /// How to export.
@@ -54,6 +58,10 @@ pub struct Options {
     pub integrity: IntegrityTable,
     /// Compression of a new destination.
     pub compression: Compression,
+    /// How hard the encoder tries, where something is compressed.
+    pub level: Level,
+    /// Which data is compressed anew.
+    pub recompress: Recompress,
     /// Whether the SHA-1 of every copied blob is checked.
     pub verification: Verification,
     /// GUID of a new destination; random when `None`.
@@ -99,6 +107,16 @@ pub enum Compression {
         /// Uncompressed bytes of a chunk.
         chunk_size: u32,
     },
+}
+
+/// Which data is compressed anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Recompress {
+    /// What has another compression than the destination; the rest is copied as it is.
+    #[default]
+    WhenNeeded,
+    /// All.
+    Always,
 }
 
 /// What is done with an existing destination.
@@ -153,9 +171,10 @@ pub fn plan<'w>(
 ) -> Result<ExportPlan<'w>, Error> {
     check_options(images, options)?;
     let selection = Selection::of(wim, images, options.threads, cancel)?;
-    let coding = add::coding(wim, options.compression)?;
-    let mut draft = Draft::new(coding);
-    let mut outcome = add::add(&mut draft, &selection)?;
+    let mut draft = Draft::new(add::coding(wim, options.compression));
+    let manner = Manner { recode: Recode::Never, solid: Solid::Keep };
+    let added = add::add_blobs(&mut draft, &selection, manner)?;
+    let mut outcome = add::add_metadata(&mut draft, &selection, manner, added, options.threads)?;
     let mut xml = WimXml::new();
     outcome.images = copy_images(&mut xml, &selection, options)?;
     let mut header = new_header(wim, &draft, options);
@@ -240,7 +259,8 @@ impl ExportPlan<'_> {
     }
 }
 
-/// Copies `images` of `wim` to `destination`, a new file or an archive that is there already.
+/// Copies `images` of `wim` to `destination`, a new file or an archive that is there already. Data
+/// whose compression is another than the destination's is compressed anew.
 ///
 /// # Errors
 /// Those of [`plan`]; an existing destination that is read-only, locked, in parts or of another
@@ -254,11 +274,9 @@ pub fn run(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Outcome, Error> {
-    if destination.try_exists().map_err(Error::io(Action::Stat, destination))? {
-        check_options(images, options)?;
-        return append::run(wim, images, destination, options, progress, cancel);
-    }
-    plan(wim, images, options, cancel)?.write(destination, progress, cancel)
+    check_options(images, options)?;
+    let context = Context { threads: options.threads, progress, cancel };
+    destination::run(wim, images, destination, options, context)
 }
 
 fn check_options(images: &[ImageIndex], options: &Options) -> Result<(), Error> {
@@ -319,31 +337,21 @@ fn boot_index(
 
 /// The header of a new file, its tables still unknown.
 fn new_header(wim: &Wim, draft: &Draft, options: &Options) -> Header {
+    let mut header = session::new_header(draft.coding(), options.guid);
+    inherit(&mut header, wim, options);
+    if draft.has_solid() {
+        header.version = Version::Solid;
+    }
+    header
+}
+
+/// What the header of a new file takes over from that of the source.
+fn inherit(header: &mut Header, wim: &Wim, options: &Options) {
     let source = wim.header();
-    let methods = HeaderFlags::COMPRESSION
-        | HeaderFlags::XPRESS
-        | HeaderFlags::XPRESS_2
-        | HeaderFlags::LZX
-        | HeaderFlags::LZMS;
-    let compression = match options.compression {
+    header.flags |= source.flags & HeaderFlags::RP_FIX;
+    if options.compression == Compression::AsSource {
         // With the very flags of the source, which may say XPRESS_2.
-        Compression::AsSource => source.flags & methods,
-        _ => HeaderFlags::of_codec(draft.coding().codec),
-    };
-    let is_solid = draft.has_solid() || draft.coding().codec == Some(Codec::Lzms);
-    Header {
-        layout: Layout::Normal,
-        version: if is_solid { Version::Solid } else { Version::Normal },
-        flags: compression | (source.flags & HeaderFlags::RP_FIX),
-        chunk_size: draft.coding().chunk_size,
-        guid: options.guid.unwrap_or_else(|| uuid::Uuid::new_v4().into_bytes()),
-        part_number: 1,
-        total_parts: 1,
-        image_count: 0,
-        blob_table: Default::default(),
-        xml: Default::default(),
-        boot_metadata: Default::default(),
-        integrity: Default::default(),
-        boot_index: 0,
+        header.flags -= HeaderFlags::METHODS;
+        header.flags |= source.flags & HeaderFlags::METHODS;
     }
 }

@@ -12,6 +12,7 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::pipeline::lock::Lock;
 use crate::pipeline::{Task, Threads, run_tasks};
+use crate::write::session::set_counts;
 
 /// Images of one archive, and the blobs they refer to.
 #[derive(Debug)]
@@ -122,18 +123,6 @@ impl<'w> Selection<'w> {
 impl SelectedImage {
     /// Makes the counts of image `index` of `xml` those of the metadata.
     pub(crate) fn correct_counts(&self, xml: &mut WimXml, index: u32) -> Result<(), EditError> {
-        let ImageStats { dir_count, file_count, total_bytes, hard_link_bytes } = self.stats;
-        for (property, count) in [
-            ("DIRCOUNT", dir_count),
-            ("FILECOUNT", file_count),
-            ("TOTALBYTES", total_bytes),
-            ("HARDLINKBYTES", hard_link_bytes),
-        ] {
-            let count = count.to_string();
-            if xml.property(index, property)?.as_deref().map(str::trim) != Some(&count) {
-                xml.set_property(index, property, &count)?;
-            }
-        }
-        Ok(())
+        set_counts(xml, index, &self.stats)
     }
 }

@@ -32,7 +32,7 @@ mod ordered;
 mod plan;
 mod queue;
 mod tasks;
-mod team;
+pub(crate) mod team;
 mod turnstile;
 mod worker;
 

@@ -89,7 +89,10 @@ pub(crate) fn write(
 impl<'a> Job<'a> {
     /// Bytes to be written, and those to be read again because they are checked or hashed.
     pub(crate) fn work(&self) -> u64 {
-        let written = self.drafted.segments.iter().map(|(_, segment)| segment.len());
+        let still_to_write =
+            |(_, segment): &&(u64, Segment)| !matches!(segment, Segment::Written { .. });
+        let written = self.drafted.segments.iter().filter(still_to_write);
+        let written = written.map(|(_, segment)| segment.len());
         let inputs = match self.verification {
             Verification::Trust => &[][..],
             Verification::Check => &self.inputs[..],

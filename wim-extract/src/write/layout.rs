@@ -219,6 +219,11 @@ impl Draft {
         true
     }
 
+    /// Hash and size of every blob that is there already.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (Sha1Hash, u64)> {
+        self.table.blobs.iter().map(|blob| (blob.hash, blob.size))
+    }
+
     /// Size of a blob that is there already.
     pub(crate) fn size_of(&self, hash: &Sha1Hash) -> Option<u64> {
         self.known.get(hash).map(|&known| self.table.blobs[known].size)

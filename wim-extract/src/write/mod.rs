@@ -6,6 +6,9 @@
 
 pub(crate) mod execute;
 pub(crate) mod layout;
+pub(crate) mod pack;
+pub(crate) mod place;
+pub(crate) mod session;
 pub(crate) mod view;
 mod writer;
 

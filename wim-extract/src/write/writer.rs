@@ -5,18 +5,18 @@ use std::path::Path;
 use bytes::Bytes;
 use wim_format::Sha1Hash;
 use wim_format::blob_table::{Blob, BlobPlace};
-use wim_format::header::{Header, HeaderFlags, Layout, Version};
+use wim_format::header::Header;
 use wim_format::integrity::DEFAULT_PIECE_SIZE;
-use wim_format::metadata::Metadata;
-use wim_format::resource::{ResourceFlags, ResourceHeader};
+use wim_format::resource::ResourceFlags;
 use wim_format::time::FileTime;
 use wim_format::xml::{EditError, WimXml};
 
 use super::execute::{self, Job, Verification};
 use super::layout::{Draft, Segment};
+use super::session::{count_references, new_header, set_counts};
 use crate::blob::Coding;
 use crate::cancel::Cancel;
-use crate::error::{Error, Of};
+use crate::error::Error;
 use crate::export::IntegrityTable;
 use crate::hash::sha1;
 use crate::output::AtomicFile;
@@ -25,6 +25,9 @@ use crate::progress::Progress;
 
 /// Bytes that are gathered before they are written.
 const GATHER: usize = 1 << 20;
+
+/// Blobs are stored as they are.
+const STORED: Coding = Coding { codec: None, chunk_size: 0 };
 
 /// How to write an archive.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +84,7 @@ impl WimWriter {
     /// # Errors
     /// The directory does not exist or cannot be written.
     pub fn create(path: &Path, options: &Options) -> Result<Self, Error> {
-        let draft = Draft::new(Coding { codec: None, chunk_size: 0 });
+        let draft = Draft::new(STORED);
         Ok(Self {
             file: AtomicFile::create(path)?,
             gathered: Vec::new(),
@@ -181,7 +184,9 @@ impl WimWriter {
     pub fn finish(mut self, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
         self.flush()?;
         for (index, (metadata, hash)) in (1..).zip(std::mem::take(&mut self.images)) {
-            self.count(index, &metadata)?;
+            let path = self.file.target();
+            let stats = count_references(&mut self.draft, &metadata, index, path, &|_| None)?;
+            set_counts(&mut self.xml, index, &stats).map_err(parameter)?;
             let place = self.draft.stored(metadata.len() as u64, ResourceFlags::empty());
             self.draft.literal(metadata);
             self.draft.enter_metadata(place, hash);
@@ -190,21 +195,7 @@ impl WimWriter {
             IntegrityTable::Write => Some(DEFAULT_PIECE_SIZE),
             IntegrityTable::Keep | IntegrityTable::Omit => None,
         };
-        let header = Header {
-            layout: Layout::Normal,
-            version: Version::Normal,
-            flags: HeaderFlags::empty(),
-            chunk_size: 0,
-            guid: self.options.guid.unwrap_or_else(|| uuid::Uuid::new_v4().into_bytes()),
-            part_number: 1,
-            total_parts: 1,
-            image_count: 0,
-            blob_table: ResourceHeader::default(),
-            xml: ResourceHeader::default(),
-            boot_metadata: ResourceHeader::default(),
-            integrity: ResourceHeader::default(),
-            boot_index: self.boot,
-        };
+        let header = Header { boot_index: self.boot, ..new_header(STORED, self.options.guid) };
         let drafted = self.draft.finish(header, self.xml, piece_size)?;
         let job = Job {
             inputs: Vec::new(),
@@ -215,35 +206,6 @@ impl WimWriter {
         execute::write(&job, self.file.file(), self.file.target(), progress, cancel)?;
         self.file.write_at(&drafted.header.to_bytes(), 0)?;
         self.file.commit()
-    }
-
-    /// Counts an image's references, and what the XML says of it.
-    fn count(&mut self, index: u32, metadata: &Bytes) -> Result<(), Error> {
-        let file = || self.file.target().display().to_string();
-        let tree = Metadata::parse(metadata).map_err(|source| Error::Malformed {
-            file: file(),
-            of: Of::Image(index),
-            source,
-        })?;
-        for id in tree.ids() {
-            for stream in tree.dentry(id).streams() {
-                if !stream.hash.is_zero() && !self.draft.share(&stream.hash, 1) {
-                    let path = String::from_utf8_lossy(&tree.path(id)).into_owned();
-                    let path = Some(format!("image {index}: {path}"));
-                    return Err(Error::MissingBlob { file: file(), path, hash: stream.hash });
-                }
-            }
-        }
-        let stats = tree.stats(|hash| self.draft.size_of(hash));
-        for (property, count) in [
-            ("DIRCOUNT", stats.dir_count),
-            ("FILECOUNT", stats.file_count),
-            ("TOTALBYTES", stats.total_bytes),
-            ("HARDLINKBYTES", stats.hard_link_bytes),
-        ] {
-            self.xml.set_property(index, property, &count.to_string()).map_err(parameter)?;
-        }
-        Ok(())
     }
 }
 

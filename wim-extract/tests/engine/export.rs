@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wim_extract::archive::{ImageIndex, Wim};
-use wim_extract::export::{self, Compression, IntegrityTable, Options, Outcome, Verification};
+use wim_extract::export::{
+    self, Compression, IntegrityTable, Options, Outcome, Recompress, Verification,
+};
 use wim_extract::pipeline::Threads;
 use wim_extract::progress::{Amount, Phase};
 use wim_extract::{Cancel, Error, Progress, Silent};
@@ -233,21 +235,42 @@ fn names_descriptions_and_boot_marks() {
 }
 
 #[test]
-fn what_would_have_to_be_compressed_is_refused() {
+fn data_of_another_compression_is_compressed_anew() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.wim");
-    let wim = samples::open("v2lzx.wim");
-    let others = [(Codec::Xpress, 32768), (Codec::Lzx, 65536), (Codec::Lzms, 131_072)];
-    for (codec, chunk_size) in others {
-        let options = Options { compression: Compression::Chunks { codec, chunk_size }, ..fixed() };
+    for source in ["v1.wim", "v2lzx.wim", "v3.wim", "v4.wim"] {
+        let wim = samples::open(source);
+        for (codec, chunk_size) in [
+            (Codec::Xpress, 32768),
+            (Codec::Xpress, 4096),
+            (Codec::Lzx, 65536),
+            (Codec::Lzx, 32768),
+        ] {
+            let compression = Compression::Chunks { codec, chunk_size };
+            let once = |threads, recompress| {
+                let threads = Threads::new(threads);
+                let options = Options { compression, threads, recompress, ..fixed() };
+                run(&wim, &all(&wim), &path, &options).unwrap();
+                let written = std::fs::read(&path).unwrap();
+                let out = samples::open_file(&path);
+                assert_eq!(contents(&out), contents(&wim));
+                assert!(samples::verify(&out, 2).is_sound());
+                assert_eq!(out.codec(), Some(codec));
+                assert_eq!(out.header().chunk_size, chunk_size);
+                std::fs::remove_file(&path).unwrap();
+                written
+            };
+            let always = once(1, Recompress::Always);
+            assert_eq!(always, once(3, Recompress::Always));
+            assert_eq!(once(1, Recompress::WhenNeeded), once(3, Recompress::WhenNeeded));
+        }
+        let lzms = Compression::Chunks { codec: Codec::Lzms, chunk_size: 131_072 };
+        let options = Options { compression: lzms, recompress: Recompress::Always, ..fixed() };
         let error = run(&wim, &all(&wim), &path, &options).unwrap_err();
         assert_eq!(error.code(), 68);
-        assert!(error.to_string().contains("--compress=none"), "{error}");
+        assert!(error.to_string().contains("--compress=lzx"), "{error}");
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    let same = Compression::Chunks { codec: Codec::Lzx, chunk_size: 32768 };
-    run(&wim, &all(&wim), &path, &Options { compression: same, ..fixed() }).unwrap();
-    assert!(samples::verify(&samples::open_file(&path), 1).is_sound());
 }
 
 #[test]

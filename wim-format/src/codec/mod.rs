@@ -8,6 +8,7 @@ mod bits;
 mod copy;
 pub mod cpu;
 mod e8;
+pub mod encode;
 mod huffman;
 pub mod lzms;
 pub mod lzx;
@@ -22,6 +23,7 @@ pub mod xpress;
 
 use crate::DecodeError;
 pub use cpu::Cpu;
+pub use encode::{EncodeError, Encoder, Level};
 
 /// A compression method. Numbers in the comments are the header flags of [`crate::header`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -29,7 +29,8 @@ use crate::{FormatError, Sha1Hash};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A name is empty, `.` or `..`, or holds a NUL, a slash or a backslash.
+    /// A name is empty, `.` or `..`, or holds a NUL or a slash. (A backslash is legal: UNIX has such
+    /// names, though Windows cannot make files of them.)
     #[error("{name:?} is no name for a file in an image")]
     BadName {
         /// The name.
@@ -103,10 +104,15 @@ pub struct Inode {
 pub struct Reparse {
     /// What kind it is; see [`super::reparse`].
     pub tag: u32,
-    /// Bit 0: the target of the link is stored as it was found.
+    /// [`NOT_FIXED`](Self::NOT_FIXED) or 0.
     pub flags: u16,
     /// The blob that holds its data.
     pub hash: Sha1Hash,
+}
+
+impl Reparse {
+    /// Flag: the target of the link is stored as it was found.
+    pub const NOT_FIXED: u16 = 1;
 }
 
 impl Inode {
@@ -281,7 +287,7 @@ impl ImageBuilder {
         name: Utf16NameBuf,
     ) -> Result<Utf16NameBuf, BuildError> {
         check_len(&name)?;
-        let is_separator = |unit| unit == u16::from(b'/') || unit == u16::from(b'\\');
+        let is_separator = |unit| unit == u16::from(b'/');
         if name_problem(name.as_name()).is_some() || name.as_name().units().any(is_separator) {
             return Err(BuildError::BadName { name });
         }

@@ -196,7 +196,8 @@ impl<'a> StoredStreams<'a> {
             return Self { main: inode.data, unnamed: Vec::new(), named: &[] };
         }
         let reparse = is(FileAttributes::REPARSE_POINT).then_some(inode.reparse.hash);
-        let data = (!is(FileAttributes::DIRECTORY)).then_some(inode.data);
+        // wimlib gives links to directories an empty data stream too.
+        let data = (!is(FileAttributes::DIRECTORY) || reparse.is_some()).then_some(inode.data);
         let mut unnamed: Vec<_> = reparse.into_iter().chain(data).collect();
         let mut main = Sha1Hash::ZERO;
         if inode.named.is_empty() && unnamed.len() < 2 {

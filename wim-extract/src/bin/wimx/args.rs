@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Extract(ExtractArgs),
     Apply(ApplyArgs),
     Export(ExportArgs),
+    Capture(CaptureArgs),
+    Append(AppendArgs),
     Split(SplitArgs),
     Join(JoinArgs),
     Diff(DiffArgs),
@@ -277,6 +279,119 @@ pub(crate) struct ExportArgs {
     pub(crate) references: References,
 }
 
+/// Capture a directory as the image of a new WIM file
+#[derive(Debug, Args)]
+#[command(after_help = CAPTURE_HELP)]
+pub(crate) struct CaptureArgs {
+    /// The directory to capture
+    pub(crate) source: PathBuf,
+    /// The WIM to write
+    #[arg(value_name = "WIMFILE")]
+    pub(crate) wim: PathBuf,
+    /// Name of the image ("" for none); the last part of SOURCE by default
+    #[arg(value_name = "IMAGE_NAME")]
+    pub(crate) name: Option<String>,
+    /// Description of the image
+    #[arg(value_name = "IMAGE_DESC")]
+    pub(crate) description: Option<String>,
+    /// Mark the image as the one to boot
+    #[arg(long)]
+    pub(crate) boot: bool,
+    /// Write an integrity table (append: and check the one that is there first)
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Write no integrity table
+    #[arg(long, alias = "no-check")]
+    pub(crate) nocheck: bool,
+    /// Write an integrity table
+    #[arg(long)]
+    pub(crate) include_integrity: bool,
+    /// Compression of a new file: none, xpress or lzx (the default), with an optional :LEVEL
+    /// (wimlib's numbers; 50 is usual)
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
+    pub(crate) compress: Option<Method>,
+    /// Compression chunk size, such as 32K
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) chunk_size: Option<u32>,
+    /// Write the file data as one solid resource (an ESD)
+    #[arg(long)]
+    pub(crate) solid: bool,
+    /// Compression inside the solid resource
+    #[arg(long, hide = true, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
+    pub(crate) solid_compress: Option<Method>,
+    /// Chunk size inside the solid resource
+    #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) solid_chunk_size: Option<u32>,
+    /// Keep the source's order inside the solid resource
+    #[arg(long, hide = true)]
+    pub(crate) no_solid_sort: bool,
+    /// Leave out what FILE lists instead of the usual files of a running Windows
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Store what symbolic links lead to in place of the links
+    #[arg(long)]
+    pub(crate) dereference: bool,
+    /// Property FLAGS of the image, such as Professional
+    #[arg(long, value_name = "EDITION")]
+    pub(crate) flags: Option<String>,
+    /// Set a property of the image, such as WINDOWS/VERSION/MAJOR=10 (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) image_property: Vec<String>,
+    /// Store owner, group, mode, special files and extended attributes
+    #[arg(long)]
+    pub(crate) unix_data: bool,
+    /// Make absolute links into SOURCE relative to it (the default for the first image)
+    #[arg(long)]
+    pub(crate) rpfix: bool,
+    /// Leave the targets of links as they are
+    #[arg(long)]
+    pub(crate) norpfix: bool,
+    /// Refer to data that this WIM holds instead of storing it (repeatable); the result is a delta
+    #[arg(long, value_name = "WIMFILE")]
+    pub(crate) delta_from: Vec<PathBuf>,
+    /// GUID of a new file (32 hexadecimal digits, dashes allowed); random by default
+    #[arg(long, value_parser = parse_guid)]
+    pub(crate) guid: Option<[u8; 16]>,
+    /// Write the whole file anew instead of appending to it
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+    /// Write the pipable layout
+    #[arg(long)]
+    pub(crate) pipable: bool,
+    /// Write the normal layout
+    #[arg(long)]
+    pub(crate) not_pipable: bool,
+    /// Mark the image as WIMBoot-compatible (a new file: XPRESS, 4 KiB chunks)
+    #[arg(long)]
+    pub(crate) wimboot: bool,
+    /// Compact the file in place
+    #[arg(long, hide = true)]
+    pub(crate) unsafe_compact: bool,
+    /// Without meaning where there are no security descriptors
+    #[arg(long, hide = true, alias = "noacls")]
+    pub(crate) no_acls: bool,
+    /// Without meaning where there are no security descriptors
+    #[arg(long, hide = true)]
+    pub(crate) strict_acls: bool,
+    /// Windows only: capture a snapshot of the volume
+    #[arg(long, hide = true)]
+    pub(crate) snapshot: bool,
+    /// Accepted for old scripts; has no effect
+    #[arg(long, hide = true)]
+    pub(crate) verbose: bool,
+}
+
+/// Capture a directory as a further image of a WIM file
+#[derive(Debug, Args)]
+#[command(after_help = APPEND_HELP)]
+pub(crate) struct AppendArgs {
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    /// Make the file when it is missing
+    #[arg(long)]
+    pub(crate) create: bool,
+}
+
 /// Where data may be that the WIM itself does not hold.
 #[derive(Debug, Args)]
 pub(crate) struct References {
@@ -429,8 +544,8 @@ JSON: {\"directories\", \"files\", \"hard_links\", \"bytes\", \"warnings\": [tex
 
 const EXPORT_HELP: &str = "\
 Data whose compression agrees with the destination's is copied as it is, in the kernel where that
-is possible; data the destination already holds is not copied. The destination is complete or
-untouched, even when wimx is killed.
+is possible; other data is compressed anew; data the destination already holds is not copied. The
+destination is complete or untouched, even when wimx is killed.
 
 Examples:
   wimx export install.wim 6 pro.wim
@@ -438,9 +553,38 @@ Examples:
   wimx export boot.wim 2 new.wim --boot
   wimx export install.swm all whole.wim --ref='install*.swm'
 
-This version copies compressed data as it is or stores it (--compress=none). Options that would
-compress anew (another --compress or --chunk-size, --solid, --recompress) end with code 68, and so
-do --pipable and --wimboot. --unsafe-compact rebuilds the destination, which is safe.
+  wimx export install.esd 6 install.wim --compress=lzx
+  wimx export install.wim all smaller.wim --recompress --compress=lzx:100
+
+LZX and XPRESS can be written, LZMS only copied. --solid and --pipable end with code 68.
+--unsafe-compact rebuilds the destination, which is safe.
 
 JSON: {\"destination\", \"images\": [index], \"length\", \"copied\", \"decoded\", \"blobs\", \"shared\",
 \"warnings\": [text]}.";
+
+const CAPTURE_HELP: &str = "\
+Files are read once, on all processors; equal data is stored once, whatever the files are called. A
+file that changes while it is read ends the capture, and the WIM stays as it was. Symbolic links
+become Windows links; devices, pipes and sockets need --unix-data.
+
+Levels are wimlib's numbers: up to 20 fast, 50 usual, 100 small, above 100 smallest.
+
+Examples:
+  wimx capture /mnt/windows install.wim 'Windows 11 Pro' --flags=Professional
+  wimx capture winpe boot.wim 'Windows PE' --boot --compress=lzx:100
+  wimx capture data data.wim --compress=xpress --check
+  wimx capture home home.wim --unix-data --config=exclude.ini
+  wimx capture next delta.wim --delta-from=base.wim
+
+JSON: {\"destination\", \"image\", \"length\", \"directories\", \"files\", \"bytes\", \"stored\",
+\"warnings\": [text]}.";
+
+const APPEND_HELP: &str = "\
+Data that the WIM holds already is not stored again. The WIM is as before or has the new image, even
+when wimx is killed.
+
+Examples:
+  wimx append /mnt/windows2 install.wim 'Windows 11 Home'
+  wimx append today backup.wim --create
+
+Options and JSON are those of `wimx capture`.";

@@ -1,23 +1,65 @@
 //! Compression as the command line gives it: `lzx:50`, `32K`, a GUID.
 
-use wim_format::Codec;
+use std::num::NonZeroU32;
+
+use wim_format::{Codec, Level};
+
+use crate::failure::Failure;
+use wim_extract::export::Compression;
 
 /// What `--compress` and `--solid-compress` name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Method {
     /// `None` for no compression.
     pub(crate) codec: Option<Codec>,
+    /// Wimlib's number for how hard to try.
+    level: Option<NonZeroU32>,
 }
 
-/// Parses `TYPE[:LEVEL]`. The level has to be a number above 0; it takes effect with an encoder.
+impl Method {
+    /// How hard to try.
+    pub(crate) fn level(self) -> Level {
+        match (self.codec, self.level) {
+            (Some(codec), Some(number)) => Level::from_number(codec, number),
+            _ => Level::default(),
+        }
+    }
+
+    /// With which chunks: of `size` bytes, if given.
+    pub(crate) fn chunks(self, size: Option<u32>) -> Result<Compression, Failure> {
+        chunks(self.codec, size.or(self.codec.map(default_chunk_size)))
+    }
+}
+
+/// A compression in chunks of `size` bytes.
+pub(crate) fn chunks(codec: Option<Codec>, size: Option<u32>) -> Result<Compression, Failure> {
+    let (Some(codec), Some(chunk_size)) = (codec, size) else {
+        return match size {
+            None => Ok(Compression::Stored),
+            Some(_) => {
+                Err(Failure::ChunkSize("stored data has no chunks; leave out --chunk-size".into()))
+            }
+        };
+    };
+    if !codec.is_valid_chunk_size(chunk_size) {
+        let range = codec.chunk_size_range();
+        return Err(Failure::ChunkSize(format!(
+            "chunks of {chunk_size} bytes: this compression takes powers of two from {} to {}",
+            range.start(),
+            range.end()
+        )));
+    }
+    Ok(Compression::Chunks { codec, chunk_size })
+}
+
+/// Parses `TYPE[:LEVEL]`. The level is one of wimlib's, a number from 1.
 pub(crate) fn parse_method(text: &str) -> Result<Method, String> {
     let (name, level) = match text.split_once(':') {
         Some((name, level)) => (name, Some(level)),
         None => (text, None),
     };
-    if level.is_some_and(|level| !level.parse::<u32>().is_ok_and(|level| level > 0)) {
-        return Err("the level behind the colon is a number from 1, as in lzx:50".into());
-    }
+    let level = level.map(str::parse).transpose();
+    let level = level.map_err(|_| "the level behind the colon is a number from 1, as in lzx:50")?;
     let codec = match name.to_ascii_lowercase().as_str() {
         "none" => None,
         "xpress" | "fast" => Some(Codec::Xpress),
@@ -25,7 +67,7 @@ pub(crate) fn parse_method(text: &str) -> Result<Method, String> {
         "lzms" | "recovery" => Some(Codec::Lzms),
         _ => return Err("use none, xpress (fast), lzx (maximum) or lzms (recovery)".into()),
     };
-    Ok(Method { codec })
+    Ok(Method { codec, level })
 }
 
 /// Parses a number of bytes with an optional K, M or G (KiB, MiB, GiB).
@@ -87,8 +129,12 @@ mod tests {
             ("lzx:50", Some(Codec::Lzx)),
             ("recovery", Some(Codec::Lzms)),
         ] {
-            assert_eq!(parse_method(text), Ok(Method { codec }), "{text}");
+            assert_eq!(parse_method(text).map(|method| method.codec), Ok(codec), "{text}");
         }
+        let levels = |text| parse_method(text).map(Method::level);
+        assert_eq!(levels("lzx"), Ok(Level::Usual));
+        assert_eq!(levels("lzx:20"), Ok(Level::Fast));
+        assert_eq!(levels("lzx:100"), Ok(Level::Best));
         for text in ["", "foo", "lzx:", "lzx:0", "lzx:-1", "lzx:x", "lzx:1:2", ":"] {
             assert!(parse_method(text).is_err(), "{text}");
         }

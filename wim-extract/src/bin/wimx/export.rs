@@ -3,14 +3,17 @@
 use serde::Serialize;
 use wim_extract::archive::Wim;
 use wim_extract::export::{
-    self, Boot, Compression, Existing, IntegrityTable, Options, Outcome, Verification,
+    self, Boot, Compression, Existing, Options, Outcome, Recompress, Verification,
 };
 use wim_extract::{Cancel, Error};
+use wim_format::Codec;
+use wim_format::header::Version;
 
 use crate::args::{ExportArgs, Global};
 use crate::bar::Bar;
-use crate::compression::default_chunk_size;
+use crate::compression::{Method, chunks, default_chunk_size};
 use crate::failure::Failure;
+use crate::writing::{cannot_yet, integrity, refuse_contradictions, refuse_layouts};
 use crate::{interrupt, open, restore, stdout};
 
 /// The document of `--json`.
@@ -70,10 +73,7 @@ fn check_all(args: &ExportArgs, wim: &Wim) -> Result<(), Failure> {
 
 /// Options that contradict each other, and those that need an encoder.
 fn refuse_what_cannot_be(args: &ExportArgs) -> Result<(), Failure> {
-    if args.nocheck && (args.check || args.include_integrity) {
-        let other = if args.check { "--check" } else { "--include-integrity" };
-        return Err(restore::contradiction("--nocheck", other));
-    }
+    refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
     if args.pipable && args.not_pipable {
         return Err(restore::contradiction("--pipable", "--not-pipable"));
     }
@@ -81,52 +81,28 @@ fn refuse_what_cannot_be(args: &ExportArgs) -> Result<(), Failure> {
         let message = "--unsafe-compact is for a destination that exists; leave it out";
         return Err(Failure::Usage(message.into()));
     }
-    let stored = args.compress.is_some_and(|method| method.codec.is_none());
-    let unsupported = [
-        (args.destination.as_os_str() == "-", "writing an archive to a pipe"),
-        (args.pipable, "--pipable"),
-        (args.wimboot, "--wimboot"),
-        (args.solid, "--solid"),
-        (args.recompress && !stored, "--recompress"),
-    ];
-    match unsupported.into_iter().find(|(wanted, _)| *wanted) {
-        None => Ok(()),
-        Some((_, option)) => Err(Error::Unsupported(format!(
-            "{option}: this version copies compressed data as it is, or stores it with \
-             --compress=none; it cannot compress or write pipable archives yet"
-        ))
-        .into()),
+    if args.destination.as_os_str() == "-" {
+        return Err(cannot_yet("writing an archive to a pipe"));
     }
+    refuse_layouts(args.pipable, args.solid)
 }
 
 /// The compression of a new destination.
 fn new_compression(args: &ExportArgs, wim: &Wim) -> Result<Compression, Failure> {
-    if args.compress.is_none() && args.chunk_size.is_none() {
-        return Ok(Compression::AsSource);
+    if args.wimboot && args.compress.is_none() {
+        return chunks(Some(Codec::Xpress), Some(args.chunk_size.unwrap_or(4 << 10)));
     }
-    let codec = args.compress.map_or(wim.codec(), |method| method.codec);
-    let Some(codec) = codec else {
-        return match args.chunk_size {
-            None => Ok(Compression::Stored),
-            Some(_) => {
-                Err(Failure::ChunkSize("stored data has no chunks; leave out --chunk-size".into()))
-            }
-        };
-    };
-    let chunk_size = match args.chunk_size {
-        Some(size) => size,
-        None if wim.codec() == Some(codec) => wim.header().chunk_size,
-        None => default_chunk_size(codec),
-    };
-    if !codec.is_valid_chunk_size(chunk_size) {
-        let range = codec.chunk_size_range();
-        return Err(Failure::ChunkSize(format!(
-            "chunks of {chunk_size} bytes: this compression takes powers of two from {} to {}",
-            range.start(),
-            range.end()
-        )));
+    match (args.compress, args.chunk_size) {
+        (None, None) if args.recompress && wim.header().version == Version::Solid => {
+            chunks(wim.codec(), wim.codec().map(default_chunk_size))
+        }
+        (None, None) => Ok(Compression::AsSource),
+        (None, size) => chunks(wim.codec(), size),
+        (Some(method), None) if method.codec == wim.codec() && method.codec.is_some() => {
+            chunks(method.codec, Some(wim.header().chunk_size))
+        }
+        (Some(method), size) => method.chunks(size),
     }
-    Ok(Compression::Chunks { codec, chunk_size })
 }
 
 /// Makes sure that an existing destination has the compression asked for; it cannot be changed.
@@ -158,14 +134,10 @@ fn options(args: &ExportArgs, compression: Compression, global: &Global) -> Opti
         name: args.name.clone(),
         description: args.description.clone(),
         boot: if args.boot { Boot::Mark } else { Boot::Leave },
-        integrity: if args.nocheck {
-            IntegrityTable::Omit
-        } else if args.check || args.include_integrity {
-            IntegrityTable::Write
-        } else {
-            IntegrityTable::Keep
-        },
+        integrity: integrity(args.nocheck, args.check || args.include_integrity),
         compression,
+        level: args.compress.map(Method::level).unwrap_or_default(),
+        recompress: if args.recompress { Recompress::Always } else { Recompress::WhenNeeded },
         verification: if args.verify { Verification::Check } else { Verification::Trust },
         guid: args.guid,
         existing: if rebuild { Existing::Rebuild } else { Existing::Append },

@@ -10,6 +10,7 @@ mod args;
 mod bar;
 mod blobs;
 mod calendar;
+mod capture;
 mod compression;
 mod diff;
 mod dir;
@@ -28,6 +29,7 @@ mod split;
 mod stdout;
 mod text;
 mod verify;
+mod writing;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Extract(args) => extract::run(args, global),
         Command::Apply(args) => apply::run(args, global),
         Command::Export(args) => export::run(args, global),
+        Command::Capture(args) => capture::run(args, capture::Kind::New, global),
+        Command::Append(args) => capture::run(&args.capture, capture::Kind::of(args), global),
         Command::Split(args) => split::run(args, global),
         Command::Join(args) => join::run(args, global),
         Command::Diff(args) => diff::run(args, global),

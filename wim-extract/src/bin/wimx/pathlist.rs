@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use wim_format::name::Utf16Name;
+use wim_extract::text::to_wtf8;
 
 /// Reads the list in a file; `-` is standard input.
 ///
@@ -30,17 +30,6 @@ fn parse(bytes: &[u8]) -> Vec<OsString> {
     let text = to_wtf8(bytes);
     let lines = text.split(|&byte| matches!(byte, b'\n' | b'\r' | 0));
     lines.filter_map(path_in).map(|path| OsString::from_vec(path.to_vec())).collect()
-}
-
-/// The text without its byte order mark, in the encoding of paths.
-fn to_wtf8(bytes: &[u8]) -> Vec<u8> {
-    match bytes {
-        [0xff, 0xfe, utf16 @ ..] => Utf16Name::new(utf16).to_wtf8(),
-        // An ASCII character in two bytes: no UTF-8 text holds a NUL.
-        [ascii, 0, ..] if *ascii != 0 => Utf16Name::new(bytes).to_wtf8(),
-        [0xef, 0xbb, 0xbf, utf8 @ ..] => utf8.to_vec(),
-        utf8 => utf8.to_vec(),
-    }
 }
 
 /// The path that a line gives, if it gives one.

@@ -19,6 +19,7 @@
 
 mod chunk;
 mod codes;
+mod encode;
 mod offsets;
 #[cfg(any(test, feature = "testing"))]
 mod plain;
@@ -31,6 +32,7 @@ use super::cpu::Cpu;
 use super::{e8, pair};
 use crate::DecodeError;
 use chunk::Stream;
+pub(crate) use encode::Encoder;
 
 /// Decoder state for chunks of one window size.
 #[derive(Debug)]

@@ -13,6 +13,7 @@
 
 mod chunk;
 mod codes;
+mod encode;
 mod input;
 #[cfg(any(test, feature = "testing"))]
 mod plain;
@@ -24,6 +25,7 @@ use super::cpu::Cpu;
 use super::pair;
 use crate::DecodeError;
 use chunk::Stream;
+pub(crate) use encode::Encoder;
 
 /// Bytes of the table of codeword lengths.
 const TABLE_LEN: usize = 256;

@@ -1,0 +1,230 @@
+//! `wimx capture` and `wimx append`: a directory as an image.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use wim_extract::Error;
+use wim_extract::archive::Wim;
+use wim_extract::capture::{
+    self, Exclusions, Into, Links, Options, Outcome, RootFix, SourceTree, UnixMetadata,
+};
+use wim_extract::error::Action;
+use wim_extract::export::{Boot, Compression, Existing};
+use wim_format::Codec;
+
+use crate::args::{AppendArgs, CaptureArgs, Global};
+use crate::bar::Bar;
+use crate::compression::{Method, chunks};
+use crate::failure::Failure;
+use crate::writing::{cannot_yet, integrity, refuse_contradictions, refuse_layouts};
+use crate::{interrupt, open, restore, stdout};
+
+/// Which of the two commands it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A new file.
+    New,
+    /// A file that has to be there.
+    Append,
+    /// A file that is made when it is missing.
+    AppendOrCreate,
+}
+
+impl Kind {
+    /// What `wimx append` does.
+    pub(crate) fn of(args: &AppendArgs) -> Self {
+        if args.create { Self::AppendOrCreate } else { Self::Append }
+    }
+}
+
+/// The document of `--json`.
+#[derive(Serialize)]
+struct Document {
+    destination: String,
+    /// Index of the image.
+    image: u32,
+    /// Length of the file in bytes.
+    length: u64,
+    directories: u64,
+    files: u64,
+    /// Bytes of all files, each name counted.
+    bytes: u64,
+    /// Bytes of new file data, as they are stored.
+    stored: u64,
+    warnings: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(), Failure> {
+    refuse_what_cannot_be(args)?;
+    let (bar, cancel) = (Bar::new(global), interrupt::obey());
+    let into = match kind {
+        Kind::New => Into::New,
+        Kind::AppendOrCreate if !args.wim.exists() => Into::New,
+        Kind::Append | Kind::AppendOrCreate => Into::Existing,
+    };
+    let old = match into {
+        Into::New => None,
+        Into::Existing => Some(open::archive(&args.wim, &[], global, &bar)?),
+    };
+    if let Some(old) = old.as_ref().filter(|_| args.check) {
+        open::check(old, global, &bar, &cancel)?;
+    }
+    let options = options(args, old.as_ref(), into, global, &bar)?;
+    // The file must not stay mapped while it is written to.
+    drop(old);
+    let source = SourceTree { path: args.source.clone() };
+    let outcome = capture::run(&source, &args.wim, &options, &bar, &cancel)?;
+    report(args, &options.name, &outcome, global, &bar)
+}
+
+/// Options that contradict each other, and those that cannot be obeyed.
+fn refuse_what_cannot_be(args: &CaptureArgs) -> Result<(), Failure> {
+    refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
+    let pairs = [
+        (args.pipable && args.not_pipable, "--pipable", "--not-pipable"),
+        (args.rpfix && args.norpfix, "--rpfix", "--norpfix"),
+    ];
+    if let Some((_, one, other)) = pairs.into_iter().find(|(both, ..)| *both) {
+        return Err(restore::contradiction(one, other));
+    }
+    if args.snapshot {
+        let message = "--snapshot: works on Windows only; leave it out";
+        return Err(Error::Unsupported(message.into()).into());
+    }
+    if args.wim.as_os_str() == "-" {
+        return Err(cannot_yet("writing an archive to a pipe"));
+    }
+    refuse_layouts(args.pipable, args.solid)
+}
+
+fn options(
+    args: &CaptureArgs,
+    old: Option<&Wim>,
+    into: Into,
+    global: &Global,
+    bar: &Bar,
+) -> Result<Options, Failure> {
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => free_name(&args.source, old),
+    };
+    let bases: Result<Vec<Arc<Wim>>, Failure> = args
+        .delta_from
+        .iter()
+        .map(|base| open::archive(base, &[], global, bar).map(Arc::new))
+        .collect();
+    let method = args.compress;
+    let rebuild = args.rebuild || args.not_pipable || args.unsafe_compact;
+    Ok(Options {
+        threads: global.threads(),
+        name,
+        description: args.description.clone().unwrap_or_default(),
+        properties: properties(args)?,
+        compression: compression(args, old)?,
+        level: method.map(Method::level).unwrap_or_default(),
+        integrity: integrity(args.nocheck, args.check || args.include_integrity),
+        boot: if args.boot { Boot::Mark } else { Boot::Leave },
+        exclusions: exclusions(args)?,
+        links: if args.dereference { Links::Follow } else { Links::Keep },
+        unix: if args.unix_data { UnixMetadata::Keep } else { UnixMetadata::Drop },
+        root_fix: match (args.rpfix, args.norpfix) {
+            (true, _) => RootFix::Fix,
+            (_, true) => RootFix::Leave,
+            _ => RootFix::AsArchive,
+        },
+        guid: args.guid,
+        into,
+        existing: if rebuild { Existing::Rebuild } else { Existing::Append },
+        delta_from: bases?,
+    })
+}
+
+/// The last part of the source's path, with a number behind it if an image is called so already.
+fn free_name(source: &Path, old: Option<&Wim>) -> String {
+    let full = || fs::canonicalize(source).ok();
+    let name = source.file_name().map(ToOwned::to_owned);
+    let name = name.or_else(|| full()?.file_name().map(ToOwned::to_owned)).unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
+    let Some(old) = old.filter(|old| old.image_named(&name).is_some()) else { return name };
+    let numbered = (1..).map(|number: u64| format!("{name} ({number})"));
+    numbered.into_iter().find(|name| old.image_named(name).is_none()).unwrap_or(name)
+}
+
+fn properties(args: &CaptureArgs) -> Result<Vec<(String, String)>, Failure> {
+    let mut properties = Vec::new();
+    for property in &args.image_property {
+        let Some((name, value)) = property.split_once('=') else {
+            return Err(Failure::Usage(format!(
+                "--image-property={property}: write it as NAME=VALUE"
+            )));
+        };
+        properties.push((name.to_owned(), value.to_owned()));
+    }
+    properties.extend(args.flags.iter().map(|flags| ("FLAGS".to_owned(), flags.clone())));
+    if args.wimboot {
+        properties.push(("WIMBOOT".to_owned(), "1".to_owned()));
+    }
+    Ok(properties)
+}
+
+/// The compression asked for. As with wimlib-imagex, the codec of a file that is there wins.
+fn compression(args: &CaptureArgs, old: Option<&Wim>) -> Result<Option<Compression>, Failure> {
+    let wimboot = (args.wimboot && old.is_none()).then_some(Codec::Xpress);
+    let codec = match (old, args.compress, wimboot) {
+        (Some(old), ..) => old.codec(),
+        (None, Some(method), _) => method.codec,
+        (None, None, Some(codec)) => Some(codec),
+        (None, None, None) => Some(Codec::Lzx),
+    };
+    match (args.chunk_size, old, wimboot) {
+        (None, Some(_), _) => Ok(None),
+        (None, None, Some(_)) => chunks(codec, Some(4 << 10)).map(Some),
+        (None, None, None) => match args.compress {
+            Some(method) => method.chunks(None).map(Some),
+            None => Ok(None),
+        },
+        (size, ..) => chunks(codec, size).map(Some),
+    }
+}
+
+fn exclusions(args: &CaptureArgs) -> Result<Exclusions, Failure> {
+    let Some(config) = &args.config else { return Ok(Exclusions::default()) };
+    let text = fs::read(config).map_err(Error::io(Action::Open, config))?;
+    Ok(Exclusions::parse(&text, &config.display().to_string())?)
+}
+
+fn report(
+    args: &CaptureArgs,
+    name: &str,
+    outcome: &Outcome,
+    global: &Global,
+    bar: &Bar,
+) -> Result<(), Failure> {
+    let destination = args.wim.display().to_string();
+    let Outcome { image, len, directories, files, bytes, stored, .. } = *outcome;
+    if global.json {
+        let warnings = bar.warnings();
+        let length = len;
+        return stdout::json(&Document {
+            destination,
+            image,
+            length,
+            directories,
+            files,
+            bytes,
+            stored,
+            warnings,
+        });
+    }
+    if global.quiet {
+        return Ok(());
+    }
+    stdout::line(&format!(
+        "Captured \"{}\" to \"{destination}\" as image {image} \"{name}\": {files} files in \
+         {directories} directories, {bytes} bytes; {stored} bytes of new data stored.",
+        args.source.display(),
+    ))
+}

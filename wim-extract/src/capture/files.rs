@@ -1,0 +1,277 @@
+//! Reading the files of a tree, each once, for [`pack`](crate::write::pack).
+//!
+//! Files that fit a batch are read and hashed before anything is done with them, so that data which
+//! is there already costs no more than that. Of a larger file the hash is known only at its end: it
+//! is packed while it is read. Only where something else has the very same length is it hashed
+//! first, and read again if it is new.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use wim_format::Sha1Hash;
+
+use super::scan::Stamp;
+use crate::cancel::Cancel;
+use crate::error::{Action, Error};
+use crate::hash::{Sha1, sha1_many};
+use crate::progress::{Amount, Progress};
+use crate::write::pack::{Batch, Begin, Piece, Supply};
+
+/// Bytes of files that a thread reads at a time, and hashes together while they are in its cache.
+const SHARE: usize = 1 << 20;
+/// Bytes read at a time of a file that is only hashed.
+const READ: usize = 1 << 20;
+
+/// Data that an image needs.
+#[derive(Debug)]
+pub(super) enum Data {
+    /// Of a file, which was like this when it was found.
+    File(PathBuf, Stamp),
+    /// This.
+    Bytes(Vec<u8>),
+}
+
+impl Data {
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::File(_, stamp) => stamp.size,
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+/// Reads data in order.
+pub(super) struct Files<'a> {
+    data: &'a [Data],
+    /// The hash of each, as they become known.
+    pub(super) hashes: Vec<Sha1Hash>,
+    /// The hashes of everything that is packed or need not be.
+    known: HashSet<Sha1Hash>,
+    /// How many things have a length.
+    lengths: HashMap<u64, u32>,
+    next: usize,
+    open: Option<Open>,
+    /// Pieces that do not end a blob are a multiple of this long.
+    grain: usize,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+}
+
+/// A large file that is being read.
+struct Open {
+    file: File,
+    sha1: Sha1,
+    done: u64,
+}
+
+/// A stretch of data that goes to a batch.
+struct Job<'b> {
+    index: usize,
+    out: &'b mut [u8],
+}
+
+impl<'a> Files<'a> {
+    /// `known` is what is there already, hash and length of each.
+    pub(super) fn new(
+        data: &'a [Data],
+        known: impl IntoIterator<Item = (Sha1Hash, u64)>,
+        grain: usize,
+        progress: &'a dyn Progress,
+        cancel: &'a Cancel,
+    ) -> Self {
+        let mut lengths = HashMap::new();
+        let known = known.into_iter().map(|(hash, len)| {
+            *lengths.entry(len).or_default() += 1;
+            hash
+        });
+        let known = known.collect();
+        for data in data {
+            *lengths.entry(data.len()).or_default() += 1;
+        }
+        let hashes = vec![Sha1Hash::ZERO; data.len()];
+        Self { data, hashes, known, lengths, next: 0, open: None, grain, progress, cancel }
+    }
+
+    /// Passes over large files that are there already.
+    fn skip_known(&mut self, batch_len: usize) -> Result<(), Error> {
+        while let Some(Data::File(path, stamp)) = self.data.get(self.next) {
+            let is_alone = self.lengths.get(&stamp.size).is_none_or(|&count| count < 2);
+            if self.open.is_some() || stamp.size <= batch_len as u64 || is_alone {
+                return Ok(());
+            }
+            let hash = hash_file(path, *stamp, self.cancel)?;
+            if !self.known.contains(&hash) {
+                return Ok(());
+            }
+            self.hashes[self.next] = hash;
+            self.next += 1;
+            self.progress.advance(Amount::new(stamp.size, 1));
+        }
+        Ok(())
+    }
+
+    /// The files that are read whole next: how many, and their length together.
+    fn whole(&self, room: usize) -> (usize, usize) {
+        let (mut count, mut len) = (0, 0);
+        for data in &self.data[self.next..] {
+            match usize::try_from(data.len()) {
+                Ok(next) if next <= room - len => len += next,
+                _ => break,
+            }
+            count += 1;
+        }
+        (count, len)
+    }
+
+    /// Reads whole files to the batch.
+    fn fill_whole(&mut self, batch: &mut Batch) -> Result<(), Error> {
+        let (count, _) = self.whole(batch.data.len());
+        let indices = self.next..self.next + count;
+        let mut jobs = Vec::with_capacity(count);
+        let mut rest = batch.data.as_mut_slice();
+        for index in indices.clone() {
+            let (out, behind) = rest.split_at_mut(self.data[index].len() as usize);
+            jobs.push(Job { index, out });
+            rest = behind;
+        }
+        let (data, cancel) = (self.data, self.cancel);
+        let groups: Vec<Vec<Job<'_>>> = grouped(jobs);
+        let hashes: Result<Vec<Vec<Sha1Hash>>, Error> =
+            groups.into_par_iter().map(|group| read_and_hash(data, group, cancel)).collect();
+        let mut start = 0;
+        for (index, hash) in indices.zip(hashes?.into_iter().flatten()) {
+            let size = self.data[index].len();
+            let range = start..start + size as usize;
+            start = range.end;
+            self.hashes[index] = hash;
+            if self.known.insert(hash) {
+                let begins = Some(Begin { size, references: 0 });
+                batch.pieces.push(Piece { range, begins, ends: Some(hash) });
+            } else {
+                self.progress.advance(Amount::new(size, 1));
+            }
+        }
+        self.next += count;
+        Ok(())
+    }
+
+    /// Reads the next piece of a large file to the batch.
+    fn fill_piece(&mut self, batch: &mut Batch) -> Result<(), Error> {
+        let Some(Data::File(path, stamp)) = self.data.get(self.next) else { return Ok(()) };
+        let begins = self.open.is_none().then_some(Begin { size: stamp.size, references: 0 });
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => Open { file: open_file(path)?, sha1: Sha1::new(), done: 0 },
+        };
+        let room = batch.data.len() / self.grain * self.grain;
+        let len = (stamp.size - open.done).min(room as u64) as usize;
+        let out = &mut batch.data[..len];
+        open.file.read_exact(out).map_err(|error| changed_or(error, path))?;
+        open.sha1.update(out);
+        open.done += len as u64;
+        let mut ends = None;
+        if open.done == stamp.size {
+            check_stamp(&open.file, path, *stamp)?;
+            let hash = open.sha1.finish();
+            self.hashes[self.next] = hash;
+            self.known.insert(hash);
+            self.next += 1;
+            ends = Some(hash);
+        } else {
+            self.open = Some(open);
+        }
+        batch.pieces.push(Piece { range: 0..len, begins, ends });
+        Ok(())
+    }
+}
+
+impl Supply for Files<'_> {
+    fn fill(&mut self, batch: &mut Batch) -> Result<(), Error> {
+        while batch.pieces.is_empty() && self.next < self.data.len() {
+            self.cancel.check()?;
+            self.skip_known(batch.data.len())?;
+            match self.whole(batch.data.len()) {
+                (0, _) => self.fill_piece(batch)?,
+                _ => self.fill_whole(batch)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn grouped(jobs: Vec<Job<'_>>) -> Vec<Vec<Job<'_>>> {
+    let mut groups: Vec<Vec<Job<'_>>> = Vec::new();
+    let mut len = SHARE;
+    for job in jobs {
+        if len + job.out.len() > SHARE {
+            groups.push(Vec::new());
+            len = 0;
+        }
+        len += job.out.len();
+        groups.last_mut().expect("one was pushed").push(job);
+    }
+    groups
+}
+
+/// Reads all of some data, and hashes it together.
+fn read_and_hash(
+    data: &[Data],
+    mut group: Vec<Job<'_>>,
+    cancel: &Cancel,
+) -> Result<Vec<Sha1Hash>, Error> {
+    cancel.check()?;
+    for job in &mut group {
+        match &data[job.index] {
+            Data::Bytes(bytes) => job.out.copy_from_slice(bytes),
+            Data::File(path, stamp) => {
+                let mut file = open_file(path)?;
+                file.read_exact(job.out).map_err(|error| changed_or(error, path))?;
+                check_stamp(&file, path, *stamp)?;
+            }
+        }
+    }
+    let messages: Vec<&[u8]> = group.iter().map(|job| &*job.out).collect();
+    let mut hashes = Vec::new();
+    sha1_many(&messages, &mut hashes);
+    Ok(hashes)
+}
+
+fn hash_file(path: &Path, stamp: Stamp, cancel: &Cancel) -> Result<Sha1Hash, Error> {
+    let mut file = open_file(path)?;
+    let (mut sha1, mut buffer, mut left) = (Sha1::new(), vec![0; READ], stamp.size);
+    while left > 0 {
+        cancel.check()?;
+        let step = left.min(READ as u64);
+        let bytes = &mut buffer[..step as usize];
+        file.read_exact(bytes).map_err(|error| changed_or(error, path))?;
+        sha1.update(bytes);
+        left -= step;
+    }
+    check_stamp(&file, path, stamp)?;
+    Ok(sha1.finish())
+}
+
+fn open_file(path: &Path) -> Result<File, Error> {
+    File::open(path).map_err(Error::io(Action::Open, path))
+}
+
+/// The error of a file that could not be read as far as it should.
+fn changed_or(error: io::Error, path: &Path) -> Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Error::Changed { path: path.to_owned() },
+        _ => Error::io(Action::Read, path)(error),
+    }
+}
+
+/// A file that was written to while it was read is not stored: who knows what of it was read when.
+fn check_stamp(file: &File, path: &Path, stamp: Stamp) -> Result<(), Error> {
+    let metadata = file.metadata().map_err(Error::io(Action::Stat, path))?;
+    if Stamp::of(&metadata) == stamp {
+        Ok(())
+    } else {
+        Err(Error::Changed { path: path.to_owned() })
+    }
+}

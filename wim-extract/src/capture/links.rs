@@ -1,0 +1,132 @@
+//! UNIX links as Windows links: `../a` is `..\a`, and `/a` is `C:\a`.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use wim_format::metadata::reparse::{LinkKind, symlink_data};
+use wim_format::name::Utf16NameBuf;
+
+/// The directory that becomes the root of the volume.
+#[derive(Debug)]
+pub(super) struct LinkRoot {
+    device: u64,
+    inode: u64,
+}
+
+impl LinkRoot {
+    pub(super) fn of(directory: &Path) -> std::io::Result<Self> {
+        let metadata = fs::metadata(directory)?;
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    fn is(&self, path: &Path) -> bool {
+        fs::metadata(path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
+
+    /// What of the absolute path `target` lies behind this directory, with a slash in front;
+    /// `None` when it is elsewhere.
+    fn within(&self, target: &Path) -> Option<PathBuf> {
+        let mut root = PathBuf::new();
+        let mut components = target.components();
+        loop {
+            root.push(components.next()?);
+            if self.is(&root) {
+                let rest = components.as_path();
+                return Some(match rest.as_os_str().is_empty() {
+                    true => PathBuf::new(),
+                    false => Path::new("/").join(rest),
+                });
+            }
+            // A link or `..` on the way may lead anywhere; a comparison of each step does not care.
+            if !matches!(
+                root.components().next_back(),
+                Some(Component::RootDir | Component::Normal(_) | Component::ParentDir)
+            ) {
+                return None;
+            }
+        }
+    }
+}
+
+/// The reparse point of a link to `target`, and whether the target had to be changed because it is
+/// absolute and lies in `root`.
+///
+/// # Errors
+/// The target is no text, or longer than Windows can have it; in words.
+pub(super) fn link_data(target: &Path, root: Option<&LinkRoot>) -> Result<(Vec<u8>, bool), String> {
+    let within = match root {
+        Some(root) if target.is_absolute() => root.within(target),
+        _ => None,
+    };
+    let is_moved = within.is_some();
+    let shown = within.as_deref().unwrap_or(target);
+    let text = Utf16NameBuf::from_wtf8(shown.as_os_str().as_bytes())
+        .map_err(|_| "is no UTF-8, so an image cannot hold it".to_owned())?;
+    // What is a separator here is none there, and the other way round.
+    let turned = text.as_name().units().map(|unit| match u8::try_from(unit) {
+        Ok(b'/') => u16::from(b'\\'),
+        Ok(b'\\') => u16::from(b'/'),
+        _ => unit,
+    });
+    let data = if target.is_absolute() {
+        let with =
+            |prefix: &str| Utf16NameBuf::from_units(prefix.encode_utf16().chain(turned.clone()));
+        let (target, print) = (with(r"\??\C:"), with("C:"));
+        symlink_data(target.as_name(), print.as_name(), LinkKind::Absolute)
+    } else {
+        let target = Utf16NameBuf::from_units(turned);
+        symlink_data(target.as_name(), target.as_name(), LinkKind::Relative)
+    };
+    let data = data.map_err(|error| error.to_string())?;
+    Ok((data, is_moved))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wim_format::metadata::reparse::{ReparsePoint, TAG_SYMLINK};
+
+    fn names(target: &str, root: Option<&LinkRoot>) -> (String, String, bool, bool) {
+        let (data, is_moved) = link_data(Path::new(target), root).expect("a target");
+        match ReparsePoint::parse(TAG_SYMLINK, &data).expect("a link") {
+            ReparsePoint::Symlink { target, print, relative } => {
+                let text = |name: wim_format::name::Utf16Name<'_>| {
+                    String::from_utf8(name.to_wtf8()).expect("UTF-8")
+                };
+                (text(target), text(print), relative, is_moved)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn targets_as_wimlib_stores_them() {
+        for (target, stored) in [
+            ("../a.txt", r"..\a.txt"),
+            (".", "."),
+            ("a//b/./c/", r"a\\b\.\c\"),
+            (r"we\ird", "we/ird"),
+        ] {
+            assert_eq!(names(target, None), (stored.into(), stored.into(), true, false));
+        }
+        for (target, print) in [("/usr/bin", r"C:\usr\bin"), ("/", r"C:\")] {
+            let stored = format!(r"\??\{print}");
+            assert_eq!(names(target, None), (stored, print.into(), false, false));
+        }
+    }
+
+    #[test]
+    fn absolute_targets_in_the_root() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_str().expect("UTF-8");
+        let root = LinkRoot::of(directory.path()).expect("a directory");
+        let inside = names(&format!("{path}/sub"), Some(&root));
+        assert_eq!(inside, (r"\??\C:\sub".into(), r"C:\sub".into(), false, true));
+        assert_eq!(names(path, Some(&root)), (r"\??\C:".into(), "C:".into(), false, true));
+        let outside = names("/usr/bin", Some(&root));
+        assert_eq!(outside, (r"\??\C:\usr\bin".into(), r"C:\usr\bin".into(), false, false));
+    }
+}

@@ -1,0 +1,339 @@
+//! Captures a directory tree as an image of a new or an existing archive.
+//!
+//! ```text
+//! scan     what files are there, in parallel; links become Windows links
+//! image    a tree of what was found, and a list of the data it needs
+//! files    each file is read once and hashed; what is new is packed (write::pack)
+//! finish   metadata, tables, header
+//! ```
+//!
+//! A file that changes or vanishes while it is read ends the capture: half of two versions is not
+//! stored as one.
+
+mod exclude;
+mod files;
+mod image;
+mod links;
+mod scan;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use wim_format::header::HeaderFlags;
+use wim_format::metadata::ImageBuilder;
+use wim_format::name::Utf16NameBuf;
+use wim_format::time::FileTime;
+use wim_format::xml::{EditError, WimXml};
+use wim_format::{Codec, Level, Sha1Hash};
+
+pub use self::exclude::Exclusions;
+use self::files::Files;
+use self::image::Pending;
+use self::links::LinkRoot;
+use self::scan::{Found, Kind, Scanner};
+use crate::archive::Wim;
+use crate::blob::Coding;
+use crate::cancel::Cancel;
+use crate::error::{Action, Error};
+use crate::export::{Compression, Existing, IntegrityTable, Verification, keep_all};
+use crate::hash::sha1;
+use crate::pipeline::Threads;
+use crate::pipeline::team::share_among;
+use crate::progress::{Amount, Phase, Progress};
+use crate::write::pack::Packing;
+use crate::write::place::Locked;
+use crate::write::session::{Context, Session, count_references, set_counts};
+
+/// How to capture.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Number of threads. What is written does not depend on it.
+    pub threads: Threads,
+    /// Name of the image; none when empty.
+    pub name: String,
+    /// Description of the image; none when empty.
+    pub description: String,
+    /// Further properties of the image in the XML, path and value, such as `FLAGS`.
+    pub properties: Vec<(String, String)>,
+    /// Compression of a new archive, LZX in chunks of 32 KiB by default. An archive that is there
+    /// keeps its own, unless other chunks are asked for, for which it is written anew.
+    pub compression: Option<Compression>,
+    /// How hard the encoder tries.
+    pub level: Level,
+    /// Whether the archive gets an integrity table.
+    pub integrity: IntegrityTable,
+    /// Whether the image becomes the one to boot.
+    pub boot: crate::export::Boot,
+    /// What is left out.
+    pub exclusions: Exclusions,
+    /// What becomes of symbolic links.
+    pub links: Links,
+    /// Whether owners, modes, devices and extended attributes are kept.
+    pub unix: UnixMetadata,
+    /// Whether absolute links into the tree are made relative to it.
+    pub root_fix: RootFix,
+    /// GUID of a new archive; random when `None`.
+    pub guid: Option<[u8; 16]>,
+    /// Whether the image is added to an archive that is there.
+    pub into: Into,
+    /// How it is added to it.
+    pub existing: Existing,
+    /// Archives whose blobs are referred to but not stored: the result is a delta.
+    pub delta_from: Vec<Arc<Wim>>,
+}
+
+/// Where an image goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Into {
+    /// To a new archive, which takes the place of any file of its name.
+    #[default]
+    New,
+    /// To the archive that is there.
+    Existing,
+}
+
+/// What becomes of symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Links {
+    /// They are stored as links.
+    #[default]
+    Keep,
+    /// What they lead to is stored in their place.
+    Follow,
+}
+
+/// Whether owners, modes, devices and extended attributes are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnixMetadata {
+    /// They are not: Windows has no use for them.
+    #[default]
+    Drop,
+    /// They are, as wimlib keeps them.
+    Keep,
+}
+
+/// Whether absolute links into the tree are made relative to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RootFix {
+    /// If the archive is new, or says that it was done for its other images.
+    #[default]
+    AsArchive,
+    /// Yes.
+    Fix,
+    /// No.
+    Leave,
+}
+
+/// A tree to be captured, or a part of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTree {
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Index of the image in the archive, from 1.
+    pub image: u32,
+    /// Length of the archive in bytes.
+    pub len: u64,
+    /// Directories and files of the image.
+    pub directories: u64,
+    /// Files of the image, each name counted.
+    pub files: u64,
+    /// Bytes of all files, each name counted.
+    pub bytes: u64,
+    /// Bytes of the file data that was new to the archive, as they are stored.
+    pub stored: u64,
+}
+
+/// Captures `source` to `destination`.
+///
+/// # Errors
+/// A file that cannot be read, changes meanwhile, or has a name no image can hold; an archive that
+/// is read-only, locked, or has an image of that name; those of writing; [`Error::Cancelled`].
+/// Unless it succeeds, the destination is as it was before.
+pub fn run(
+    source: &SourceTree,
+    destination: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Outcome, Error> {
+    let old = match options.into {
+        Into::New => None,
+        Into::Existing => Some(Locked::open(destination)?),
+    };
+    if let Some(old) = &old {
+        require_free_name(&old.wim, &options.name)?;
+    }
+    let coding = coding(options, old.as_ref())?;
+    let context = Context { threads: options.threads, progress, cancel };
+    let fix = fixes_links(options, old.as_ref());
+    let pending = scan(source, fix, options, context)?;
+    let mut session = session(destination, old.as_ref(), coding, options, context)?;
+    if fix {
+        session.header.flags |= HeaderFlags::RP_FIX;
+    }
+    let packing = Packing { coding, level: options.level };
+    let outcome = add_image(&mut session, pending, packing, options, context)?;
+    let len = session.finish(options.integrity, Verification::Trust, context)?;
+    Ok(Outcome { len, ..outcome })
+}
+
+/// The compression of what is written.
+fn coding(options: &Options, old: Option<&Locked>) -> Result<Coding, Error> {
+    let old = old.map(|old| old.wim.coding());
+    Ok(match (old, options.compression) {
+        (Some(old), None | Some(Compression::AsSource | Compression::Stored)) => old,
+        // Its codec cannot be changed by adding to it, its chunks can.
+        (Some(old), Some(Compression::Chunks { codec, chunk_size })) => match old.codec {
+            Some(kept) if kept == codec => Coding { chunk_size, ..old },
+            _ => old,
+        },
+        (None, None | Some(Compression::AsSource)) => {
+            Coding { codec: Some(Codec::Lzx), chunk_size: 32 << 10 }
+        }
+        (None, Some(Compression::Stored)) => Coding { codec: None, chunk_size: 0 },
+        (None, Some(Compression::Chunks { codec, chunk_size })) => {
+            Coding { codec: Some(codec), chunk_size }
+        }
+    })
+}
+
+fn fixes_links(options: &Options, old: Option<&Locked>) -> bool {
+    match options.root_fix {
+        RootFix::Fix => true,
+        RootFix::Leave => false,
+        RootFix::AsArchive => old.is_none_or(|old| {
+            old.wim.image_count() == 0 || old.wim.header().flags.contains(HeaderFlags::RP_FIX)
+        }),
+    }
+}
+
+/// Looks at the tree.
+fn scan(
+    source: &SourceTree,
+    fix: bool,
+    options: &Options,
+    context: Context<'_>,
+) -> Result<Pending, Error> {
+    let Context { threads, progress, cancel } = context;
+    progress.begin(Phase::Scan, Amount::default());
+    let root = fix.then(|| LinkRoot::of(&source.path)).transpose();
+    let root = root.map_err(Error::io(Action::Scan, &source.path))?;
+    let scanner = Scanner {
+        exclusions: &options.exclusions,
+        links: options.links,
+        unix: options.unix,
+        root,
+        progress,
+        cancel,
+    };
+    let found = share_among(threads, || scanner.tree(&source.path, Utf16NameBuf::default()))?;
+    let Some(Found { inode, kind: Kind::Directory(children), .. }) = found else {
+        return Err(Error::Io {
+            action: Action::Open,
+            path: source.path.clone(),
+            source: std::io::ErrorKind::NotADirectory.into(),
+        });
+    };
+    let mut pending = Pending::new(ImageBuilder::new(inode));
+    children.into_iter().try_for_each(|child| pending.add(ImageBuilder::ROOT, child))?;
+    progress.end(Phase::Scan);
+    Ok(pending)
+}
+
+/// Begins to write.
+fn session<'a>(
+    destination: &Path,
+    old: Option<&'a Locked>,
+    coding: Coding,
+    options: &Options,
+    context: Context<'_>,
+) -> Result<Session<'a>, Error> {
+    let Some(old) = old else { return Session::create(destination, coding, options.guid) };
+    if options.existing == Existing::Append && coding == old.wim.coding() {
+        return Session::append(old);
+    }
+    let mut session = Session::rebuild(old, coding)?;
+    keep_all(&mut session, &old.wim, Packing { coding, level: options.level }, context)?;
+    Ok(session)
+}
+
+/// Reads the data of the image, packs what is new, and adds the image.
+fn add_image(
+    session: &mut Session<'_>,
+    pending: Pending,
+    packing: Packing,
+    options: &Options,
+    context: Context<'_>,
+) -> Result<Outcome, Error> {
+    let Context { threads, progress, cancel } = context;
+    let elsewhere = |hash: &Sha1Hash| {
+        let size = |wim: &Arc<Wim>| Some(wim.blob(wim.find(hash)?).size);
+        options.delta_from.iter().find_map(size)
+    };
+    let there = session.draft.known();
+    let base = options.delta_from.iter().flat_map(|wim| wim.blobs());
+    let known = there.chain(base.map(|(_, blob)| (blob.hash, blob.size)));
+    let grain = packing.coding.chunk_size.max(1 << 16) as usize;
+    progress.begin(Phase::Write, pending.amount());
+    let mut files = Files::new(&pending.data, known, grain, progress, cancel);
+    let stored = session.pack(packing, &mut files, context)?;
+    let hashes = files.hashes;
+    progress.end(Phase::Write);
+    let image = pending.with_hashes(hashes);
+    let metadata = image.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
+    let metadata = Bytes::from(metadata);
+    session.add_metadata(packing, &metadata, sha1(&metadata), threads)?;
+    let path = session.path().to_owned();
+    let index = session.xml.add_image().map_err(parameter)?;
+    let stats = count_references(&mut session.draft, &metadata, index, &path, &elsewhere)?;
+    describe(&mut session.xml, index, options).map_err(parameter)?;
+    set_counts(&mut session.xml, index, &stats).map_err(parameter)?;
+    if options.boot == crate::export::Boot::Mark {
+        session.header.boot_index = index;
+    }
+    Ok(Outcome {
+        image: index,
+        len: 0,
+        directories: stats.dir_count,
+        files: stats.file_count,
+        bytes: stats.total_bytes,
+        stored,
+    })
+}
+
+/// Says of the image what is to be said, in the order of wimlib.
+fn describe(xml: &mut WimXml, index: u32, options: &Options) -> Result<(), EditError> {
+    let texts = [("NAME", &options.name), ("DESCRIPTION", &options.description)];
+    for (property, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        xml.set_property(index, property, text)?;
+    }
+    for count in ["DIRCOUNT", "FILECOUNT", "TOTALBYTES", "HARDLINKBYTES"] {
+        xml.set_property(index, count, "0")?;
+    }
+    let now = FileTime::from(SystemTime::now());
+    for property in ["CREATIONTIME", "LASTMODIFICATIONTIME"] {
+        xml.set_time(index, property, now)?;
+    }
+    options.properties.iter().try_for_each(|(path, value)| xml.set_property(index, path, value))
+}
+
+/// # Errors
+/// [`Error::NameTaken`].
+fn require_free_name(wim: &Wim, name: &str) -> Result<(), Error> {
+    let is_taken = !name.is_empty() && wim.image_named(name).is_some();
+    if is_taken {
+        return Err(Error::NameTaken { file: wim.name(), name: name.to_owned() });
+    }
+    Ok(())
+}
+
+fn parameter(error: EditError) -> Error {
+    Error::Parameter(error.to_string())
+}

@@ -1,0 +1,157 @@
+//! Chunks are compressed, each by itself, on all threads.
+
+use rayon::prelude::*;
+use wim_format::Encoder;
+
+use super::{Batch, Packing};
+use crate::error::Error;
+use crate::pipeline::lock::Lock;
+
+/// Uncompressed bytes that a thread takes at a time; a whole chunk where chunks are larger.
+const SHARE: usize = 256 << 10;
+
+/// Encoders of one kind; a thread takes one, and puts it back.
+pub(super) struct Encoders {
+    packing: Packing,
+    idle: Lock<Vec<Encoder>>,
+}
+
+/// A batch and its chunks, compressed.
+pub(super) struct Encoded {
+    pub(super) batch: Batch,
+    /// For each piece of the batch.
+    pub(super) chunks: Vec<Chunks>,
+}
+
+/// Chunks of one blob that follow each other.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    /// Their bytes as they are stored.
+    pub(super) bytes: Vec<u8>,
+    /// The length of each as it is stored. One that is as long as its contents is stored raw.
+    pub(super) sizes: Vec<u32>,
+}
+
+impl Encoders {
+    /// # Errors
+    /// [`Error::Unsupported`] for a compression without an encoder.
+    pub(super) fn new(packing: Packing) -> Result<Self, Error> {
+        let encoders = Self { packing, idle: Lock::new(Vec::new()) };
+        let first = encoders.make()?;
+        encoders.idle.lock().extend(first);
+        Ok(encoders)
+    }
+
+    /// One more encoder; `None` where nothing is compressed.
+    fn make(&self) -> Result<Option<Encoder>, Error> {
+        let Packing { coding, level } = self.packing;
+        let make = |codec| Encoder::new(codec, coding.chunk_size, level);
+        coding.codec.map(make).transpose().map_err(|error| {
+            Error::Unsupported(format!(
+                "{coding}: {error}; choose --compress=lzx or --compress=xpress"
+            ))
+        })
+    }
+
+    /// Compresses all pieces of a batch. Without compression nothing is done: the data of the batch
+    /// is what is stored.
+    pub(super) fn encode(&self, batch: Batch) -> Encoded {
+        if self.packing.coding.codec.is_none() {
+            return Encoded { chunks: Vec::new(), batch };
+        }
+        let share = SHARE.max(self.packing.coding.chunk_size as usize);
+        let shares = batch.pieces.iter().map(|piece| piece.range.len().div_ceil(share));
+        let shares: Vec<(usize, usize)> = (0..)
+            .zip(shares)
+            .flat_map(|(piece, shares)| (0..shares).map(move |share| (piece, share)))
+            .collect();
+        let groups = grouped(&shares, |&(piece, index)| {
+            share.min(batch.pieces[piece].range.len() - index * share)
+        });
+        let encoded: Vec<Chunks> = groups
+            .into_par_iter()
+            .flat_map_iter(|group| {
+                let slices = group.iter().map(|&(piece, index)| {
+                    let data = &batch.data[batch.pieces[piece].range.clone()];
+                    &data[index * share..data.len().min((index + 1) * share)]
+                });
+                self.encode_slices(slices)
+            })
+            .collect();
+        let mut chunks: Vec<Chunks> = batch.pieces.iter().map(|_| Chunks::default()).collect();
+        for ((piece, _), encoded) in shares.into_iter().zip(encoded) {
+            chunks[piece].append(encoded);
+        }
+        Encoded { chunks, batch }
+    }
+
+    /// Compresses the whole of a resource.
+    pub(super) fn encode_bytes(&self, data: &[u8]) -> Chunks {
+        let share = SHARE.max(self.packing.coding.chunk_size as usize);
+        let encoded: Vec<Chunks> =
+            data.par_chunks(share).flat_map_iter(|data| self.encode_slices([data])).collect();
+        let mut chunks = Chunks::default();
+        encoded.into_iter().for_each(|encoded| chunks.append(encoded));
+        chunks
+    }
+
+    /// Compresses some stretches of blobs with one encoder.
+    fn encode_slices<'d>(&self, slices: impl IntoIterator<Item = &'d [u8]>) -> Vec<Chunks> {
+        let idle = self.idle.lock().pop();
+        // The first one could be made, so can the others.
+        let mut encoder = idle.or_else(|| self.make().ok().flatten());
+        let chunk_size = self.packing.coding.chunk_size as usize;
+        let encoded = slices.into_iter().map(|data| match &mut encoder {
+            Some(encoder) => Chunks::of(data, chunk_size, encoder),
+            None => Chunks::default(),
+        });
+        let encoded = encoded.collect();
+        self.idle.lock().extend(encoder);
+        encoded
+    }
+}
+
+impl Chunks {
+    fn of(data: &[u8], chunk_size: usize, encoder: &mut Encoder) -> Self {
+        let mut chunks = Self { bytes: vec![0; data.len()], sizes: Vec::new() };
+        let mut end = 0;
+        for chunk in data.chunks(chunk_size) {
+            let out = &mut chunks.bytes[end..end + chunk.len()];
+            let len = encoder.encode(chunk, out).unwrap_or_else(|| {
+                out.copy_from_slice(chunk);
+                chunk.len()
+            });
+            chunks.sizes.push(len as u32);
+            end += len;
+        }
+        chunks.bytes.truncate(end);
+        chunks
+    }
+
+    fn append(&mut self, mut other: Self) {
+        if self.sizes.is_empty() {
+            *self = other;
+        } else {
+            self.bytes.append(&mut other.bytes);
+            self.sizes.append(&mut other.sizes);
+        }
+    }
+}
+
+/// Neighbours together until they have a share's length: many small files are one piece of work.
+fn grouped<T>(items: &[T], len_of: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut groups = Vec::new();
+    let (mut start, mut len) = (0, 0);
+    for (index, item) in items.iter().enumerate() {
+        let item = len_of(item);
+        if len + item > SHARE && index > start {
+            groups.push(&items[start..index]);
+            (start, len) = (index, 0);
+        }
+        len += item;
+    }
+    if start < items.len() {
+        groups.push(&items[start..]);
+    }
+    groups
+}

@@ -1,0 +1,208 @@
+//! The file that is written to: a new one, or an archive that something is added to.
+//!
+//! In place, the file on disk is a valid archive at every moment:
+//!
+//! ```text
+//!   before   header   | resources, tables
+//!   1        header ! | resources, tables | new resources, new tables        ! = being written
+//!            ─ made durable ─
+//!   2        header'  | resources, (unused) | new resources, new tables
+//! ```
+//!
+//! Until step 2, one write of 208 bytes within a disk sector, the header points to the old tables.
+//! What an interrupted run leaves behind them is overwritten by the next one.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wim_format::header::{HEADER_LEN, Header, HeaderFlags};
+use wim_format::resource::ResourceHeader;
+
+use super::layout::Drafted;
+use crate::archive::Wim;
+use crate::error::{Action, Error};
+use crate::output::{AtomicFile, require_space, write_all_at};
+use crate::source::{Access, FileSource};
+
+/// An archive that is to be changed: locked against other writers, and open for reading.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    file: File,
+    path: PathBuf,
+    /// What is in it.
+    pub(crate) wim: Wim,
+}
+
+impl Locked {
+    /// Opens the archive at `path` and keeps others from writing to it for as long as it is open.
+    ///
+    /// # Errors
+    /// It cannot be opened for writing, is being written to by another process, is marked as
+    /// read-only, is part of a split set, or is no archive.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = lock(path)?;
+        let source = FileSource::open(path, Access::Map)?;
+        let wim = Wim::from_source(Arc::new(source), [])?;
+        let read_only =
+            |reason: &str| Err(Error::ReadOnly { file: wim.name(), reason: reason.to_owned() });
+        if wim.header().flags.contains(HeaderFlags::READONLY) {
+            return read_only("it is marked as read-only");
+        }
+        if wim.header().total_parts != 1 {
+            return read_only("it is a part of a split set");
+        }
+        Ok(Self { file, path: path.to_owned(), wim })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Opens a file for writing and locks it.
+fn lock(path: &Path) -> Result<File, Error> {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let file = file.map_err(Error::io(Action::Open, path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(Error::io(Action::Open, path)(error)),
+    }
+}
+
+/// Where an archive is written.
+#[derive(Debug)]
+pub(crate) enum Place<'a> {
+    /// A new file, or one that takes the place of an old one.
+    New(AtomicFile),
+    /// Behind what an archive holds.
+    Behind(Addition<'a>),
+}
+
+impl<'a> Place<'a> {
+    /// A new file at `path`.
+    pub(crate) fn new(path: &Path) -> Result<Self, Error> {
+        Ok(Self::New(AtomicFile::create(path)?))
+    }
+
+    /// Behind what `old` holds. From now on it is marked as being written to.
+    pub(crate) fn behind(old: &'a Locked) -> Result<Self, Error> {
+        let addition = Addition { old, is_over: false };
+        addition.write_header(&marked(old.wim.header()))?;
+        Ok(Self::Behind(addition))
+    }
+
+    /// The file to write to.
+    pub(crate) fn file(&self) -> &File {
+        match self {
+            Self::New(file) => file.file(),
+            Self::Behind(addition) => &addition.old.file,
+        }
+    }
+
+    /// What the file is or will be called.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::New(file) => file.target(),
+            Self::Behind(addition) => &addition.old.path,
+        }
+    }
+
+    /// Makes sure that the disk has room for a file of `len` bytes.
+    pub(crate) fn require_space(&self, len: u64) -> Result<(), Error> {
+        match self {
+            Self::New(file) => require_space(file.directory(), len),
+            Self::Behind(addition) => {
+                require_space(&addition.old.path, len.saturating_sub(addition.old_len()))
+            }
+        }
+    }
+
+    /// Sets room aside for a file of `len` bytes, where it is a new one.
+    pub(crate) fn reserve(&self, len: u64) -> Result<(), Error> {
+        match self {
+            Self::New(file) => file.reserve(len),
+            Self::Behind(_) => Ok(()),
+        }
+    }
+
+    /// Makes what was written durable, and then the file what `drafted` says.
+    pub(crate) fn commit(self, drafted: &Drafted) -> Result<(), Error> {
+        match self {
+            Self::New(file) => {
+                file.write_at(&drafted.header.to_bytes(), 0)?;
+                file.commit()
+            }
+            Self::Behind(addition) => addition.commit(drafted),
+        }
+    }
+}
+
+/// Something that is being added to an archive. Dropped before [`commit`](Self::commit), the file
+/// becomes what it was.
+#[derive(Debug)]
+pub(crate) struct Addition<'a> {
+    old: &'a Locked,
+    /// Whether there is nothing to be undone any more.
+    is_over: bool,
+}
+
+impl Addition<'_> {
+    fn old_len(&self) -> u64 {
+        self.old.wim.parts()[0].source.len()
+    }
+
+    fn commit(mut self, drafted: &Drafted) -> Result<(), Error> {
+        self.sync()?;
+        // From here on the new header may be on the disk: what it points to has to stay.
+        self.is_over = true;
+        self.write_header(&drafted.header)?;
+        if drafted.len() < self.old_len() {
+            let cut = self.old.file.set_len(drafted.len());
+            cut.map_err(Error::io(Action::Write, &self.old.path))?;
+        }
+        self.sync()
+    }
+
+    fn write_header(&self, header: &Header) -> Result<(), Error> {
+        let written = write_all_at(&self.old.file, &header.to_bytes(), 0);
+        written.map_err(Error::io(Action::Write, &self.old.path))
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        self.old.file.sync_all().map_err(Error::io(Action::Write, &self.old.path))
+    }
+}
+
+impl Drop for Addition<'_> {
+    /// Does what it can: there is an error to be reported already, and the file is valid anyway.
+    fn drop(&mut self) {
+        if !self.is_over {
+            let _ = self.write_header(self.old.wim.header());
+            let _ = self.old.file.set_len(self.old_len());
+            let _ = self.old.file.sync_all();
+        }
+    }
+}
+
+/// The header of a file that is being written to.
+fn marked(header: &Header) -> Header {
+    let flags = header.flags | HeaderFlags::WRITE_IN_PROGRESS;
+    Header { flags, ..header.clone() }
+}
+
+/// Where the last byte in use ends. What is behind it is left from an interrupted change.
+pub(crate) fn logical_end(wim: &Wim) -> u64 {
+    let part = &wim.parts()[0];
+    let header = &part.header;
+    let end = |place: &ResourceHeader| place.offset.saturating_add(place.size);
+    let tables = [&header.blob_table, &header.xml, &header.integrity];
+    let metadata = part.blobs.metadata.iter().map(|entry| &entry.resource);
+    let solid = part.blobs.solid.iter().map(|solid| &solid.resource);
+    let blobs = wim.blobs().map(|(id, _)| wim.resource(id).place);
+    let ends = tables.into_iter().chain(metadata).chain(solid).map(end);
+    let ends = ends.chain(blobs.map(|place| end(&place)));
+    ends.fold(HEADER_LEN as u64, u64::max)
+}

@@ -1,0 +1,188 @@
+//! Everything comes back, whatever it was.
+
+use super::{EncodeError, Encoder, Level};
+use crate::codec::{Codec, Cpu, Decoder, decode_plainly};
+use proptest::prelude::*;
+use std::num::NonZeroU32;
+
+/// Encodes `chunk` by a fresh encoder and by `used`, and checks that both give the same, and that
+/// both decoders give the chunk again. Gives the encoded size.
+fn round_trip(codec: Codec, size: u32, level: Level, used: &mut Encoder, chunk: &[u8]) -> usize {
+    let mut fresh = Encoder::new(codec, size, level).expect("a legal chunk size");
+    let mut first = vec![0xAA; chunk.len()];
+    let mut again = vec![0x55; chunk.len()];
+    let len = fresh.encode(chunk, &mut first);
+    assert_eq!(used.encode(chunk, &mut again), len, "a used encoder gives another size");
+    let Some(len) = len else { return chunk.len() };
+    assert!(len < chunk.len(), "not smaller");
+    assert!(first[..len] == again[..len], "a used encoder gives other bytes");
+    let mut plain = vec![0; chunk.len()];
+    assert_eq!(decode_plainly(codec, size, &first[..len], &mut plain), Ok(()));
+    assert!(plain == chunk, "the plain decoder gives other bytes");
+    let mut decoder = Decoder::with_cpu(codec, size, Cpu::detect()).expect("a legal chunk size");
+    let mut fast = vec![0; chunk.len()];
+    assert_eq!(decoder.decode(&first[..len], &mut fast), Ok(()));
+    assert!(fast == chunk, "the fast decoder gives other bytes");
+    len
+}
+
+fn kinds() -> Vec<(Codec, u32)> {
+    let lzx = (15..=21).map(|order| (Codec::Lzx, 1 << order));
+    let xpress = (12..=16).map(|order| (Codec::Xpress, 1 << order));
+    lzx.chain(xpress).collect()
+}
+
+/// Random bytes that are always the same.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0 >> 33
+    }
+
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+}
+
+/// Code with calls, tables of numbers and words, some of them again and again.
+fn mixture(len: usize) -> Vec<u8> {
+    let mut noise = Noise(7);
+    let mut bytes = Vec::with_capacity(len + 300);
+    while bytes.len() < len {
+        match noise.next() % 9 {
+            0 => {
+                bytes.push(0xE8);
+                let target = (noise.next() % 20_000_000) as i32 - 8_000_000;
+                bytes.extend(target.to_le_bytes());
+            }
+            1 => bytes.extend([0xE8, noise.next() as u8 % 4, 0, 0, 0]),
+            2 => bytes.extend((0..20u16).flat_map(|i| (i * 12).to_le_bytes())),
+            3 => bytes.extend(b"the quick brown fox "),
+            4 => bytes.extend(vec![noise.next() as u8 % 3; noise.next() as usize % 400]),
+            5..8 if bytes.len() > 10 => {
+                let offset = 1 + noise.next() as usize % bytes.len();
+                for _ in 0..2 + noise.next() % 40 {
+                    bytes.push(bytes[bytes.len() - offset]);
+                }
+            }
+            _ => bytes.push(noise.next() as u8),
+        }
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+#[test]
+fn chunks_of_every_size_come_back_at_every_level() {
+    for (codec, size) in kinds() {
+        let full = size as usize;
+        let text = mixture(full);
+        for level in Level::ALL {
+            let mut used = Encoder::new(codec, size, level).expect("a legal chunk size");
+            let mut check = |chunk: &[u8]| round_trip(codec, size, level, &mut used, chunk);
+            let whole = check(&text);
+            assert!(whole < full * 4 / 5, "{codec:?} {size} {level:?}: {whole}");
+            if size > 1 << 16 {
+                continue;
+            }
+            let small = if codec == Codec::Lzx { 120 } else { 500 };
+            assert!(check(&vec![0; full]) < small);
+            assert!(check(&vec![0xE8; full]) < full / 2);
+            for len in [full - 1, full - 2, full - 3, full / 2 + 1, 300, 65, 64, 10, 2, 1] {
+                check(&text[..len]);
+                check(&vec![7; len]);
+            }
+            assert_eq!(check(&Noise(3).bytes(full)), full, "noise does not get smaller");
+        }
+    }
+}
+
+#[test]
+fn the_start_of_a_chunk_is_out_of_reach_of_its_end() {
+    for (codec, size) in kinds() {
+        let mut chunk = vec![9; size as usize];
+        let end = chunk.len() - 8;
+        chunk[..8].copy_from_slice(b"abcdefgh");
+        chunk[end..].copy_from_slice(b"abcdefgh");
+        chunk[end - 1] = 8;
+        for (level, cut) in Level::ALL.into_iter().flat_map(|level| (0..8).map(move |i| (level, i)))
+        {
+            // The same bytes at ever greater distance, up to that of the last byte from the first.
+            chunk[end..].rotate_right(cut);
+            let mut used = Encoder::new(codec, size, level).expect("a legal chunk size");
+            round_trip(codec, size, level, &mut used, &chunk);
+            if size > 1 << 16 && level != Level::Usual {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_made_is_refused() {
+    for (codec, size) in [(Codec::Lzx, 1 << 14), (Codec::Xpress, 1 << 17), (Codec::Lzx, 40_000)] {
+        let error = Encoder::new(codec, size, Level::Usual).expect_err("an illegal size");
+        assert_eq!(error, EncodeError::ChunkSize { codec, found: size });
+    }
+    let error = Encoder::new(Codec::Lzms, 1 << 17, Level::Usual).expect_err("no encoder");
+    assert_eq!(error, EncodeError::NoEncoder { codec: Codec::Lzms });
+}
+
+#[test]
+fn higher_numbers_never_try_less() {
+    for codec in [Codec::Lzx, Codec::Xpress, Codec::Lzms] {
+        let level = |number| Level::from_number(codec, NonZeroU32::new(number).expect("not 0"));
+        assert!((1..300).all(|number| level(number) <= level(number + 1)));
+        assert_eq!(level(1), Level::Fast);
+        assert_eq!(level(50), Level::Usual);
+        assert_eq!(level(100), Level::Best);
+        assert_eq!(level(u32::MAX), Level::Smallest);
+    }
+}
+
+/// Bytes of many characters: noise, few symbols, repetitions at all distances, calls.
+fn chunks(len: usize) -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        prop::collection::vec(any::<u8>(), 1..200),
+        prop::collection::vec(0u8..3, 1..200),
+        (any::<u8>(), 1usize..3000).prop_map(|(byte, len)| vec![byte; len]),
+        any::<i32>().prop_map(|target| {
+            let mut call = vec![0xE8];
+            call.extend((target >> 8).to_le_bytes());
+            call
+        }),
+    ];
+    let pieces = prop::collection::vec((piece, any::<prop::sample::Index>(), 0usize..300), 1..60);
+    pieces.prop_map(move |pieces| {
+        let mut bytes = Vec::new();
+        for (piece, from, again) in pieces {
+            bytes.extend(piece);
+            let from = from.index(bytes.len());
+            for i in from..from + again {
+                bytes.push(bytes[i]);
+            }
+        }
+        bytes.truncate(len);
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_chunk_comes_back(
+        two in (chunks(1 << 15), chunks(1 << 15)),
+        level in prop::sample::select(Level::ALL.to_vec()),
+        lzx in prop::sample::select(vec![1u32 << 15, 1 << 16, 1 << 17]),
+    ) {
+        for (codec, size) in [(Codec::Lzx, lzx), (Codec::Xpress, 1 << 15)] {
+            let mut used = Encoder::new(codec, size, level).expect("a legal chunk size");
+            for chunk in [&two.0, &two.1] {
+                round_trip(codec, size, level, &mut used, chunk);
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The chunk being encoded, in a buffer whose size the compiler knows.
+//!
+//! Positions are masked into the buffer, so that reading it takes neither a bounds check nor
+//! `unsafe`. Behind the chunk lie zeros, so that what is read beyond its end is always the same.
+
+use std::fmt::Debug;
+
+/// Bytes behind the largest chunk that may be read.
+const PAD: usize = 64;
+
+/// A position as the finders store it, plus one; zero says that there is none.
+pub(crate) trait Link: Copy + Debug + Default + Send + Sync + 'static {
+    /// Stores `position`. The last position of the largest chunk becomes none: no match starts so
+    /// close to the end.
+    fn to(position: usize) -> Self;
+    /// The position stored.
+    fn get(self) -> Option<usize>;
+}
+
+macro_rules! link {
+    ($integer:ty) => {
+        impl Link for $integer {
+            #[inline(always)]
+            fn to(position: usize) -> Self {
+                (position as $integer).wrapping_add(1)
+            }
+
+            #[inline(always)]
+            fn get(self) -> Option<usize> {
+                self.checked_sub(1).map(|position| position as usize)
+            }
+        }
+    };
+}
+link!(u16);
+link!(u32);
+
+/// The largest chunk that an encoder is compiled for.
+pub(crate) trait Reach: Debug + Send + 'static {
+    /// Bytes of that chunk, a power of two.
+    const SIZE: usize;
+    /// What positions are stored in.
+    type Link: Link;
+    /// One for each position.
+    type Links: AsRef<[Self::Link]> + AsMut<[Self::Link]> + Debug + Send;
+    /// Bytes of the chunk and what may be read behind it.
+    type Bytes: AsRef<[u8]> + AsMut<[u8]> + Debug + Send;
+
+    /// No links.
+    fn links() -> Box<Self::Links>;
+    /// Zeros.
+    fn bytes() -> Box<Self::Bytes>;
+}
+
+/// `N` default values on the heap, never on the stack.
+pub(crate) fn boxed<T: Copy + Debug + Default, const N: usize>() -> Box<[T; N]> {
+    match vec![T::default(); N].into_boxed_slice().try_into() {
+        Ok(array) => array,
+        Err(_) => unreachable!("the vector has N elements"),
+    }
+}
+
+macro_rules! reach {
+    ($(#[$doc:meta])* $name:ident, $link:ty, $size:expr) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $name;
+
+        impl Reach for $name {
+            const SIZE: usize = $size;
+            type Link = $link;
+            type Links = [$link; $size];
+            type Bytes = [u8; $size + PAD];
+
+            fn links() -> Box<Self::Links> {
+                boxed()
+            }
+
+            fn bytes() -> Box<Self::Bytes> {
+                boxed()
+            }
+        }
+    };
+}
+reach!(
+    /// Chunks of up to 64 KiB.
+    Near,
+    u16,
+    1 << 16
+);
+reach!(
+    /// Chunks of up to 2 MiB.
+    Far,
+    u32,
+    1 << 21
+);
+
+/// One chunk.
+#[derive(Debug)]
+pub(crate) struct Text<R: Reach> {
+    bytes: Box<R::Bytes>,
+    len: usize,
+}
+
+impl<R: Reach> Text<R> {
+    pub(crate) fn new() -> Self {
+        Self { bytes: R::bytes(), len: 0 }
+    }
+
+    /// Takes a chunk of up to `R::SIZE` bytes.
+    pub(crate) fn set(&mut self, chunk: &[u8]) {
+        let bytes = self.bytes.as_mut().as_mut();
+        bytes[..chunk.len()].copy_from_slice(chunk);
+        bytes[chunk.len()..chunk.len() + PAD].fill(0);
+        self.len = chunk.len();
+    }
+
+    /// Bytes of the chunk.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The chunk.
+    pub(crate) fn chunk(&self) -> &[u8] {
+        &self.bytes.as_ref().as_ref()[..self.len]
+    }
+
+    /// The chunk, to be changed in place.
+    pub(crate) fn chunk_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes.as_mut().as_mut()[..self.len]
+    }
+
+    /// The four bytes from `at`.
+    #[inline(always)]
+    pub(crate) fn word(&self, at: usize) -> u32 {
+        let at = at & (R::SIZE - 1);
+        let bytes = &self.bytes.as_ref().as_ref()[at..at + 4];
+        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+    }
+
+    /// The eight bytes from `at`.
+    #[inline(always)]
+    pub(crate) fn long(&self, at: usize) -> u64 {
+        let at = at & (R::SIZE - 1);
+        let bytes = self.bytes.as_ref().as_ref()[at..at + 8].first_chunk::<8>();
+        u64::from_le_bytes(*bytes.unwrap_or(&[0; 8]))
+    }
+
+    /// How many bytes from `a` and from `b` are the same, `known` of which are known to be; at most
+    /// `max`, which does not reach beyond the chunk's end.
+    #[inline(always)]
+    pub(crate) fn common(&self, a: usize, b: usize, known: usize, max: usize) -> usize {
+        let mut length = known;
+        while length < max {
+            let difference = self.long(a + length) ^ self.long(b + length);
+            if difference != 0 {
+                return (length + difference.trailing_zeros() as usize / 8).min(max);
+            }
+            length += 8;
+        }
+        max
+    }
+}

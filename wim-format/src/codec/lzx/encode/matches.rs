@@ -1,0 +1,101 @@
+//! Matches as LZX codes them: an offset slot and the bits it leaves open.
+
+use super::super::tables::{
+    EXTRA_BITS, FIRST_WIDE_SLOT, LENGTH_HEADERS, LITERALS, LONG_HEADER, MAX_EXTRA_BITS, MIN_MATCH,
+    OFFSET_BASE, RECENT_SLOTS,
+};
+
+/// Longest match.
+pub(super) const MAX_MATCH: usize = 257;
+
+/// A match; what lies between it and the one before are literals.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Match {
+    /// Where it starts in the chunk.
+    pub(super) at: u32,
+    /// The offset less the base of its slot.
+    pub(super) extra: u32,
+    /// 2 to 257 bytes.
+    pub(super) length: u16,
+    /// The offset slot.
+    pub(super) slot: u8,
+}
+
+impl Match {
+    /// The first position behind it.
+    pub(super) fn end(&self) -> usize {
+        self.at as usize + usize::from(self.length)
+    }
+
+    /// Its symbol of the main code.
+    #[inline(always)]
+    pub(super) fn main_symbol(&self) -> usize {
+        let header = (usize::from(self.length) - MIN_MATCH).min(LONG_HEADER);
+        LITERALS + LENGTH_HEADERS * usize::from(self.slot) + header
+    }
+
+    /// Its symbol of the length code, if it has one.
+    #[inline(always)]
+    pub(super) fn length_symbol(&self) -> Option<usize> {
+        usize::from(self.length).checked_sub(MIN_MATCH + LONG_HEADER)
+    }
+}
+
+/// Number of bits that a slot leaves open.
+#[inline(always)]
+pub(super) fn extra_bits(slot: usize) -> u32 {
+    u32::from(EXTRA_BITS[slot])
+}
+
+/// The slot of an offset that is not one of the recent.
+#[inline(always)]
+pub(super) fn slot_of(offset: usize) -> usize {
+    let value = offset as u32 + 2;
+    let wide = (value >> MAX_EXTRA_BITS) as usize;
+    if wide >= 2 {
+        return FIRST_WIDE_SLOT - 2 + wide;
+    }
+    let order = value.ilog2();
+    (2 * order + (value >> (order - 1) & 1)) as usize
+}
+
+/// The three recent offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Recent(pub(super) [u32; RECENT_SLOTS]);
+
+impl Recent {
+    /// Those at the start of a chunk.
+    pub(super) const START: Self = Self([1; RECENT_SLOTS]);
+
+    /// The match of `length` bytes at `at` from `offset` bytes back, which becomes the latest.
+    #[inline(always)]
+    pub(super) fn code(&mut self, at: usize, length: usize, offset: usize) -> Match {
+        let (slot, extra) = match self.0.iter().position(|&recent| recent as usize == offset) {
+            Some(slot) => {
+                self.0.swap(0, slot);
+                (slot, 0)
+            }
+            None => {
+                self.0 = [offset as u32, self.0[0], self.0[1]];
+                let slot = slot_of(offset);
+                (slot, offset as u32 - OFFSET_BASE[slot])
+            }
+        };
+        Match { at: at as u32, extra, length: length as u16, slot: slot as u8 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::lzx::tables::MAX_SLOTS;
+
+    #[test]
+    fn slots_agree_with_the_tables() {
+        for slot in RECENT_SLOTS..MAX_SLOTS {
+            let base = OFFSET_BASE[slot] as usize;
+            assert_eq!(slot_of(base), slot);
+            assert_eq!(slot_of(base + (1 << EXTRA_BITS[slot]) - 1), slot);
+        }
+    }
+}

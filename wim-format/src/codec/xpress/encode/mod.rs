@@ -1,0 +1,153 @@
+//! The XPRESS encoder.
+
+mod lazy;
+mod writer;
+
+use super::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS, TABLE_LEN};
+use crate::codec::encode::Level;
+use crate::codec::encode::chains::{Chains, Effort};
+use crate::codec::encode::prefix::{Builder, codewords};
+use crate::codec::encode::text::{Near, Text};
+use writer::Writer;
+
+/// Longest codeword.
+const MAX_LENGTH: usize = 15;
+/// The symbol behind the last one, which Microsoft's decoders want to see.
+const END: usize = LITERALS;
+/// Chunks up to this size are left raw: the table alone is larger.
+const MIN_CHUNK: usize = TABLE_LEN + 4;
+
+/// A match; what lies between it and the one before are literals.
+#[derive(Debug, Clone, Copy)]
+struct Match {
+    at: u32,
+    length: u32,
+    offset: u32,
+}
+
+impl Match {
+    fn end(&self) -> usize {
+        (self.at + self.length) as usize
+    }
+
+    #[inline(always)]
+    fn symbol(&self) -> usize {
+        let length = (self.length as usize - MIN_MATCH).min(LONG_LENGTH);
+        LITERALS + 16 * self.offset_bits() as usize + length
+    }
+
+    #[inline(always)]
+    fn offset_bits(&self) -> u32 {
+        self.offset.ilog2()
+    }
+}
+
+/// Encoder state.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    text: Text<Near>,
+    chains: Chains<Near>,
+    effort: Effort,
+    matches: Vec<Match>,
+    builder: Builder,
+}
+
+impl Encoder {
+    /// Makes an encoder for chunks of up to `chunk_size` bytes, at most 64 KiB.
+    pub(crate) fn new(chunk_size: u32, level: Level) -> Self {
+        let (depth, nice) = match level {
+            Level::Fast => (12, 24),
+            Level::Balanced => (24, 48),
+            Level::Usual => (48, 96),
+            Level::Best => (96, 160),
+            Level::Smallest => (200, 257),
+        };
+        Self {
+            text: Text::new(),
+            chains: Chains::new(),
+            effort: Effort { depth, nice },
+            matches: Vec::with_capacity(chunk_size as usize / MIN_MATCH),
+            builder: Builder::new(),
+        }
+    }
+
+    /// Encodes a chunk into `dst`; `None` when it does not fit.
+    pub(crate) fn encode(&mut self, src: &[u8], dst: &mut [u8]) -> Option<usize> {
+        if src.len() < MIN_CHUNK {
+            return None;
+        }
+        self.text.set(src);
+        self.chains.clear();
+        self.matches.clear();
+        lazy::parse(&self.text, &mut self.chains, self.effort, &mut self.matches);
+        let mut lengths = [0; SYMBOLS];
+        self.builder.lengths(&count(src, &self.matches), MAX_LENGTH, &mut lengths);
+        write(src, &self.matches, &lengths, dst)
+    }
+}
+
+/// How often each symbol occurs, the end included.
+fn count(chunk: &[u8], matches: &[Match]) -> [u32; SYMBOLS] {
+    let mut frequencies = [0; SYMBOLS];
+    let mut at = 0;
+    for item in matches {
+        for &byte in &chunk[at..item.at as usize] {
+            frequencies[usize::from(byte)] += 1;
+        }
+        frequencies[item.symbol()] += 1;
+        at = item.end();
+    }
+    for &byte in &chunk[at..] {
+        frequencies[usize::from(byte)] += 1;
+    }
+    frequencies[END] += 1;
+    frequencies
+}
+
+/// Writes the table and the stream.
+fn write(
+    chunk: &[u8],
+    matches: &[Match],
+    lengths: &[u8; SYMBOLS],
+    dst: &mut [u8],
+) -> Option<usize> {
+    let table = dst.get_mut(..TABLE_LEN)?;
+    for (byte, pair) in table.iter_mut().zip(lengths.chunks_exact(2)) {
+        *byte = pair[0] | pair[1] << 4;
+    }
+    let mut words = [0; SYMBOLS];
+    codewords(lengths, &mut words);
+    let mut writer = Writer::new(dst, TABLE_LEN);
+    let put = |writer: &mut Writer<'_>, symbol: usize| {
+        writer.put(words[symbol].into(), lengths[symbol].into());
+    };
+    let mut at = 0;
+    for item in matches {
+        for &byte in &chunk[at..item.at as usize] {
+            put(&mut writer, byte.into());
+        }
+        put(&mut writer, item.symbol());
+        write_length(&mut writer, item.length as usize - MIN_MATCH);
+        let bits = item.offset_bits();
+        writer.put(item.offset - (1 << bits), bits);
+        at = item.end();
+    }
+    for &byte in &chunk[at..] {
+        put(&mut writer, byte.into());
+    }
+    put(&mut writer, END);
+    writer.finish()
+}
+
+/// Writes the bytes of a length (less the shortest) that does not fit into the symbol.
+#[inline(always)]
+fn write_length(writer: &mut Writer<'_>, length: usize) {
+    let Some(rest) = length.checked_sub(LONG_LENGTH) else { return };
+    if rest < 0xFF {
+        writer.put_byte(rest as u8);
+    } else {
+        writer.put_byte(0xFF);
+        writer.put_byte(length as u8);
+        writer.put_byte((length >> 8) as u8);
+    }
+}
