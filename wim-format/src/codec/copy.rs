@@ -161,7 +161,7 @@ unsafe fn write(
 /// `to` is `offset` bytes after `from`, and `length + SLACK` bytes may be written from it on.
 #[inline(always)]
 #[allow(unsafe_code)]
-unsafe fn repeat(from: *const u8, to: *mut u8, offset: usize, length: usize) {
+pub(crate) unsafe fn repeat(from: *const u8, to: *mut u8, offset: usize, length: usize) {
     // SAFETY: every copy starts less than `length` bytes after `to` and has at most 16 bytes.
     unsafe {
         let mut copied = 0;
@@ -212,7 +212,7 @@ fn repeated(bytes: u64, period: usize) -> u64 {
 /// `from` and `to` are valid for `N` bytes.
 #[inline(always)]
 #[allow(unsafe_code)]
-unsafe fn copy<const N: usize>(from: *const u8, to: *mut u8) {
+pub(crate) unsafe fn copy<const N: usize>(from: *const u8, to: *mut u8) {
     // SAFETY: passed on to the caller; all are loaded before any is stored, so they may overlap.
     unsafe { to.cast::<[u8; N]>().write_unaligned(from.cast::<[u8; N]>().read_unaligned()) }
 }

@@ -89,16 +89,16 @@ fn modern<S: Stage>(stage: S) -> S::Output {
     stage.run::<true>()
 }
 
-/// Asks for the cache line at `at` to be loaded; nothing more happens, wherever that is.
+/// Asks for the cache line of item `at` to be loaded; nothing more happens, wherever that is.
 #[inline(always)]
 #[allow(unsafe_code)]
-pub(crate) fn prefetch(bytes: &[u8], at: usize) {
+pub(crate) fn prefetch<T>(items: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: SSE is part of x86-64, and any address may be prefetched.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(at).cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(items.as_ptr().wrapping_add(at).cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (bytes, at);
+    let _ = (items, at);
 }

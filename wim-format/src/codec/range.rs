@@ -4,24 +4,25 @@
 //! zeros. Each decision is coded with the probability of an entry of its own, which is nothing but
 //! the share of zeros among the last 64 decisions made with that entry.
 
-/// An adaptive probability.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Probability {
-    /// The last 64 decisions made with it, as the complement of each, the newest in bit 0.
-    history: u64,
-    /// The number of ones in it, which is the probability of a 0 in 64ths; certainty is never
-    /// claimed. Counted as soon as the history changes: whoever waits for the next decision, after
-    /// a wrong guess of the processor, then has not to wait for the count.
-    of_zero: u32,
+/// `N` adaptive probabilities (a power of two). Histories and shares lie apart, so that a number is
+/// all that is needed to find either.
+#[derive(Debug)]
+pub(crate) struct Probabilities<const N: usize> {
+    /// The last 64 decisions made with each, as the complement of each, the newest in bit 0.
+    histories: [u64; N],
+    /// The number of ones in the history, which is the probability of a 0 in 64ths; certainty is
+    /// never claimed. Counted as soon as the history changes: whoever waits for the next decision,
+    /// after a wrong guess of the processor, then has not to wait for the count.
+    of_zero: [u32; N],
 }
 
-impl Probability {
+impl<const N: usize> Probabilities<N> {
     /// State at the start of a chunk: 48 of the 64 remembered decisions are 0.
-    pub(crate) const INITIAL: Self = Self { history: !0x5555_5555, of_zero: 48 };
+    pub(crate) const INITIAL: Self = Self { histories: [!0x5555_5555; N], of_zero: [48; N] };
 
-    /// What this entry becomes when it has seen a decision.
+    /// Number `at` has seen a decision.
     #[inline(always)]
-    fn after(self, bit: bool) -> Self {
+    fn note(&mut self, at: usize, bit: bool) {
         // One load in place of four instructions to compare and choose.
         const CLAMPED: [u8; 65] = {
             let mut clamped = [1; 65];
@@ -32,8 +33,9 @@ impl Probability {
             }
             clamped
         };
-        let history = self.history << 1 | u64::from(!bit);
-        Self { history, of_zero: CLAMPED[history.count_ones() as usize].into() }
+        let history = self.histories[at] << 1 | u64::from(!bit);
+        self.histories[at] = history;
+        self.of_zero[at] = CLAMPED[history.count_ones() as usize].into();
     }
 }
 
@@ -60,25 +62,32 @@ impl<'a> RangeDecoder<'a> {
         self.words.next().map_or(0, |&word| u16::from_le_bytes(word).into())
     }
 
-    /// Decodes one decision, whether it is 1, and teaches it to `entry`.
+    /// Decodes one decision, whether it is 1, with number `context` % `N` of the probabilities, and
+    /// teaches it to that.
     ///
     /// `range` stays at least 2^10: it is above 2^16 when it is split, and the smaller part of a
     /// split is 1/64. `code` may be as large as it likes in a corrupt stream.
     #[inline(always)]
-    pub(crate) fn decide(&mut self, entry: &mut Probability) -> bool {
+    pub(crate) fn decide<const N: usize>(
+        &mut self,
+        probabilities: &mut Probabilities<N>,
+        context: usize,
+    ) -> bool {
+        const { assert!(N.is_power_of_two()) };
         if self.range <= 0xFFFF {
             self.range <<= 16;
             self.code = self.code << 16 | self.next_word();
         }
-        let bound = (self.range >> 6) * entry.of_zero;
+        let at = context & (N - 1);
+        let bound = (self.range >> 6) * probabilities.of_zero[at];
         if self.code < bound {
             self.range = bound;
-            *entry = entry.after(false);
+            probabilities.note(at, false);
             false
         } else {
             self.range -= bound;
             self.code -= bound;
-            *entry = entry.after(true);
+            probabilities.note(at, true);
             true
         }
     }
@@ -93,10 +102,10 @@ mod tests {
         #[test]
         fn arbitrary_words_keep_the_range_alive(src: Vec<u8>) {
             let mut decoder = RangeDecoder::new(&src);
-            let mut entries = [Probability::INITIAL; 2];
+            let mut probabilities = Probabilities::<2>::INITIAL;
             let mut context = 0;
             for _ in 0..2000 {
-                context = usize::from(decoder.decide(&mut entries[context]));
+                context = usize::from(decoder.decide(&mut probabilities, context));
                 prop_assert!(decoder.range >= 1 << 10);
             }
         }
@@ -105,7 +114,7 @@ mod tests {
     #[test]
     fn missing_words_are_zeros() {
         let mut decoder = RangeDecoder::new(&[]);
-        let mut entry = Probability::INITIAL;
-        assert!((0..1000).all(|_| !decoder.decide(&mut entry)));
+        let mut probabilities = Probabilities::<1>::INITIAL;
+        assert!((0..1000).all(|_| !decoder.decide(&mut probabilities, 0)));
     }
 }

@@ -11,7 +11,7 @@
 //! symbols: the frequencies go through a histogram, and [`Shaper`] merges whole runs of equal
 //! weights at once.
 
-use super::bits::{BackwardBits, REFILLED};
+use super::bits::{INDEX_BITS, REACH_BITS, Reader};
 use super::shape::{LengthCounts, MAX_CODE_LENGTH, Shaper};
 use super::slots::Slot;
 
@@ -23,12 +23,13 @@ const MAX_FREQUENT: usize = 28;
 
 /// Room for this many symbols: a power of two, so that masking a symbol is free of bounds checks.
 const SYMBOLS: usize = 1024;
-/// Codewords of up to this many bits are looked up.
-const INDEX_BITS: u32 = 10;
+/// Codewords of up to [`INDEX_BITS`] are looked up.
 const TABLE: usize = 1 << INDEX_BITS;
 /// Bits of a codeword and the extra bits after it.
 const MAX_BITS: u32 = MAX_CODE_LENGTH as u32 + 30;
-const _: () = assert!(MAX_BITS + INDEX_BITS <= REFILLED);
+const _: () = assert!(MAX_BITS + INDEX_BITS < 57);
+/// Symbols that may be read before bits must be refilled.
+pub(super) const MAX_READ: usize = REACH_BITS / MAX_BITS as usize;
 
 /// One adaptive code. All are of one type, so that the same instructions read any of them.
 #[derive(Debug)]
@@ -79,39 +80,28 @@ impl AdaptiveCode {
     }
 
     /// Reads one symbol's value, extra bits included, and counts it, rebuilding the code first when
-    /// that is due. It refills `bits` before it uses up to [`MAX_BITS`] of them.
+    /// that is due.
     #[inline(always)]
-    pub(super) fn decode(&mut self, bits: &mut BackwardBits<'_>, shaper: &mut Shaper) -> u32 {
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>, shaper: &mut Shaper) -> u32 {
         let (left, used_up) = self.left.overflowing_sub(1);
         self.left = left;
         if used_up {
             self.rebuild(shaper);
         }
-        self.next(bits)
-    }
-
-    #[inline(always)]
-    fn next(&mut self, bits: &mut BackwardBits<'_>) -> u32 {
-        // Looking up does not wait for the refill: some bits are always left.
-        let index = (bits.peek() >> (u64::BITS - INDEX_BITS)) as usize;
-        bits.refill();
-        let peek = bits.peek();
-        let mut entry = self.table[index];
+        let mut entry = self.table[reader.index()];
         if entry.is_missing() {
-            entry = self.long_code(peek);
+            entry = self.long_code(reader.next_16());
         }
-        bits.consume(entry.all_bits());
         let frequency = &mut self.frequencies[entry.symbol() & (SYMBOLS - 1)];
         *frequency = frequency.wrapping_add(1);
-        entry.value(peek)
+        reader.take(entry)
     }
 
     /// Finds a codeword longer than the table's index: the first length whose codewords go
-    /// beyond the value at hand.
+    /// beyond `value`, the next 16 bits.
     #[cold]
     #[inline(never)]
-    fn long_code(&self, peek: u64) -> Slot {
-        let value = (peek >> 48) as u32;
+    fn long_code(&self, value: u32) -> Slot {
         for (length, codes) in (0_u32..).zip(&self.long).skip(INDEX_BITS as usize + 1) {
             if value < codes.limit {
                 let place = (value >> (16 - length)) - codes.first_code + codes.first_place;

@@ -1,80 +1,128 @@
 //! The backward bit stream of an LZMS chunk: symbols and raw bits.
 //!
 //! The format takes 16-bit little-endian words from the end of the chunk towards its start and
-//! spends each from its most significant bit. That is the same as taking *bytes* from the end
-//! towards the start, so the last eight bytes read as one little-endian `u64` are the next 64
-//! bits in order, and a refill is one load, one shift and one `or`. Past the start of the chunk
-//! the stream goes on with zeros.
+//! spends each from its most significant bit. That is the same as one long little-endian number
+//! whose top bits come first, and the chunk's bytes in their order are that number. A piece of it
+//! at a time is in a window, behind zeros that stand for what follows past the start of the chunk:
+//!
+//! ```text
+//! bytes   0 0 0 … 0 | part of the chunk, read from its end
+//!         └ reach ┘                      ↑ position
+//! ```
+//!
+//! A position is 16 bits, so the next bits are one load that needs no check.
 
-/// Bits that [`BackwardBits::refill`] guarantees.
-pub(super) const REFILLED: u32 = 56;
+use super::slots::Slot;
+use crate::codec::window::Number;
 
-/// Reader of the backward stream.
+/// Bits of the table index that is ready for the next symbol.
+pub(super) const INDEX_BITS: u32 = 10;
+/// Bits that may be read between two refills.
+pub(super) const REACH_BITS: usize = 8 * REACH;
+
+/// Bytes of the same.
+const REACH: usize = 2048;
+/// Number of the lowest bit taken from the chunk.
+const BOTTOM: u16 = 8 * REACH as u16;
+/// Bytes before the number, which loads of its lowest bytes include.
+const MARGIN: usize = 7;
+/// Bytes of the chunk that are taken in at once.
+const CAPACITY: usize = size_of::<Number>() - MARGIN - REACH;
+
+/// The part of the stream that is being read.
+#[derive(Debug)]
+pub(super) struct BackwardBits {
+    bytes: Box<Number>,
+    /// Number of the next bit to read; one less than [`BOTTOM`] when all has been read.
+    position: u16,
+    /// Bytes of the chunk that have not been taken in.
+    left: usize,
+}
+
+impl BackwardBits {
+    pub(super) fn new() -> Self {
+        Self { bytes: Box::new([0; size_of::<Number>()]), position: BOTTOM - 1, left: 0 }
+    }
+
+    /// Starts a chunk of `size` bytes; needs a refill.
+    pub(super) fn start(&mut self, size: usize) {
+        (self.position, self.left) = (BOTTOM - 1, size);
+    }
+
+    /// Makes sure of the next [`REACH_BITS`] of `src`, the chunk, or of its start and zeros.
+    pub(super) fn refill(&mut self, src: &[u8]) {
+        // Zeros have been read that are none of the chunk's: more of them follow.
+        self.position = self.position.max(BOTTOM - 1);
+        let unread = usize::from(self.position - (BOTTOM - 1));
+        if unread >= REACH_BITS || self.left == 0 {
+            return;
+        }
+        // A byte that is partly read, and those not read, are taken in again.
+        let again = unread.div_ceil(8);
+        let end = self.left + again;
+        let start = end.saturating_sub(CAPACITY);
+        let taken = &src[start..end];
+        self.bytes[MARGIN + REACH..][..taken.len()].copy_from_slice(taken);
+        self.left = start;
+        self.position = (8 * (REACH + taken.len()) - 1 - (8 * again - unread)) as u16;
+    }
+
+    /// A reader for the next bits; afterwards [`set_position`](Self::set_position).
+    #[inline(always)]
+    pub(super) fn reader(&self) -> Reader<'_> {
+        let mut reader = Reader { bytes: &self.bytes, position: self.position, word: 0, index: 0 };
+        reader.load();
+        reader.index = reader.next_16() as usize >> (16 - INDEX_BITS);
+        reader
+    }
+
+    #[inline(always)]
+    pub(super) fn set_position(&mut self, position: u16) {
+        self.position = position;
+    }
+}
+
+/// Reads symbols, at most [`REACH_BITS`] in all.
 #[derive(Debug, Clone)]
-pub(super) struct BackwardBits<'a> {
-    /// Bytes not yet in `buffer` as whole bytes; consumed from the end.
-    rest: &'a [u8],
-    /// The next bits, the first in the most significant position.
-    buffer: u64,
-    /// Its low six bits say how many of `buffer`'s bits count as held. Below them lie zeros or the
-    /// true next bits, which the next refill writes again. Its other bits mean nothing.
-    held: u32,
+pub(super) struct Reader<'a> {
+    bytes: &'a Number,
+    pub(super) position: u16,
+    /// Bits around the next one, which is bit 56 + `position` % 8; those above have been read.
+    word: u64,
+    /// The next [`INDEX_BITS`] bits: so looking up a symbol need not wait for `word`.
+    index: usize,
 }
 
-impl<'a> BackwardBits<'a> {
-    /// Starts at the last byte of `src`, refilled.
-    pub(super) fn new(src: &'a [u8]) -> Self {
-        let mut bits = Self { rest: src, buffer: 0, held: 0 };
-        bits.refill();
-        bits
-    }
-
-    /// Makes at least [`REFILLED`] bits available.
+impl Reader<'_> {
     #[inline(always)]
-    pub(super) fn refill(&mut self) {
-        // At most 7, so what is left after a whole word needs no check.
-        let taken = (63 - (self.held & 63) as usize) / 8;
-        let word = if let Some(word) = self.rest.last_chunk() {
-            self.rest = &self.rest[..self.rest.len() - taken];
-            u64::from_le_bytes(*word)
-        } else {
-            let word = last_bytes(self.rest);
-            self.rest = &self.rest[..self.rest.len().saturating_sub(taken)];
-            word
-        };
-        self.buffer |= word >> (self.held & 63);
-        self.held |= REFILLED;
+    fn load(&mut self) {
+        let at = usize::from(self.position >> 3);
+        let mut word = [0; 8];
+        word.copy_from_slice(&self.bytes[at..at + 8]);
+        self.word = u64::from_le_bytes(word);
     }
 
-    /// The bits to come, the next in the most significant position.
+    /// The next [`INDEX_BITS`] bits.
     #[inline(always)]
-    pub(super) fn peek(&self) -> u64 {
-        self.buffer
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
 
-    /// Drops as many bits as the low six bits of `count` say; since the last refill at most
-    /// [`REFILLED`] in all.
+    /// The next 16 bits.
     #[inline(always)]
-    pub(super) fn consume(&mut self, count: u32) {
-        debug_assert!(count & 63 <= self.held & 63);
-        self.buffer <<= count & 63;
-        self.held = self.held.wrapping_sub(count);
+    pub(super) fn next_16(&self) -> u32 {
+        (self.word << (!self.position & 7) >> 48) as u32
     }
 
-    /// Takes `count` bits, at most 32, as a number.
-    #[cfg(test)]
-    pub(super) fn take(&mut self, count: u32) -> u32 {
-        let value = (self.buffer >> 1) >> (!count & 63);
-        self.consume(count);
-        value as u32
+    /// Takes a codeword, which is that of `slot`, and its extra bits; gives the value.
+    #[inline(always)]
+    pub(super) fn take(&mut self, slot: Slot) -> u32 {
+        let shifted = slot.shift_out(self.word, self.position & 7);
+        self.index = shifted as usize & ((1 << INDEX_BITS) - 1);
+        self.position = slot.advance(self.position);
+        self.load();
+        slot.value((shifted >> INDEX_BITS) as u32)
     }
-}
-
-/// The fewer than eight bytes left, followed by zeros.
-#[cold]
-#[inline(never)]
-fn last_bytes(rest: &[u8]) -> u64 {
-    rest.iter().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56)
 }
 
 #[cfg(test)]
@@ -86,20 +134,26 @@ mod tests {
         /// The same bits as reading words from the end, each from its top, with zeros after.
         #[test]
         fn equals_reading_words_backwards(
-            words: Vec<u16>,
-            takes in proptest::collection::vec(0..=32_u32, 0..200),
+            words in proptest::collection::vec(any::<u16>(), 0..12_000),
+            takes in proptest::collection::vec((1..=15_u32, 0..=30_u32), 0..3000),
         ) {
             let src: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             let mut naive = words
                 .iter()
                 .rev()
-                .flat_map(|word| (0..16).rev().map(move |bit| u32::from(word >> bit & 1)))
+                .flat_map(|word| (0..16).rev().map(move |bit| u64::from(word >> bit & 1)))
                 .chain(std::iter::repeat(0));
-            let mut bits = BackwardBits::new(&src);
-            for count in takes {
-                bits.refill();
-                let expected = naive.by_ref().take(count as usize).fold(0_u64, |v, b| v << 1 | u64::from(b));
-                prop_assert_eq!(u64::from(bits.take(count)), expected);
+            let mut bits = BackwardBits::new();
+            bits.start(src.len());
+            for (codeword, extra) in takes {
+                bits.refill(&src);
+                let mut reader = bits.reader();
+                let mut next = |count| naive.by_ref().take(count).fold(0, |v, b| v << 1 | b);
+                let expected = next(codeword as usize);
+                prop_assert_eq!(u64::from(reader.next_16() >> (16 - codeword)), expected);
+                let slot = Slot::new(0, extra, 5).with_length(codeword);
+                prop_assert_eq!(u64::from(reader.take(slot)), 5 + next(extra as usize));
+                bits.set_position(reader.position);
             }
         }
     }

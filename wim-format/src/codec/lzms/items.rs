@@ -5,7 +5,8 @@
 //! where the forward stream goes on with zeros.
 
 use super::batch::{Batch, MAX_LITERALS};
-use crate::codec::range::{Probability, RangeDecoder};
+use super::symbols::{Kind, OF_MATCHES};
+use crate::codec::range::{Probabilities, RangeDecoder};
 
 /// What follows a run of literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(super) const NEW: u8 = 4;
 pub(super) struct Item {
     /// Number of literals.
     pub(super) literals: u16,
+    /// Number of the symbol after them, among those of the batch.
+    pub(super) own: u16,
     /// What follows them.
     pub(super) then: Match,
     /// Place in a queue, 0 to 3, or [`NEW`].
@@ -38,22 +41,21 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) const NONE: Self = Self { literals: 0, then: Match::None, place: NEW };
+    pub(super) const NONE: Self = Self { literals: 0, own: 0, then: Match::None, place: NEW };
 }
 
 /// One class of decisions: `N` probabilities (a power of two), chosen by the class's last
 /// log2(`N`) decisions.
 #[derive(Debug)]
-struct Class<const N: usize>([Probability; N]);
+struct Class<const N: usize>(Probabilities<N>);
 
 impl<const N: usize> Class<N> {
-    const START: Self = Self([Probability::INITIAL; N]);
+    const START: Self = Self(Probabilities::INITIAL);
 
     /// Decodes a decision and appends it to `context`, the earlier ones with the newest in bit 0.
     #[inline(always)]
     fn decide(&mut self, context: &mut usize, range: &mut RangeDecoder<'_>) -> bool {
-        const { assert!(N.is_power_of_two()) };
-        let bit = range.decide(&mut self.0[*context & (N - 1)]);
+        let bit = range.decide(&mut self.0, *context);
         *context = *context << 1 | usize::from(bit);
         bit
     }
@@ -120,7 +122,7 @@ impl Decisions {
         },
     };
 
-    /// Decodes items until the batch is full.
+    /// Decodes items until the batch is full, and lists the kinds of their symbols.
     #[inline(always)]
     pub(super) fn plan(&mut self, range: &mut RangeDecoder<'_>, batch: &mut Batch) {
         // Copies can live in registers.
@@ -128,15 +130,26 @@ impl Decisions {
         let mut contexts = self.contexts.clone();
         let mut room = MAX_LITERALS as u16;
         let mut count = 0;
-        for item in &mut batch.items {
-            *item = self.classes.next_item(&mut contexts, room, &mut reader);
-            room -= item.literals;
+        let mut symbols = 0;
+        let Batch { items, kinds, .. } = batch;
+        kinds.fill(Kind::Literal);
+        for item in items {
+            let next = self.classes.next_item(&mut contexts, room, &mut reader);
+            symbols += next.literals;
+            *item = Item { own: symbols, ..next };
+            let (of_match, length) = OF_MATCHES[next.then as usize];
+            if let Some(kinds) = kinds.get_mut(usize::from(symbols)..usize::from(symbols) + 4) {
+                kinds.copy_from_slice(&of_match);
+            }
+            symbols += length;
+            room -= next.literals;
             count += 1;
             if room == 0 {
                 break;
             }
         }
         batch.item_count = count;
+        batch.symbol_count = symbols.into();
         *range = reader;
         self.contexts = contexts;
     }
@@ -162,15 +175,15 @@ impl Classes {
         let previous = contexts.previous;
         if self.is_delta.decide(&mut contexts.is_delta, range) {
             let (then, place) = self.delta(contexts, range);
-            return Item { literals, then, place };
+            return Item { literals, own: 0, then, place };
         }
         contexts.previous = Previous::Lz;
         if !self.lz_repeats.decide(&mut contexts.lz_repeats, range) {
-            return Item { literals, then: Match::Lz, place: NEW };
+            return Item { literals, own: 0, then: Match::Lz, place: NEW };
         }
         let place = Self::place(&mut self.lz_place, &mut contexts.lz_place, range);
         let place = place + u8::from(previous == Previous::Lz);
-        Item { literals, then: Match::LzRepeat, place }
+        Item { literals, own: 0, then: Match::LzRepeat, place }
     }
 
     #[inline(always)]

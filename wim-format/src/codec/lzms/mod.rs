@@ -9,8 +9,8 @@
 //! ```text
 //! decisions ──▶ items (run of literals + kind of match)      [`items`], [`super::range`]
 //! symbols ────▶ literals and values                          [`symbols`], [`adaptive`], [`bits`]
-//! values ─────▶ sequences (literals, length, source)         [`sources`]
-//! sequences ──▶ output                                       [`batch`], then [`x86`]
+//! values ─────▶ matches (length, source)                      [`sources`], [`queue`]
+//! both ───────▶ output                                       [`copies`], then [`x86`]
 //! ```
 //!
 //! Decisions never depend on symbols, nor symbols on output, so each stage runs ahead of the next
@@ -19,7 +19,9 @@
 mod adaptive;
 mod batch;
 mod bits;
+mod copies;
 mod items;
+mod queue;
 mod shape;
 mod slots;
 mod sources;
@@ -34,7 +36,6 @@ use crate::DecodeError;
 use crate::codec::cpu::Cpu;
 use crate::codec::range::RangeDecoder;
 use batch::Batch;
-use bits::BackwardBits;
 use items::Decisions;
 use sources::Recent;
 use stages::{Locate, Plan, Read, UndoX86, Write};
@@ -80,17 +81,16 @@ impl Decoder {
             return Err(DecodeError::BadSize);
         }
         let Self { symbols, batch, usage, cpu } = self;
-        symbols.reset(dst.len());
+        symbols.reset(src.len(), dst.len());
         let mut decisions = Decisions::START;
         let decisions = &mut decisions;
         let mut recent = Recent::START;
         let recent = &mut recent;
         let range = &mut RangeDecoder::new(src);
-        let bits = &mut BackwardBits::new(src);
         let mut at = 0;
         while at < dst.len() {
             cpu.run(Plan { decisions, range, batch });
-            cpu.run(Read { symbols, bits, batch })?;
+            cpu.run(Read { symbols, src, batch })?;
             cpu.run(Locate { recent, batch, dst, at })?;
             at = cpu.run(Write { batch, dst, at });
         }

@@ -2,14 +2,20 @@
 //! extra raw bits are added. Those of literals and powers are slots of one value, so that one loop
 //! reads all kinds.
 
-/// A slot: number of all its bits, codeword and extra, in bits 0 to 7, of its extra bits in bits 8 to
-/// 15, symbol in bits 16 to 31, base in bits 32 to 63.
+use super::bits::INDEX_BITS;
+
+/// A slot: [`SHIFT`] less the number of all its bits, codeword and extra, in bits 0 to 7, number of its
+/// extra bits in bits 8 to 15, symbol in bits 16 to 31, base in bits 32 to 63.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Slot(u64);
 
+/// How far a word whose bit 56 comes next is shifted down to leave [`INDEX_BITS`] of those to come.
+const SHIFT: u32 = 57 - INDEX_BITS;
+
 impl Slot {
-    const fn new(symbol: usize, extra_bits: u32, base: u32) -> Self {
-        Self((base as u64) << 32 | (symbol as u64) << 16 | ((extra_bits as u64) * 0x101))
+    pub(super) const fn new(symbol: usize, extra_bits: u32, base: u32) -> Self {
+        let bits = (SHIFT - extra_bits) as u64 | (extra_bits as u64) << 8;
+        Self((base as u64) << 32 | (symbol as u64) << 16 | bits)
     }
 
     /// Smallest value of the slot.
@@ -24,29 +30,35 @@ impl Slot {
         (self.0 >> 8) as u32 & 0xFF
     }
 
-    /// The same symbol with a codeword of `length` bits.
+    /// The same symbol with a codeword of `length` bits, at most 15.
     #[inline(always)]
     pub(super) fn with_length(self, length: u32) -> Self {
-        Self(self.0 + u64::from(length))
+        Self(self.0 - u64::from(length))
     }
 
     /// Whether the table has no entry for the codeword, since it is too long.
     #[inline(always)]
     pub(super) fn is_missing(self) -> bool {
-        self.0 & 0xFF == 0
+        self.0 as u8 == 0
     }
 
-    /// A number whose low six bits tell how many bits the codeword and the extra bits take.
+    /// Shifts a word down, whose bit 56 + `above` comes next, so that there are no bits left behind
+    /// those of the slot but [`INDEX_BITS`]. What the word has above stays there.
     #[inline(always)]
-    pub(super) fn all_bits(self) -> u32 {
-        self.0 as u32
+    pub(super) fn shift_out(self, word: u64, above: u16) -> u64 {
+        word >> ((self.0 + u64::from(above)) & 63)
     }
 
-    /// The value, out of the bits that begin with the codeword.
+    /// The position after the slot's bits.
     #[inline(always)]
-    pub(super) fn value(self, bits: u64) -> u32 {
-        let with_codeword = (bits >> (self.all_bits().wrapping_neg() & 63)) as u32;
-        self.base() + (with_codeword & !(u32::MAX << (self.extra_bits() & 31)))
+    pub(super) fn advance(self, position: u16) -> u16 {
+        position.wrapping_add(u16::from(self.0 as u8)).wrapping_sub(SHIFT as u16)
+    }
+
+    /// The value, out of bits that end with the extra bits.
+    #[inline(always)]
+    pub(super) fn value(self, bits: u32) -> u32 {
+        self.base() + (bits & !(u32::MAX << (self.extra_bits() & 31)))
     }
 
     /// The symbol's number.

@@ -1,10 +1,12 @@
-//! From values of symbols to sequences of literals and matches with known sources.
+//! From values of symbols to matches with known sources.
 
-use super::batch::{Batch, MAX_ITEMS, MAX_SYMBOLS, Sequence, Source};
+use super::batch::{Batch, Located, MAX_ITEMS, MAX_SYMBOLS, Source};
 use super::items::{Item, Match, NEW};
+use super::queue::Queue;
+#[cfg(target_arch = "x86_64")]
+use super::queue::Vector;
 use crate::DecodeError;
 use crate::codec::cpu::prefetch;
-use std::hint::select_unpredictable;
 
 /// Offsets of earlier matches, the latest first. Only three can be repeated at any time.
 #[derive(Debug)]
@@ -47,67 +49,66 @@ impl DeltaSource {
     }
 }
 
-/// Moves what is at `place` to the front of a queue, or puts `new` there and drops the last, and
-/// returns it. There are no branches: places are as good as random.
-#[inline(always)]
-fn move_to_front<T: Copy>(queue: &mut [T; 4], place: u8, new: T) -> T {
-    let [a, b, c, d] = *queue;
-    let old = select_unpredictable(place == 0, a, select_unpredictable(place == 1, b, c));
-    let last = select_unpredictable(place == 3, d, new);
-    let front = select_unpredictable(place < 3, old, last);
-    *queue = [
-        front,
-        select_unpredictable(place == 0, b, a),
-        select_unpredictable(place < 2, c, b),
-        select_unpredictable(place < 3, d, c),
-    ];
-    front
-}
-
 impl Recent {
-    /// Makes sequences of the batch's items, or of fewer if an output of as many bytes as `dst` is
-    /// full before. Position `at` is where the batch begins. All sequences lie within the output,
-    /// and so do their sources; only the last one's literals may go beyond the end.
+    /// Locates the matches of the batch's items, or of fewer if an output of as many bytes as `dst` is
+    /// full before. Position `at` is where the batch begins. All matches lie within the output, and so
+    /// do their sources; only the last item's literals may go beyond the end.
     #[inline(always)]
-    pub(super) fn locate(
+    pub(super) fn locate<const MODERN: bool>(
         &mut self,
+        batch: &mut Batch,
+        dst: &[u8],
+        at: usize,
+    ) -> Result<(), DecodeError> {
+        #[cfg(target_arch = "x86_64")]
+        if MODERN {
+            #[allow(unsafe_code)]
+            // SAFETY: AVX2 is there.
+            let mut queue = unsafe { Vector::new(self.lz) };
+            let outcome = self.locate_by(&mut queue, batch, dst, at);
+            self.lz = queue.to_array();
+            return outcome;
+        }
+        let mut queue = self.lz;
+        let outcome = self.locate_by(&mut queue, batch, dst, at);
+        self.lz = queue;
+        outcome
+    }
+
+    #[inline(always)]
+    fn locate_by(
+        &mut self,
+        queue: &mut impl Queue<u32>,
         batch: &mut Batch,
         dst: &[u8],
         mut at: usize,
     ) -> Result<(), DecodeError> {
         let size = dst.len();
-        let Batch { items, item_count, values, sequences, sequence_count, .. } = batch;
+        let Batch { items, item_count, values, matches, located, .. } = batch;
         let count = (*item_count).min(MAX_ITEMS);
-        let mut queue = self.lz;
-        let mut symbol = 0;
-        *sequence_count = count;
+        *located = count;
         for i in 0..count {
             let item = &items[i];
-            let (literals, first) = (item.literals, symbol as u16);
-            at += usize::from(literals);
-            symbol += usize::from(literals);
-            let own = symbol & (MAX_SYMBOLS - 1);
-            let (one, two) = (values[own], values[own + 1]);
-            let new = item.place == NEW;
+            at += usize::from(item.literals);
+            let own = usize::from(item.own) & (MAX_SYMBOLS - 1);
+            let one = values[own];
+            let new = usize::from(item.place == NEW);
             let (source, length);
             if (item.then as u8) < Match::Delta as u8 {
-                let distance = move_to_front(&mut queue, item.place, one);
-                source = Source { distance, span: 0 };
-                length = select_unpredictable(new, two, one);
-                symbol += 1 + usize::from(new);
+                source = Source { distance: queue.move_to_front(item.place, one), span: 0 };
+                length = values[own + new];
             } else if item.then == Match::None {
-                sequences[i] = Sequence::literals(literals, first);
+                matches[i] = Located::NONE;
                 continue;
             } else {
-                source = self.delta_source(item, [one, two], at);
-                length = if new { values[own + 2] } else { one };
-                symbol += if new { 3 } else { 1 };
+                source = self.delta_source(item, [one, values[own + 1]], at);
+                length = values[own + 2 * new];
             }
             let end = at + length as usize;
             if source.distance as usize > at || end > size {
                 if at >= size {
-                    sequences[i] = Sequence::literals(literals, first);
-                    *sequence_count = i + 1;
+                    matches[i] = Located::NONE;
+                    *located = i + 1;
                     break;
                 } else if end > size {
                     return Err(DecodeError::Overrun);
@@ -116,9 +117,8 @@ impl Recent {
             }
             prefetch(dst, at - source.distance as usize);
             at = end;
-            sequences[i] = Sequence { literals, first, length, source };
+            matches[i] = Located { length, source };
         }
-        self.lz = queue;
         Ok(())
     }
 
@@ -127,6 +127,6 @@ impl Recent {
     #[inline(never)]
     fn delta_source(&mut self, item: &Item, own: [u32; 2], at: usize) -> Source {
         let own = DeltaSource { power: own[0], offset: own[1] };
-        move_to_front(&mut self.delta, item.place, own).locate(at)
+        self.delta.move_to_front(item.place, own).locate(at)
     }
 }

@@ -6,7 +6,6 @@
 //! [`Cpu`]: crate::codec::cpu::Cpu
 
 use super::batch::Batch;
-use super::bits::BackwardBits;
 use super::items::Decisions;
 use super::sources::Recent;
 use super::symbols::Symbols;
@@ -32,18 +31,18 @@ impl Stage for Plan<'_, '_> {
 }
 
 /// [`Symbols::read`].
-pub(super) struct Read<'a, 'src> {
+pub(super) struct Read<'a> {
     pub(super) symbols: &'a mut Symbols,
-    pub(super) bits: &'a mut BackwardBits<'src>,
+    pub(super) src: &'a [u8],
     pub(super) batch: &'a mut Batch,
 }
 
-impl Stage for Read<'_, '_> {
+impl Stage for Read<'_> {
     type Output = Result<(), DecodeError>;
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) -> Self::Output {
-        self.symbols.read(self.bits, self.batch)
+        self.symbols.read(self.src, self.batch)
     }
 }
 
@@ -60,7 +59,7 @@ impl Stage for Locate<'_> {
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) -> Self::Output {
-        self.recent.locate(self.batch, self.dst, self.at)
+        self.recent.locate::<MODERN>(self.batch, self.dst, self.at)
     }
 }
 
@@ -91,6 +90,6 @@ impl Stage for UndoX86<'_> {
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) {
-        x86::undo(self.dst, self.usage);
+        x86::undo::<MODERN>(self.dst, self.usage);
     }
 }

@@ -1,7 +1,7 @@
 //! The symbols of an LZMS chunk: literals, offsets, powers and lengths.
 
-use super::adaptive::AdaptiveCode;
-use super::batch::{Batch, MAX_ITEMS, MAX_LITERALS, MAX_SYMBOLS};
+use super::adaptive::{AdaptiveCode, MAX_READ};
+use super::batch::{Batch, MAX_SYMBOLS};
 use super::bits::BackwardBits;
 use super::items::Match;
 use super::shape::Shaper;
@@ -22,16 +22,17 @@ pub(super) enum Kind {
 /// The codes, by [`Kind`].
 const CODES: usize = 5;
 
-/// The five adaptive codes.
+/// The five adaptive codes, and the bits they are read from.
 #[derive(Debug)]
 pub(super) struct Symbols {
     codes: Box<[AdaptiveCode; CODES]>,
+    bits: BackwardBits,
     shaper: Shaper,
 }
 
 /// Symbols of each kind of match, and how many they are. What comes behind them is written as
 /// well, as literals.
-const OF_MATCHES: [([Kind; 4], usize); 5] = {
+pub(super) const OF_MATCHES: [([Kind; 4], u16); 5] = {
     use Kind::{DeltaOffset, DeltaPower, Length, Literal, LzOffset};
     let mut of = [([Literal; 4], 0); 5];
     of[Match::Lz as usize] = ([LzOffset, Length, Literal, Literal], 2);
@@ -50,11 +51,12 @@ impl Symbols {
             AdaptiveCode::new(512, &BYTES),
             AdaptiveCode::new(1024, &OFFSETS),
         ]);
-        Self { codes, shaper: Shaper::new() }
+        Self { codes, bits: BackwardBits::new(), shaper: Shaper::new() }
     }
 
-    /// Starts a chunk of `size` uncompressed bytes.
-    pub(super) fn reset(&mut self, size: usize) {
+    /// Starts a chunk of `compressed` bytes that become `size`.
+    pub(super) fn reset(&mut self, compressed: usize, size: usize) {
+        self.bits.start(compressed);
         let offsets = offset_symbols(size);
         let symbols = [BYTES.len(), offsets, LENGTHS.len(), 8, offsets];
         for (code, symbols) in self.codes.iter_mut().zip(symbols) {
@@ -62,44 +64,31 @@ impl Symbols {
         }
     }
 
-    /// Reads the symbols of the batch's items.
+    /// Reads the symbols of the batch's items out of `src`, the chunk.
     ///
     /// Which kinds of symbols follow one another is as good as random, so the loop knows no kinds:
     /// it takes the code's number from a list, and reads every symbol the same way.
     #[inline(always)]
-    pub(super) fn read(
-        &mut self,
-        bits: &mut BackwardBits<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), DecodeError> {
-        let count = expand(batch);
-        // A copy can live in registers.
-        let mut reader = bits.clone();
+    pub(super) fn read(&mut self, src: &[u8], batch: &mut Batch) -> Result<(), DecodeError> {
+        let count = batch.symbol_count.min(MAX_SYMBOLS);
+        let Self { codes, bits, shaper } = self;
+        let codes = &mut **codes;
         let Batch { kinds, values, literals, .. } = batch;
-        for i in 0..count.min(MAX_SYMBOLS) {
-            let value = self.codes[kinds[i] as usize].decode(&mut reader, &mut self.shaper);
-            // Written as both; those of a run of literals lie side by side.
-            literals[i] = value as u8;
-            values[i] = value;
+        let mut from = 0;
+        while from < count {
+            let to = count.min(from + MAX_READ);
+            bits.refill(src);
+            let mut reader = bits.reader();
+            for i in from..to {
+                let value = codes[kinds[i] as usize].decode(&mut reader, shaper);
+                // Written as both; those of a run of literals lie side by side.
+                literals[i] = value as u8;
+                values[i] = value;
+            }
+            let position = reader.position;
+            bits.set_position(position);
+            from = to;
         }
-        *bits = reader;
-        if self.shaper.has_failed() { Err(DecodeError::BadCode) } else { Ok(()) }
+        if shaper.has_failed() { Err(DecodeError::BadCode) } else { Ok(()) }
     }
-}
-
-/// Lists the kinds of all symbols of the batch's items; returns their number.
-#[inline(always)]
-fn expand(batch: &mut Batch) -> usize {
-    let Batch { items, item_count, kinds, .. } = batch;
-    kinds[..MAX_LITERALS + 4 * MAX_ITEMS].fill(Kind::Literal);
-    let mut at = 0;
-    for item in items.iter().take(*item_count) {
-        at += usize::from(item.literals);
-        let (of_match, count) = OF_MATCHES[item.then as usize];
-        if let Some(kinds) = kinds.get_mut(at..at + 4) {
-            kinds.copy_from_slice(&of_match);
-        }
-        at += count;
-    }
-    at.min(kinds.len())
 }

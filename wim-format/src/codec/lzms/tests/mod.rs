@@ -175,7 +175,7 @@ fn check_items(seeds: &[(u8, u32, u32)]) {
     }
     let mut expected = output.bytes;
     let chunk = model::encode(&items, expected.len());
-    x86::undo(&mut expected, &mut TargetUsage::new());
+    x86::undo::<false>(&mut expected, &mut TargetUsage::new());
     for outcome in decode_every_way(&chunk, expected.len()) {
         assert!(outcome.as_ref() == Ok(&expected), "{} items: {:?}", items.len(), outcome.err());
     }
