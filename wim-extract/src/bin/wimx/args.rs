@@ -12,6 +12,8 @@ use wim_extract::pipeline::Threads;
 use crate::compression::{Method, parse_guid, parse_method, parse_size};
 use crate::diff::DiffArgs;
 use crate::join::JoinArgs;
+use crate::links::LinksArgs;
+use crate::manual::{CompletionsArgs, ManArgs};
 use crate::split::SplitArgs;
 
 /// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
@@ -64,6 +66,9 @@ pub(crate) enum Command {
     Split(SplitArgs),
     Join(JoinArgs),
     Diff(DiffArgs),
+    Links(LinksArgs),
+    Man(ManArgs),
+    Completions(CompletionsArgs),
 }
 
 /// Show a WIM file and its images, or change an image's name, description or properties
@@ -437,8 +442,8 @@ pub(crate) struct Restore {
 }
 
 const TOP_HELP: &str = "\
-A link to wimx named wiminfo, wimdir, wimverify, wimextract, wimapply or wimexport runs that
-command. Options may be shortened (--det), written with one dash (-detailed) and mixed with
+A link to wimx named after a command, such as wiminfo or wimapply, runs that command; `wimx links`
+makes such links. Options may be shortened (--det), written with one dash (-detailed) and mixed with
 operands; -- ends them. `wimx COMMAND --help` shows each command with examples.
 
 An ISO may stand wherever a WIM is read: win.iso means its sources/install.wim or

@@ -77,12 +77,15 @@ pub(crate) fn run(args: &LinksArgs, global: &Global) -> Result<(), Failure> {
         };
         result.map_err(Error::io(Action::Link, &link))?;
     }
-    report(global, Document {
-        directory: directory.display().to_string(),
-        program: program.display().to_string(),
-        made,
-        kept,
-    })
+    report(
+        global,
+        Document {
+            directory: directory.display().to_string(),
+            program: program.display().to_string(),
+            made,
+            kept,
+        },
+    )
 }
 
 /// The names of all links: those of wimlib's commands that wimx has.

@@ -21,6 +21,8 @@ mod habits;
 mod info;
 mod interrupt;
 mod join;
+mod links;
+mod manual;
 mod open;
 mod pathlist;
 mod paths;
@@ -71,5 +73,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Split(args) => split::run(args, global),
         Command::Join(args) => join::run(args, global),
         Command::Diff(args) => diff::run(args, global),
+        Command::Links(args) => links::run(args, global),
+        Command::Man(args) => manual::man(args, global),
+        Command::Completions(args) => manual::completions(args),
     }
 }

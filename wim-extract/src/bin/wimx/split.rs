@@ -45,7 +45,8 @@ const HELP: &str = "\
 Data is copied as it is, in the kernel where that is possible. A part is larger than PART_SIZE_MB
 only when a single file's data is. All parts appear, or none does.
 
-Of an ESD, whose files are compressed together, the files are stored apart; wimlib-imagex refuses it.
+Of an ESD, whose files are compressed together, the files are stored apart, which takes much room
+(wimlib-imagex refuses it). To have them compressed, export it with --compress=lzx first.
 
 Examples:
   wimx split install.wim install.swm 3800
