@@ -87,7 +87,8 @@ fn commands() -> Vec<Command> {
         let words = format!("wimx {}", command.get_name());
         let name = format!("wimx-{}", command.get_name());
         // Clap names commands by text that lives as long as the program.
-        command.clone().name(String::leak(name) as &'static str).bin_name(words)
+        let command = command.clone().version(env!("CARGO_PKG_VERSION"));
+        command.name(String::leak(name) as &'static str).bin_name(words)
     });
     let subcommands: Vec<_> = subcommands.collect();
     std::iter::once(whole).chain(subcommands).collect()
