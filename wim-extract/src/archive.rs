@@ -29,9 +29,11 @@ use wim_format::{Codec, FormatError, Sha1Hash};
 
 use self::index::Index;
 use crate::blob::{Coding, Form, Resource, read_whole};
+use crate::cancel::Cancel;
 use crate::error::{Damage, Error, Of};
 use crate::hash::sha1;
-use crate::pipeline::Threads;
+use crate::pipeline::lock::Lock;
+use crate::pipeline::{Task, Threads, run_tasks};
 use crate::source::{Access, Source};
 
 /// Names a blob of an open [`Wim`]: its position among the blobs of all parts.
@@ -294,21 +296,39 @@ impl Wim {
     }
 
     fn read_metadata(&self, image: ImageIndex, threads: Threads) -> Result<ImageTree, Error> {
-        let bytes = self.metadata_bytes(image, threads)?;
-        Metadata::parse(bytes).map_err(|error| self.malformed(image, error))
-    }
-
-    /// The metadata resource of an image, decoded and checked.
-    fn metadata_bytes(&self, image: ImageIndex, threads: Threads) -> Result<Bytes, Error> {
+        /// Bytes whose hash is worth a thread.
+        const SHARE: usize = 1 << 20;
         let entry = self.metadata_entry(image)?;
         let resource = self.main().resource(entry.resource);
         open::check_metadata_size(&resource).map_err(|error| self.malformed(image, error))?;
-        let checked = read_whole(&resource, threads).and_then(|bytes| match sha1(&bytes) {
-            found if found == entry.hash => Ok(bytes),
-            found => Err(Damage::Hash { expected: entry.hash, found }),
-        });
-        let image = image.get();
-        checked.map_err(|damage| Error::DamagedMetadata { file: self.name(), image, damage })
+        let damaged = |damage| {
+            let image = image.get();
+            Error::DamagedMetadata { file: self.name(), image, damage }
+        };
+        let bytes = read_whole(&resource, threads).map_err(damaged)?;
+        // Parsing does not trust the bytes and need not wait for their hash.
+        let (hash, tree) = (Lock::new(None), Lock::new(None));
+        let tasks: Vec<Task<'_>> = vec![
+            Box::new(|| {
+                *hash.lock() = Some(sha1(&bytes));
+                Ok(())
+            }),
+            Box::new(|| {
+                *tree.lock() = Some(Metadata::parse(bytes.clone()));
+                Ok(())
+            }),
+        ];
+        let threads = if bytes.len() < SHARE { Threads::ONE } else { threads };
+        run_tasks(tasks, threads, &Cancel::new())?;
+        match (hash.into_inner(), tree.into_inner()) {
+            (Some(found), Some(tree)) if found == entry.hash => {
+                tree.map_err(|error| self.malformed(image, error))
+            }
+            (found, _) => {
+                let found = found.unwrap_or_default();
+                Err(damaged(Damage::Hash { expected: entry.hash, found }))
+            }
+        }
     }
 
     fn malformed(&self, image: ImageIndex, source: FormatError) -> Error {

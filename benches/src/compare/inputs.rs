@@ -42,6 +42,8 @@ pub(super) struct Input {
     pub(super) unique_bytes: u64,
     /// Bytes of the files of image 1, uncompressed, each once per hard link group.
     pub(super) image_bytes: u64,
+    /// Number of images.
+    pub(super) images: usize,
     /// Names in image 1.
     pub(super) names: usize,
     /// The largest file of image 1, and one of a few kilobytes: path and size.
@@ -132,6 +134,7 @@ fn prepare(
         exported_bytes,
         unique_bytes: facts.unique_bytes,
         image_bytes: facts.image_bytes,
+        images: facts.images,
         names: facts.names,
         largest: facts.largest,
         small: facts.small,
@@ -141,6 +144,7 @@ fn prepare(
 struct Facts {
     unique_bytes: u64,
     image_bytes: u64,
+    images: usize,
     names: usize,
     largest: (String, u64),
     small: (String, u64),
@@ -170,6 +174,7 @@ fn facts(path: &Path) -> Result<Facts> {
     Ok(Facts {
         unique_bytes: wim.blobs().map(|(_, blob)| blob.size).sum(),
         image_bytes,
+        images: wim.images().len(),
         names: tree.len(),
         largest: files[files.len() - 1].clone(),
         small: files[small].clone(),

@@ -206,10 +206,18 @@ impl Table<'_> {
         let (path, bytes) = file;
         let line = |line: Line| line.arg(&input.path).arg("1").arg(path).arg(&target);
         let goal = if size == "large" { 2.5 } else { 1.0 };
+        let mut contenders = self.both("extract --quiet", line);
+        // It shows images as folders only where there are several.
+        if let Some(program) = self.programs.seven_zip.as_ref().filter(|_| input.images > 1) {
+            let line =
+                Line::new(program).words("e -bd -y").arg(format!("-o{}", self.out.display()));
+            let line = line.arg(&input.path).arg(format!("1{path}"));
+            contenders.push(Contender { name: "7-Zip", line });
+        }
         Row {
             name: format!("extract-{size}"),
             title: format!("extract one file of {}", human(*bytes)),
-            contenders: self.both("extract --quiet", line),
+            contenders,
             bytes: Some(*bytes),
             goals: vec![Goal::Faster("wimlib", goal)],
             charted: size == "large",

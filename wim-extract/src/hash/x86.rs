@@ -172,7 +172,7 @@ fn avx512(states: &mut [[u32; 16]; 5], blocks: [&[[u8; BLOCK]]; 16]) {
     }
     let count = blocks.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
     for at in 0..count {
-        let mut words = load_words(blocks.map(|blocks| &blocks[at]));
+        let mut words = load_words(&blocks, at);
         let before = state;
         state = rounds_20::<0, CHOOSE, 0x5A82_7999>(state, &mut words);
         state = rounds_20::<20, PARITY, 0x6ED9_EBA1>(state, &mut words);
@@ -233,13 +233,14 @@ fn rounds_20<const FROM: usize, const F: i32, const K: u32>(
     state
 }
 
-/// The sixteen words of one block of each lane: word `i` of lane `j` is element `j` of register
+/// The sixteen words of block `at` of each lane: word `i` of lane `j` is element `j` of register
 /// `i`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn load_words(blocks: [&[u8; BLOCK]; 16]) -> [__m512i; 16] {
+fn load_words(blocks: &[&[[u8; BLOCK]]; 16], at: usize) -> [__m512i; 16] {
     let mut rows = [_mm512_setzero_si512(); 16];
-    for (row, block) in rows.iter_mut().zip(blocks) {
+    for (row, blocks) in rows.iter_mut().zip(blocks) {
+        let block = &blocks[at];
         // SAFETY: the block is 64 readable bytes; the load needs no alignment.
         *row = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
     }

@@ -1,5 +1,6 @@
 //! Decoding chunks into a buffer, two at a time.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -89,91 +90,65 @@ impl Jobs {
     }
 
     /// Decodes all chunks into `out`. For a chunk that fails, its place is filled with zeros and
-    /// `failed` is told its tag.
+    /// `failed` is told its tag; it is called in the order of the jobs.
     pub(crate) fn decode(
         &self,
         decoders: &mut Decoders,
         out: &mut [u8],
         mut failed: impl FnMut(usize, Damage),
     ) {
+        let mut coded = self.copy_raw(out);
+        // Two are decoded at a time. With the longest first, both lanes run dry together.
+        coded.sort_by_key(|(job, _)| Reverse(job.src.len()));
+        let mut failures = Vec::new();
+        while let Some(coder) = coded.first().and_then(|(job, _)| job.coder) {
+            let (run, rest): (Vec<_>, _) =
+                coded.into_iter().partition(|(job, _)| job.coder == Some(coder));
+            coded = rest;
+            let jobs: Vec<&Job> = run.iter().map(|&(job, _)| job).collect();
+            let mut conclude = |number: usize, result, dst: &mut [u8]| {
+                if let Err(source) = result {
+                    dst.fill(0);
+                    failures.push((jobs[number], source));
+                }
+            };
+            match decoders.get(coder) {
+                Ok(decoder) => {
+                    let chunks = run.into_iter().map(|(job, dst)| (self.src(job), dst));
+                    decoder.decode_many(chunks, conclude);
+                }
+                Err(error) => run
+                    .into_iter()
+                    .enumerate()
+                    .for_each(|(number, (_, dst))| conclude(number, Err(error), dst)),
+            }
+        }
+        failures.sort_by_key(|(job, _)| job.dst.start);
+        for (job, source) in failures {
+            failed(job.tag, Damage::Decode { chunk: job.chunk, offset: job.file_offset, source });
+        }
+    }
+
+    /// Copies the raw chunks to their places in `out` and gives the others with theirs.
+    fn copy_raw<'a>(&'a self, out: &'a mut [u8]) -> Vec<(&'a Job, &'a mut [u8])> {
+        let mut coded = Vec::with_capacity(self.jobs.len());
         let mut rest = out;
         let mut at = 0;
-        let mut single: Option<(&Job, &mut [u8])> = None;
         for job in &self.jobs {
             let (_, after_gap) = rest.split_at_mut(job.dst.start - at);
             let (dst, after) = after_gap.split_at_mut(job.dst.len());
             rest = after;
             at = job.dst.end;
-            let Some(coder) = job.coder else {
-                dst.copy_from_slice(self.src(job));
-                continue;
-            };
-            match single.take() {
-                Some((first, first_dst)) if first.coder == job.coder => {
-                    self.decode_two(decoders, coder, (first, first_dst), (job, dst), &mut failed);
-                }
-                other => {
-                    if let Some((first, first_dst)) = other {
-                        self.decode_one(decoders, first, first_dst, &mut failed);
-                    }
-                    single = Some((job, dst));
-                }
+            match job.coder {
+                None => dst.copy_from_slice(self.src(job)),
+                Some(_) => coded.push((job, dst)),
             }
         }
-        if let Some((job, dst)) = single {
-            self.decode_one(decoders, job, dst, &mut failed);
-        }
+        coded
     }
 
     fn src(&self, job: &Job) -> &[u8] {
         &self.held[job.held][job.src.clone()]
-    }
-
-    fn decode_one(
-        &self,
-        decoders: &mut Decoders,
-        job: &Job,
-        dst: &mut [u8],
-        failed: &mut impl FnMut(usize, Damage),
-    ) {
-        let Some(coder) = job.coder else { return };
-        let result = decoders.get(coder).and_then(|decoder| decoder.decode(self.src(job), dst));
-        job.conclude(result, dst, failed);
-    }
-
-    fn decode_two(
-        &self,
-        decoders: &mut Decoders,
-        coder: (Codec, u32),
-        (a, a_dst): (&Job, &mut [u8]),
-        (b, b_dst): (&Job, &mut [u8]),
-        failed: &mut impl FnMut(usize, Damage),
-    ) {
-        let [a_result, b_result] = match decoders.get(coder) {
-            Ok(decoder) => {
-                decoder.decode_two((self.src(a), &mut *a_dst), (self.src(b), &mut *b_dst))
-            }
-            Err(error) => [Err(error); 2],
-        };
-        a.conclude(a_result, a_dst, failed);
-        b.conclude(b_result, b_dst, failed);
-    }
-}
-
-impl Job {
-    fn conclude(
-        &self,
-        result: Result<(), wim_format::DecodeError>,
-        dst: &mut [u8],
-        failed: &mut impl FnMut(usize, Damage),
-    ) {
-        if let Err(source) = result {
-            dst.fill(0);
-            failed(
-                self.tag,
-                Damage::Decode { chunk: self.chunk, offset: self.file_offset, source },
-            );
-        }
     }
 }
 

@@ -32,7 +32,7 @@ const PAIRED: u64 = 2 << 20;
 const MEMORY: u64 = 32 << 20;
 
 /// Bytes of each large blob that are decoded before all are hashed in step.
-pub(crate) const LANE: u64 = 64 << 10;
+pub(crate) const LANE: u64 = 32 << 10;
 
 /// Memory that the lanes of one worker may take; decides how many there are.
 const LANES_MEMORY: u64 = 8 << 20;

@@ -14,13 +14,13 @@ use crate::DecodeError;
 
 /// Bytes at the end of the output, and of the literals, that wide copies keep away from.
 pub(crate) const SLACK: usize = 64;
-/// Literals copied at once.
-const RUN: usize = 16;
-/// Bytes of a match copied at once.
-const MATCH: usize = 32;
+/// Literals copied at once, and bytes of a match that is longer than its offset.
+pub(crate) const STRIDE: usize = 16;
+/// Bytes of other matches copied at once.
+const MATCH: usize = 2 * STRIDE;
 
-// A run ends at most RUN bytes too far, a match MATCH bytes; both start within the batch's output.
-const _: () = assert!(RUN <= SLACK && MATCH <= SLACK && MAX_LITERALS + SLACK <= LITERALS);
+// A run ends at most STRIDE bytes too far, a match MATCH bytes; both start within the batch's output.
+const _: () = assert!(MATCH <= SLACK && MAX_LITERALS + SLACK <= LITERALS);
 
 /// Writes the matches of a batch that are far from the end, and the literals before each.
 pub(crate) struct Wide<'a, O> {
@@ -104,10 +104,12 @@ unsafe fn write(
 ) -> Result<usize, DecodeError> {
     let Sequences { literals, ends, lengths, offsets: new, sources, .. } = sequences;
     let start = dst.as_mut_ptr();
-    // Strides that the compiler does not know keep it from unrolling the rare loops.
-    let (run_stride, match_stride) = std::hint::black_box((RUN, MATCH));
+    // A stride that the compiler does not know keeps it from unrolling the rare loops, and one for
+    // all of them keeps registers free for what is not rare.
+    let stride = std::hint::black_box(STRIDE);
     let mut literal = 0;
-    let mut at = at;
+    // SAFETY: `at` is at most the length of `dst`.
+    let mut to = unsafe { start.add(at) };
     for i in 0..count {
         // SAFETY: `count <= ROUNDS`.
         let (end, length, source, offset) = unsafe {
@@ -118,93 +120,107 @@ unsafe fn write(
                 *new.get_unchecked(i),
             )
         };
+        let run = end - literal;
         // SAFETY: `ends` ascends, so `literal <= end <= MAX_LITERALS`, and both slices have SLACK
         // bytes more than the run.
         unsafe {
             let from = literals.as_ptr().add(literal);
-            let to = start.add(at);
-            copy::<RUN>(from, to);
-            let mut copied = RUN;
-            while copied < end - literal {
-                copy::<RUN>(from.add(copied), to.add(copied));
-                copied += run_stride;
+            copy::<STRIDE>(from, to);
+            let mut copied = STRIDE;
+            while copied < run {
+                copy::<STRIDE>(from.add(copied), to.add(copied));
+                copied += stride;
             }
+            to = to.add(run);
         }
-        at += end - literal;
         literal = end + 1;
         let offset = offsets.next(source, offset) as usize;
-        let Some(from) = at.checked_sub(offset) else {
+        if offset > to as usize - start as usize {
             return Err(DecodeError::OffsetBeforeStart);
-        };
-        // SAFETY: `from <= at`, and `dst` has SLACK bytes more than the match.
+        }
+        // SAFETY: there are `offset` bytes before `to`, and `dst` has SLACK bytes more than the
+        // match.
         unsafe {
-            let (from, to) = (start.add(from), start.add(at));
             if length > offset {
-                repeat(from, to, offset, length);
+                repeat(to, offset, length, stride);
             } else {
+                let from = to.sub(offset);
                 copy::<MATCH>(from, to);
                 let mut copied = MATCH;
                 while copied < length {
                     copy::<MATCH>(from.add(copied), to.add(copied));
-                    copied += match_stride;
+                    copied += 2 * stride;
                 }
             }
+            to = to.add(length);
         }
-        at += length;
     }
-    Ok(at)
+    Ok(to as usize - start as usize)
 }
 
-/// Writes a match that is longer than its offset: the bytes before it, over and over.
+/// Writes a match that is longer than its offset: the bytes before it, over and over. `stride` is
+/// [`STRIDE`].
 ///
 /// # Safety
-/// `to` is `offset` bytes after `from`, and `length + SLACK` bytes may be written from it on.
+/// There are `offset` bytes before `to`, and from it on `length + SLACK` bytes may be written.
 #[inline(always)]
 #[allow(unsafe_code)]
-pub(crate) unsafe fn repeat(from: *const u8, to: *mut u8, offset: usize, length: usize) {
-    // SAFETY: every copy starts less than `length` bytes after `to` and has at most 16 bytes.
+pub(crate) unsafe fn repeat(to: *mut u8, offset: usize, length: usize, stride: usize) {
+    // SAFETY: every round starts less than `length` bytes after `to` and has at most 16 bytes. Eight
+    // bytes may be read where the pattern starts, as they may be written from `to` on.
     unsafe {
+        let from = to.sub(offset);
         let mut copied = 0;
-        match offset {
-            // Zero is not an offset; nothing sensible comes of it, as with the careful twin.
-            0 => {}
-            1..8 => {
-                let pattern = repeated(from.cast::<u64>().read_unaligned(), offset);
-                // As many whole repetitions as there are in eight bytes.
-                let stride = 8 - 8 % offset;
-                while copied < length {
-                    to.add(copied).cast::<u64>().write_unaligned(pattern);
-                    copied += stride;
-                }
+        if let Some(pattern) = PATTERNS.get(offset) {
+            let bytes = u64::from_le(from.cast::<u64>().read_unaligned()) & pattern.mask;
+            let bytes = bytes.wrapping_mul(pattern.factor).to_le();
+            while copied < length {
+                to.add(copied).cast::<u64>().write_unaligned(bytes);
+                copied += pattern.stride;
             }
-            8..16 => {
-                while copied < length {
-                    copy::<8>(from.add(copied), to.add(copied));
-                    copied += 8;
-                }
+        } else if offset < STRIDE {
+            while copied < length {
+                copy::<8>(from.add(copied), to.add(copied));
+                copy::<8>(from.add(copied + 8), to.add(copied + 8));
+                copied += stride;
             }
-            _ => {
-                while copied < length {
-                    copy::<16>(from.add(copied), to.add(copied));
-                    copied += 16;
-                }
+        } else {
+            while copied < length {
+                copy::<STRIDE>(from.add(copied), to.add(copied));
+                copied += stride;
             }
         }
     }
 }
 
-/// The first `period` (1 to 7) bytes of `bytes` over and over.
-#[inline(always)]
-fn repeated(bytes: u64, period: usize) -> u64 {
-    let bits = 8 * period as u32;
-    let mut pattern = bytes.to_le() & ((1 << bits) - 1);
-    let mut filled = bits;
-    while filled < 64 {
-        pattern |= pattern << filled;
-        filled *= 2;
-    }
-    pattern.to_le()
+/// How the bytes of a short offset are repeated.
+#[derive(Debug, Clone, Copy)]
+struct Pattern {
+    /// All bits of so many bytes.
+    mask: u64,
+    /// What repeats them when they are multiplied.
+    factor: u64,
+    /// How many bytes the whole repetitions have that fit into eight.
+    stride: usize,
 }
+
+/// By offset. Zero is not an offset; nothing sensible comes of it, as with the careful twin.
+static PATTERNS: [Pattern; 8] = {
+    let mut patterns = [Pattern { mask: 0, factor: 0, stride: 8 }; 8];
+    let mut offset = 1;
+    while offset < 8 {
+        let mut factor = 0;
+        let mut bit = 0;
+        while bit < 64 {
+            factor |= 1 << bit;
+            bit += 8 * offset;
+        }
+        let mask = (1 << (8 * offset)) - 1;
+        patterns[offset] = Pattern { mask, factor, stride: 8 - 8 % offset };
+        offset += 1;
+    }
+    patterns
+};
 
 /// Copies `N` bytes.
 ///

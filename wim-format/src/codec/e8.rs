@@ -5,6 +5,7 @@
 //! positions counted from the chunk's start and an assumed file size of 12,000,000 bytes.
 
 use super::cpu::Stage;
+use std::hint::select_unpredictable;
 
 /// The file size that WIM's LZX assumes.
 const FILE_SIZE: i32 = 12_000_000;
@@ -83,12 +84,14 @@ fn undo_call(chunk: &mut [u8], at: usize) {
     let absolute = i32::from_le_bytes(*operand);
     // Chunks are at most 2 MiB, so positions fit.
     let position = at as i32;
-    let relative = match absolute {
-        0..FILE_SIZE => absolute - position,
-        _ if absolute < 0 && absolute >= -position => absolute + FILE_SIZE,
-        _ => return,
-    };
-    *operand = relative.to_le_bytes();
+    // Half of what looks like a call is none, so nothing here is a branch. Where the first sum
+    // overflows it is not taken, and nor is the second.
+    let backward = absolute.wrapping_add(FILE_SIZE);
+    let forward = absolute.wrapping_sub(position);
+    let is_backward = (-position..0).contains(&absolute);
+    let is_forward = (0..FILE_SIZE).contains(&absolute);
+    let relative = select_unpredictable(is_backward, backward, absolute);
+    *operand = select_unpredictable(is_forward, forward, relative).to_le_bytes();
 }
 
 #[cfg(test)]

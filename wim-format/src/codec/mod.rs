@@ -102,18 +102,37 @@ impl Decoder {
         }
     }
 
-    /// Decodes two chunks at once. Their latencies overlap, so where the codec gains from it this
-    /// is faster than two calls of [`decode`](Self::decode); the result is the same.
+    /// Decodes many chunks, given by their compressed bytes and the places of the decoded ones. Where
+    /// the codec gains from it, two of them are on their way at any time and their latencies overlap,
+    /// which is faster than calls of [`decode`](Self::decode); the outcomes are the same.
+    ///
+    /// `done` is told of each chunk as it ends, in any order: its number in `chunks` (from 0), the
+    /// outcome, and its place, whose contents are unspecified after an error.
+    pub fn decode_many<'a>(
+        &mut self,
+        chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,
+        mut done: impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8]),
+    ) {
+        match &mut self.0 {
+            Inner::Xpress(d) => d.decode_many(chunks, done),
+            Inner::Lzx(d) => d.decode_many(chunks, done),
+            Inner::Lzms(d) => {
+                for (number, (src, dst)) in chunks.into_iter().enumerate() {
+                    done(number, d.decode(src, dst), dst);
+                }
+            }
+        }
+    }
+
+    /// Decodes two chunks, as [`decode_many`](Self::decode_many) does.
     pub fn decode_two(
         &mut self,
         a: (&[u8], &mut [u8]),
         b: (&[u8], &mut [u8]),
     ) -> [Result<(), DecodeError>; 2] {
-        match &mut self.0 {
-            Inner::Xpress(d) => d.decode_two(a, b),
-            Inner::Lzx(d) => d.decode_two(a, b),
-            Inner::Lzms(d) => [d.decode(a.0, a.1), d.decode(b.0, b.1)],
-        }
+        let mut outcomes = [Ok(()); 2];
+        self.decode_many([a, b], |number, outcome, _| outcomes[number] = outcome);
+        outcomes
     }
 }
 

@@ -1,4 +1,4 @@
-//! Decoding one chunk, or two at once.
+//! Decoding one chunk, or many, two at a time.
 //!
 //! Reading a symbol has to wait for the one before, so the symbols of two chunks, read in turn by
 //! one loop, take little longer than those of one.
@@ -31,11 +31,6 @@ pub(crate) fn decode<C: Chunk>(
     dst: &mut [u8],
 ) -> Result<(), DecodeError> {
     chunk.start();
-    finish(chunk, src, dst)
-}
-
-/// Decodes what is left of a chunk.
-fn finish<C: Chunk>(chunk: &mut C, src: &[u8], dst: &mut [u8]) -> Result<(), DecodeError> {
     while let Some(rounds) = chunk.prepare(src, dst)? {
         chunk.read(rounds);
         chunk.write(src, dst)?;
@@ -43,30 +38,68 @@ fn finish<C: Chunk>(chunk: &mut C, src: &[u8], dst: &mut [u8]) -> Result<(), Dec
     Ok(())
 }
 
-/// Decodes two chunks; the outcome of each is what [`decode`] would give.
-pub(crate) fn decode_two<C: Chunk>(
+/// Decodes chunks, given by their compressed bytes and the place of the decoded ones, two at a time:
+/// when one ends, the next one takes its place. `done` is told of each as it ends: its number, the
+/// outcome, which is what [`decode`] would give, and the place.
+pub(crate) fn decode_many<'a, C: Chunk>(
     pair: &mut [C; 2],
-    a: (&[u8], &mut [u8]),
-    b: (&[u8], &mut [u8]),
-) -> [Result<(), DecodeError>; 2] {
-    pair.iter_mut().for_each(Chunk::start);
+    chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,
+    mut done: impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8]),
+) {
+    let mut waiting = chunks.into_iter().enumerate();
+    let mut lanes = [None, None];
     loop {
-        let rounds = match pair[0].prepare(a.0, a.1) {
-            Ok(Some(rounds)) => rounds,
-            outcome => return [outcome.map(drop), finish(&mut pair[1], b.0, b.1)],
+        let mut rounds = [None; 2];
+        for ((rounds, lane), chunk) in rounds.iter_mut().zip(&mut lanes).zip(&mut *pair) {
+            *rounds = advance(chunk, lane, &mut waiting, &mut done);
+        }
+        match rounds {
+            [Some(a), Some(b)] => C::read_both(pair, a.min(b)),
+            [Some(a), None] => pair[0].read(a),
+            [None, Some(b)] => pair[1].read(b),
+            [None, None] => return,
+        }
+        for (lane, chunk) in lanes.iter_mut().zip(&mut *pair) {
+            let Some(job) = lane else { continue };
+            if let Err(error) = chunk.write(job.src, job.dst)
+                && let Some(job) = lane.take()
+            {
+                done(job.number, Err(error), job.dst);
+            }
+        }
+    }
+}
+
+/// A chunk that is being decoded.
+struct Job<'a> {
+    number: usize,
+    src: &'a [u8],
+    dst: &'a mut [u8],
+}
+
+/// Gets a lane ready for its symbols, with the next chunk if it has none or the one it has ends.
+/// Gives how many rounds the symbol loop should go, or `None` when nothing is left.
+fn advance<'a, C: Chunk>(
+    chunk: &mut C,
+    lane: &mut Option<Job<'a>>,
+    waiting: &mut impl Iterator<Item = (usize, (&'a [u8], &'a mut [u8]))>,
+    done: &mut impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8]),
+) -> Option<usize> {
+    loop {
+        let job = match lane.take() {
+            Some(job) => job,
+            None => {
+                let (number, (src, dst)) = waiting.next()?;
+                chunk.start();
+                Job { number, src, dst }
+            }
         };
-        let rounds = match pair[1].prepare(b.0, b.1) {
-            Ok(Some(other)) => rounds.min(other),
-            outcome => return [finish(&mut pair[0], a.0, a.1), outcome.map(drop)],
-        };
-        C::read_both(pair, rounds);
-        let outcome_a = pair[0].write(a.0, a.1);
-        let outcome_b = pair[1].write(b.0, b.1);
-        match (outcome_a, outcome_b) {
-            (Ok(()), Ok(())) => {}
-            (Ok(()), failed) => return [finish(&mut pair[0], a.0, a.1), failed],
-            (failed, Ok(())) => return [failed, finish(&mut pair[1], b.0, b.1)],
-            failed => return [failed.0, failed.1],
+        match chunk.prepare(job.src, job.dst) {
+            Ok(Some(rounds)) => {
+                *lane = Some(job);
+                return Some(rounds);
+            }
+            outcome => done(job.number, outcome.map(drop), job.dst),
         }
     }
 }

@@ -105,8 +105,8 @@ impl Offsets for Recent {
 mod vector {
     use super::{Offsets, Recent};
     use std::arch::x86_64::{
-        __m128i, _mm_cvtsi128_si32, _mm_extract_epi32, _mm_insert_epi32, _mm_set_epi32,
-        _mm_shuffle_epi8,
+        __m128i, _mm_cvtsi128_si32, _mm_extract_epi32, _mm_insert_epi32, _mm_loadu_si128,
+        _mm_set_epi32, _mm_shuffle_epi8,
     };
 
     /// [`Recent`] in the lower three lanes of a vector; the highest is for the new offset. Each
@@ -157,11 +157,13 @@ mod vector {
 
         #[inline(always)]
         fn next(&mut self, source: u8, offset: u32) -> u32 {
-            let [a, b, c, d] = PERMUTATIONS[usize::from(source % 4)];
-            // SAFETY: by `new`, the processor has AVX2, which includes SSE 4.1 and SSSE3.
+            let permutation = &PERMUTATIONS[usize::from(source % 4)];
+            // SAFETY: by `new`, the processor has AVX2, which includes SSE 4.1 and SSSE3. A
+            // permutation is 16 readable bytes, which the load wants in no place in particular.
             unsafe {
                 let lanes = _mm_insert_epi32::<3>(self.0, offset as i32);
-                self.0 = _mm_shuffle_epi8(lanes, _mm_set_epi32(d, c, b, a));
+                let permutation = _mm_loadu_si128(permutation.as_ptr().cast());
+                self.0 = _mm_shuffle_epi8(lanes, permutation);
                 _mm_cvtsi128_si32(self.0) as u32
             }
         }

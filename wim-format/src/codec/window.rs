@@ -45,6 +45,24 @@ pub(crate) fn peek(bytes: &Number, position: u16, seven: u16) -> u64 {
     u64::from_le_bytes(word) << (!position & seven)
 }
 
+/// Writes the 16-bit words of `from` to `to`, last word first.
+fn reverse_words(from: &[u8], to: &mut [u8]) {
+    let (fours, rest) = from.as_chunks::<8>();
+    let (last, first) = to.split_at_mut(rest.len());
+    for (to, from) in first.as_chunks_mut().0.iter_mut().rev().zip(fours) {
+        *to = words(from).to_le_bytes();
+    }
+    let last = last.rchunks_exact_mut(2);
+    last.zip(rest.chunks_exact(2)).for_each(|(to, from)| to.copy_from_slice(from));
+}
+
+/// Four words as a number, the first on top.
+#[inline(always)]
+pub(crate) fn words(bytes: &[u8; 8]) -> u64 {
+    let pairs = u64::from_le_bytes(*bytes).rotate_left(32);
+    (pairs & 0x0000_FFFF_0000_FFFF) << 16 | pairs >> 16 & 0x0000_FFFF_0000_FFFF
+}
+
 impl Window {
     pub(crate) fn new() -> Self {
         Self { bytes: [0; 7 + BYTES], position: BOTTOM - 1, taken: 0 }
@@ -77,8 +95,7 @@ impl Window {
             end += 2;
         }
         end += 2 * words;
-        let reversed = self.bytes[end - 2 * words..end].rchunks_exact_mut(2);
-        reversed.zip(rest.chunks_exact(2)).for_each(|(to, from)| to.copy_from_slice(from));
+        reverse_words(&rest[..2 * words], &mut self.bytes[end - 2 * words..end]);
         self.taken += end - start;
         let read = again * 8 - left;
         self.position = (8 * (end - 7) - 1 - read) as u16;

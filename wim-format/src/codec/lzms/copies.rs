@@ -5,7 +5,7 @@
 //! store. What each item asks for is checked here, whoever made it.
 
 use super::batch::{Batch, LITERAL_RUN, Literals, Located, MAX_SYMBOLS, Source};
-use crate::codec::copy::{copy, repeat};
+use crate::codec::copy::{STRIDE, copy, repeat};
 
 /// Bytes of a match copied at once.
 const MATCH: usize = 32;
@@ -72,7 +72,7 @@ unsafe fn write_match(to: *mut u8, located: &Located) {
     unsafe {
         let from = to.sub(distance);
         if distance < MATCH && distance < length {
-            repeat(from, to, distance, length);
+            repeat(to, distance, length, STRIDE);
             return;
         }
         copy::<MATCH>(from, to);

@@ -3,7 +3,7 @@
 use super::codes::{Codes, Offsets};
 use super::offsets::Resolve;
 use super::symbols::{One, Records, Two};
-use super::tables::{DEFAULT_BLOCK_SIZE, MIN_ORDER};
+use super::tables::{DEFAULT_BLOCK_SIZE, MIN_ORDER, window_order};
 use crate::DecodeError;
 use crate::codec::cpu::{Cpu, Stage};
 use crate::codec::pair::Chunk;
@@ -19,6 +19,7 @@ const MIN_ROUNDS: usize = 4;
 
 /// A chunk being decoded.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Stream {
     pub(super) records: Records,
     pub(super) sequences: Sequences,
@@ -29,6 +30,8 @@ pub(super) struct Stream {
     at: usize,
     /// The end of the current block in the output.
     block_end: usize,
+    /// Uncompressed size of the largest chunk.
+    longest: usize,
     order: u32,
     cpu: Cpu,
 }
@@ -41,7 +44,8 @@ enum Kind {
 }
 
 impl Stream {
-    pub(super) fn new(order: u32, cpu: Cpu) -> Self {
+    pub(super) fn new(chunk_size: u32, cpu: Cpu) -> Self {
+        let order = window_order(chunk_size);
         Self {
             records: Records::new(),
             sequences: Sequences::new(),
@@ -50,6 +54,7 @@ impl Stream {
             recent: Recent::START,
             at: 0,
             block_end: 0,
+            longest: chunk_size as usize,
             order,
             cpu,
         }
@@ -145,6 +150,9 @@ impl Chunk for Stream {
     }
 
     fn prepare(&mut self, src: &[u8], dst: &mut [u8]) -> Result<Option<usize>, DecodeError> {
+        if dst.len() > self.longest {
+            return Err(DecodeError::BadSize);
+        }
         while self.at == self.block_end {
             if self.at == dst.len() {
                 return Ok(None);

@@ -37,7 +37,6 @@ pub(crate) use encode::Encoder;
 /// Decoder state for chunks of one window size.
 #[derive(Debug)]
 pub struct Decoder {
-    chunk_size: usize,
     pair: [Stream; 2],
     cpu: Cpu,
 }
@@ -47,12 +46,7 @@ impl Decoder {
     /// window, and with it the main alphabet, follows from `chunk_size`.
     #[must_use]
     pub fn new(chunk_size: u32, cpu: Cpu) -> Self {
-        let order = tables::window_order(chunk_size);
-        Self {
-            chunk_size: chunk_size as usize,
-            pair: [Stream::new(order, cpu), Stream::new(order, cpu)],
-            cpu,
-        }
+        Self { pair: [Stream::new(chunk_size, cpu), Stream::new(chunk_size, cpu)], cpu }
     }
 
     /// Decodes one chunk: `src` is all of its compressed bytes, `dst` exactly its uncompressed
@@ -62,30 +56,25 @@ impl Decoder {
     /// [`DecodeError::BadSize`] when `dst` is larger than the chunk size; the others when the
     /// stream is invalid.
     pub fn decode(&mut self, src: &[u8], dst: &mut [u8]) -> Result<(), DecodeError> {
-        if dst.len() > self.chunk_size {
-            return Err(DecodeError::BadSize);
-        }
         pair::decode(&mut self.pair[0], src, dst)?;
         self.cpu.run(e8::Undo { chunk: dst });
         Ok(())
     }
 
-    /// Decodes two chunks, as two calls of [`decode`](Self::decode) would, in less time.
-    pub fn decode_two(
+    /// Decodes many chunks, as calls of [`decode`](Self::decode) would, in less time; see
+    /// [`codec::Decoder::decode_many`](crate::codec::Decoder::decode_many).
+    pub fn decode_many<'a>(
         &mut self,
-        a: (&[u8], &mut [u8]),
-        b: (&[u8], &mut [u8]),
-    ) -> [Result<(), DecodeError>; 2] {
-        if a.1.len() > self.chunk_size || b.1.len() > self.chunk_size {
-            return [self.decode(a.0, a.1), self.decode(b.0, b.1)];
-        }
-        let outcomes = pair::decode_two(&mut self.pair, (a.0, &mut *a.1), (b.0, &mut *b.1));
-        for (outcome, chunk) in outcomes.iter().zip([a.1, b.1]) {
+        chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,
+        mut done: impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8]),
+    ) {
+        let Self { pair, cpu } = self;
+        pair::decode_many(pair, chunks, |number, outcome, chunk| {
             if outcome.is_ok() {
-                self.cpu.run(e8::Undo { chunk });
+                cpu.run(e8::Undo { chunk: &mut *chunk });
             }
-        }
-        outcomes
+            done(number, outcome, chunk);
+        });
     }
 }
 

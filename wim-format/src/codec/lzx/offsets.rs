@@ -52,20 +52,20 @@ impl<const ALIGNED: bool, const WIDE: bool> Stage for Resolve<'_, ALIGNED, WIDE>
             let (base, extra) = base_and_extra::<WIDE>(slot);
             let offset = if ALIGNED {
                 let coded = u32::from(slot >= FIRST_ALIGNED_SLOT as u32);
-                let high = take(raws[i], extra - ALIGNED_BITS * coded);
+                let high = take((raws[i] >> 32) as u32, extra - ALIGNED_BITS * coded);
                 (high << (ALIGNED_BITS * coded)) + u32::from(aligned[i]) * coded
             } else {
-                take(raws[i], extra)
+                take((raws[i] >> 32) as u32, extra)
             };
             offsets[i] = base.wrapping_add(offset);
         }
     }
 }
 
-/// The first `count` (0 to 32) of `bits` as a number.
+/// The first `count` (0 to 31) of `bits` as a number.
 #[inline(always)]
-fn take(bits: u64, count: u32) -> u32 {
-    (bits >> 1 >> (63 - count)) as u32
+fn take(bits: u32, count: u32) -> u32 {
+    bits >> 1 >> (31 - count)
 }
 
 /// The smallest offset of a slot and the number of its extra bits. The slots of recent offsets have

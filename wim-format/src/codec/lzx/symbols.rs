@@ -147,13 +147,15 @@ fn round<const ALIGNED: bool, const WIDE: bool>(
 
     let index = (cursor.bits >> (64 - MAIN_BITS)) as usize;
     let used = codes.main[index][1];
-    sequences.literals[cursor.literals] = codes.main[index][0];
+    // At once, so that one comparison serves for both.
+    let [first, second] = &mut sequences.literals[cursor.literals..][..2] else { unreachable!() };
+    *first = codes.main[index][0];
     let mut bits = cursor.bits << (used & 63);
     let mut position = cursor.position.wrapping_sub(u16::from(used));
     cursor.literals += usize::from(used != 0);
 
     let entry = codes.main[(bits >> (64 - MAIN_BITS)) as usize];
-    sequences.literals[cursor.literals] = entry[0];
+    *(if used != 0 { second } else { first }) = entry[0];
     sequences.ends[cursor.matches] = cursor.literals as u16;
     records.symbol[cursor.matches] = entry[0];
     records.before[cursor.matches] = position;

@@ -17,6 +17,18 @@ fn plain(order: u32, src: &[u8], len: usize) -> Result<Vec<u8>, DecodeError> {
     Ok(dst)
 }
 
+/// The outcomes of chunks that are decoded together.
+fn together<const N: usize>(
+    decoder: &mut Decoder,
+    chunks: [(&[u8], &mut [u8]); N],
+) -> [Result<(), DecodeError>; N] {
+    let mut outcomes = [None; N];
+    decoder.decode_many(chunks, |number, outcome, _| {
+        assert_eq!(outcomes[number].replace(outcome), None, "a chunk ends once");
+    });
+    outcomes.map(|outcome| outcome.expect("every chunk ends"))
+}
+
 /// Decodes a chunk in every way there is, checks that all agree, and gives what they agree on.
 fn decode(order: u32, src: &[u8], len: usize) -> Result<Vec<u8>, DecodeError> {
     let expected = plain(order, src, len);
@@ -30,20 +42,29 @@ fn decode(order: u32, src: &[u8], len: usize) -> Result<Vec<u8>, DecodeError> {
         for _ in 0..2 {
             let mut two = [vec![0; len], vec![0; len]];
             let [a, b] = &mut two;
-            assert_eq!(decoder.decode_two((src, a), (src, b)), [outcome; 2]);
+            assert_eq!(together(&mut decoder, [(src, a), (src, b)]), [outcome; 2]);
             if outcome.is_ok() {
                 assert!(two.iter().all(|one| *one == alone), "two chunks at once differ");
             }
             let mut two = [vec![0; len], vec![0; 41]];
             let [a, b] = &mut two;
-            assert_eq!(decoder.decode_two((src, a), (&other, b)), [outcome, Ok(())]);
+            assert_eq!(together(&mut decoder, [(src, a), (&other, b)]), [outcome, Ok(())]);
             assert_eq!(two[1], b"another chunk, another chunk, and another");
             let [a, b] = &mut two;
-            assert_eq!(decoder.decode_two((&other, b), (src, a)), [Ok(()), outcome]);
+            assert_eq!(together(&mut decoder, [(&other, b), (src, a)]), [Ok(()), outcome]);
             assert_eq!(two[1], b"another chunk, another chunk, and another");
             if outcome.is_ok() {
                 assert!(two[0] == alone, "a chunk beside another differs");
             }
+            let mut four = [vec![0; len], vec![0; 41], vec![0; len], vec![0; 41]];
+            let [a, b, c, d] = &mut four;
+            let outcomes = together(&mut decoder, [(src, a), (&other, b), (src, c), (&other, d)]);
+            assert_eq!(outcomes, [outcome, Ok(()), outcome, Ok(())]);
+            assert!(four[1] == two[1] && four[3] == two[1], "a chunk that waited differs");
+            assert!(
+                outcome.is_err() || four[0] == two[0] && four[2] == two[0],
+                "one of many differs"
+            );
         }
         match (&expected, outcome) {
             (Ok(bytes), Ok(())) => assert!(*bytes == alone, "the plain decoder differs"),
@@ -358,7 +379,7 @@ fn blocks_fit_into_the_chunk() {
     let mut decoder = Decoder::new(1 << 15, Cpu::detect());
     let dst = &mut vec![0; (1 << 15) + 1];
     assert_eq!(decoder.decode(&[], dst), Err(DecodeError::BadSize));
-    let two = decoder.decode_two((&[], dst), (&[], &mut []));
+    let two = together(&mut decoder, [(&[], dst), (&[], &mut [])]);
     assert_eq!(two, [Err(DecodeError::BadSize), Ok(())]);
 }
 

@@ -3,7 +3,7 @@
 use super::codes::Codes;
 use super::input::Input;
 use super::symbols::{Bits, One, Records, Two};
-use super::{MIN_MATCH, TABLE_LEN};
+use super::{MAX_CHUNK, MIN_MATCH, TABLE_LEN};
 use crate::DecodeError;
 use crate::codec::cpu::{Cpu, Stage};
 use crate::codec::pair::Chunk;
@@ -56,6 +56,9 @@ impl Chunk for Stream {
     }
 
     fn prepare(&mut self, src: &[u8], dst: &mut [u8]) -> Result<Option<usize>, DecodeError> {
+        if dst.len() > MAX_CHUNK {
+            return Err(DecodeError::BadSize);
+        }
         if !self.open {
             self.cpu.run(ReadCodes { codes: &mut self.codes, src })?;
             self.input.seek(src, TABLE_LEN);

@@ -3,6 +3,8 @@
 //! Words begin at every byte, since the length bytes between them are one or three: a load takes the
 //! next four words from anywhere and puts the first of them on top.
 
+use crate::codec::window;
+
 /// Bytes that may be read between two refills.
 pub(super) const REACH: usize = 2560;
 /// Bytes of input that are held at once.
@@ -30,8 +32,7 @@ pub(super) fn words(bytes: &Piece, at: usize) -> u64 {
     let at = at % CAPACITY;
     let mut four = [0; 8];
     four.copy_from_slice(&bytes[at..at + 8]);
-    let pairs = u64::from_le_bytes(four).rotate_left(32);
-    (pairs & 0x0000_FFFF_0000_FFFF) << 16 | pairs >> 16 & 0x0000_FFFF_0000_FFFF
+    window::words(&four)
 }
 
 impl Input {

@@ -60,22 +60,17 @@ impl Decoder {
     /// [`DecodeError::BadSize`] when `dst` is larger than 64 KiB; the others when the stream is
     /// invalid.
     pub fn decode(&mut self, src: &[u8], dst: &mut [u8]) -> Result<(), DecodeError> {
-        if dst.len() > MAX_CHUNK {
-            return Err(DecodeError::BadSize);
-        }
         pair::decode(&mut self.pair[0], src, dst)
     }
 
-    /// Decodes two chunks, as two calls of [`decode`](Self::decode) would, in less time.
-    pub fn decode_two(
+    /// Decodes many chunks, as calls of [`decode`](Self::decode) would, in less time; see
+    /// [`codec::Decoder::decode_many`](crate::codec::Decoder::decode_many).
+    pub fn decode_many<'a>(
         &mut self,
-        a: (&[u8], &mut [u8]),
-        b: (&[u8], &mut [u8]),
-    ) -> [Result<(), DecodeError>; 2] {
-        if a.1.len() > MAX_CHUNK || b.1.len() > MAX_CHUNK {
-            return [self.decode(a.0, a.1), self.decode(b.0, b.1)];
-        }
-        pair::decode_two(&mut self.pair, a, b)
+        chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,
+        done: impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8]),
+    ) {
+        pair::decode_many(&mut self.pair, chunks, done);
     }
 }
 

@@ -7,6 +7,18 @@ use crate::testing::streams::xpress::{XpressWriter, compress, write};
 use crate::testing::streams::{Token, codewords, expand};
 use proptest::prelude::*;
 
+/// The outcomes of chunks that are decoded together.
+fn together<const N: usize>(
+    decoder: &mut Decoder,
+    chunks: [(&[u8], &mut [u8]); N],
+) -> [Result<(), DecodeError>; N] {
+    let mut outcomes = [None; N];
+    decoder.decode_many(chunks, |number, outcome, _| {
+        assert_eq!(outcomes[number].replace(outcome), None, "a chunk ends once");
+    });
+    outcomes.map(|outcome| outcome.expect("every chunk ends"))
+}
+
 /// Decodes a chunk in every way there is, checks that all agree, and gives what they agree on.
 fn decode(src: &[u8], len: usize) -> Result<Vec<u8>, DecodeError> {
     let mut bytes = vec![0; len];
@@ -20,18 +32,27 @@ fn decode(src: &[u8], len: usize) -> Result<Vec<u8>, DecodeError> {
         for _ in 0..2 {
             let mut two = [vec![0; len], vec![0; len]];
             let [a, b] = &mut two;
-            assert_eq!(decoder.decode_two((src, a), (src, b)), [expected; 2]);
+            assert_eq!(together(&mut decoder, [(src, a), (src, b)]), [expected; 2]);
             if expected.is_ok() {
                 assert!(two.iter().all(|one| *one == bytes), "two chunks at once differ");
             }
             let mut two = [vec![0; len], vec![0; 41]];
             let [a, b] = &mut two;
-            assert_eq!(decoder.decode_two((src, a), (&other, b)), [expected, Ok(())]);
+            assert_eq!(together(&mut decoder, [(src, a), (&other, b)]), [expected, Ok(())]);
             assert_eq!(two[1], b"another chunk, another chunk, and another");
             let [a, b] = &mut two;
-            assert_eq!(decoder.decode_two((&other, b), (src, a)), [Ok(()), expected]);
+            assert_eq!(together(&mut decoder, [(&other, b), (src, a)]), [Ok(()), expected]);
             assert_eq!(two[1], b"another chunk, another chunk, and another");
             assert!(expected.is_err() || two[0] == bytes, "a chunk beside another differs");
+            let mut four = [vec![0; len], vec![0; 41], vec![0; len], vec![0; 41]];
+            let [a, b, c, d] = &mut four;
+            let outcomes = together(&mut decoder, [(src, a), (&other, b), (src, c), (&other, d)]);
+            assert_eq!(outcomes, [expected, Ok(()), expected, Ok(())]);
+            assert!(four[1] == two[1] && four[3] == two[1], "a chunk that waited differs");
+            assert!(
+                expected.is_err() || four[0] == two[0] && four[2] == two[0],
+                "one of many differs"
+            );
         }
     }
     expected.map(|()| bytes)
@@ -175,7 +196,7 @@ fn chunks_have_a_largest_size() {
     assert_eq!(decoder.decode(&[], dst), Err(DecodeError::BadSize));
     let stream = write(&[Token::Literal(7)]);
     let mut one = [0];
-    let two = decoder.decode_two((&[], dst), (&stream, &mut one));
+    let two = together(&mut decoder, [(&[], dst), (&stream, &mut one)]);
     assert_eq!(two, [Err(DecodeError::BadSize), Ok(())]);
 }
 
