@@ -155,6 +155,40 @@ impl Damage {
     }
 }
 
+/// Why a tree cannot be changed in some way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TreeProblem {
+    /// A file was to be put in the place of a directory, or a directory to be treated as a file.
+    #[error("is a directory")]
+    IsDirectory,
+    /// A directory was to be put in the place of a file.
+    #[error("is not a directory")]
+    NotADirectory,
+    /// A directory was to be replaced that holds something.
+    #[error("is a directory that is not empty")]
+    NotEmpty,
+    /// The root, or a directory below which its new place would be, was to be moved.
+    #[error("cannot be moved there: it is the root, or its new place would be below itself")]
+    Busy,
+    /// A file was to be added where one is.
+    #[error("exists, and is not to be replaced")]
+    Exists,
+}
+
+impl TreeProblem {
+    /// Exit status of `wimlib-imagex` for this problem.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::IsDirectory => 32,
+            Self::NotADirectory => 40,
+            Self::NotEmpty | Self::Busy => 41,
+            Self::Exists => 23,
+        }
+    }
+}
+
 /// Why an operation of this crate failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -333,6 +367,19 @@ pub enum Error {
         path: String,
     },
 
+    /// A change of an image's tree that makes no sense there.
+    #[error("{file}: image {image}: {path}: {problem}")]
+    Tree {
+        /// Name of the file.
+        file: String,
+        /// 1-based image index.
+        image: u32,
+        /// Path in the image.
+        path: String,
+        /// Why.
+        problem: TreeProblem,
+    },
+
     /// What is wanted as a stream of bytes is a directory or a link.
     #[error("{file}: {path} is no regular file; only the data of files can go to a stream")]
     NotAFile {
@@ -427,6 +474,7 @@ impl Error {
             Self::Integrity { .. } => 13,
             Self::NoSuchPath { .. } => 49,
             Self::NotAFile { .. } => 42,
+            Self::Tree { problem, .. } => problem.code(),
             Self::NameTaken { .. } => 11,
             Self::Locked { .. } => 1,
             Self::ReadOnly { .. } => 71,

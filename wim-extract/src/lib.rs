@@ -20,9 +20,11 @@ pub mod map;
 pub mod output;
 pub mod pipeline;
 pub mod progress;
+pub mod rebuild;
 pub mod source;
 pub mod split;
 pub mod text;
+pub mod update;
 pub mod verify;
 pub mod write;
 

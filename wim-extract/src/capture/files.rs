@@ -27,7 +27,7 @@ const READ: usize = 1 << 20;
 
 /// Data that an image needs.
 #[derive(Debug)]
-pub(super) enum Data {
+pub(crate) enum Data {
     /// Of a file, which was like this when it was found.
     File(PathBuf, Stamp),
     /// This.
@@ -35,7 +35,7 @@ pub(super) enum Data {
 }
 
 impl Data {
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         match self {
             Self::File(_, stamp) => stamp.size,
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -44,10 +44,10 @@ impl Data {
 }
 
 /// Reads data in order.
-pub(super) struct Files<'a> {
+pub(crate) struct Files<'a> {
     data: &'a [Data],
     /// The hash of each, as they become known.
-    pub(super) hashes: Vec<Sha1Hash>,
+    pub(crate) hashes: Vec<Sha1Hash>,
     /// The hashes of everything that is packed or need not be.
     known: HashSet<Sha1Hash>,
     /// How many things have a length.
@@ -75,7 +75,7 @@ struct Job<'b> {
 
 impl<'a> Files<'a> {
     /// `known` is what is there already, hash and length of each.
-    pub(super) fn new(
+    pub(crate) fn new(
         data: &'a [Data],
         known: impl IntoIterator<Item = (Sha1Hash, u64)>,
         grain: usize,

@@ -1,26 +1,43 @@
 //! What was found as an image, and the data that it needs.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use wim_format::Sha1Hash;
-use wim_format::metadata::{BuildError, EntryId, ImageBuilder};
+use wim_format::metadata::{BuildError, EntryId, ImageBuilder, Inode};
+use wim_format::name::{CaseSensitivity, Utf16NameBuf};
+use wim_format::time::FileTime;
 
-use super::files::Data;
+use super::Replace;
+use super::files::{Data, Files};
 use super::scan::{FileData, Found, Kind};
-use crate::error::Error;
+use crate::error::{Error, TreeProblem};
 use crate::progress::Amount;
+use crate::write::pack::Packing;
+use crate::write::session::{Context, Session};
+
+/// Pieces of large files are a multiple of this long, and of the chunk size.
+const MIN_GRAIN: u32 = 1 << 16;
 
 /// An image whose data is not read yet.
 #[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) image: ImageBuilder,
+pub(crate) struct Pending {
+    pub(crate) image: ImageBuilder,
     /// What its files hold, in the order in which it is to be read.
-    pub(super) data: Vec<Data>,
+    pub(crate) data: Vec<Data>,
     /// For each of `data`, what has it.
     owners: Vec<(EntryId, Part)>,
     /// Files with several names, by device and inode.
     linked: HashMap<(u64, u64), EntryId>,
+}
+
+/// How what is added becomes one with what is there.
+pub(crate) struct Merging<'a> {
+    pub(crate) replace: Replace,
+    pub(crate) case: CaseSensitivity,
+    /// The error of something that cannot be, at a path.
+    pub(crate) problem: &'a dyn Fn(&[u8], TreeProblem) -> Error,
 }
 
 /// What part of a file data is.
@@ -32,7 +49,7 @@ enum Part {
 
 impl Pending {
     /// Data goes into this image.
-    pub(super) fn new(image: ImageBuilder) -> Self {
+    pub(crate) fn new(image: ImageBuilder) -> Self {
         Self { image, data: Vec::new(), owners: Vec::new(), linked: HashMap::new() }
     }
 
@@ -40,7 +57,7 @@ impl Pending {
     ///
     /// # Errors
     /// A name that no image can hold, or more depth than one can have.
-    pub(super) fn add(&mut self, parent: EntryId, found: Found) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, parent: EntryId, found: Found) -> Result<(), Error> {
         let Found { name, path, inode, kind } = found;
         let failed = |error: BuildError| in_words(&path, error);
         if let Kind::File(FileData { linked: Some(linked), .. }) = &kind
@@ -64,6 +81,86 @@ impl Pending {
         Ok(())
     }
 
+    /// Adds what was found at a path, together with what is there: directories on the way are made,
+    /// a directory becomes one with the one there, a file takes the place of the one there.
+    ///
+    /// # Errors
+    /// Something is there that it cannot become one with, or what [`add`](Self::add) gives.
+    pub(crate) fn add_at(
+        &mut self,
+        parts: &[&[u8]],
+        found: Found,
+        manner: &Merging<'_>,
+    ) -> Result<(), Error> {
+        let path = parts.join(&b'/');
+        let Some((name, above)) = parts.split_last() else {
+            return match found.kind {
+                Kind::Directory(children) => {
+                    self.merge(ImageBuilder::ROOT, &path, children, manner)
+                }
+                // It is not a directory, and so cannot become the root.
+                _ => Err((manner.problem)(&path, TreeProblem::NotADirectory)),
+            };
+        };
+        let mut directory = ImageBuilder::ROOT;
+        for part in above {
+            let name = name_of(part, &path)?;
+            directory = match self.image.child(directory, name.as_name(), manner.case) {
+                Some(there) if self.image.inode(there).is_plain_directory() => there,
+                Some(_) => return Err((manner.problem)(&path, TreeProblem::NotADirectory)),
+                None => self.make_directory(directory, name)?,
+            };
+        }
+        let name = name_of(name, &path)?;
+        self.put(directory, &path, Found { name, ..found }, manner)
+    }
+
+    /// Puts what was found into a directory, together with what is there under its name.
+    fn put(
+        &mut self,
+        directory: EntryId,
+        path: &[u8],
+        found: Found,
+        manner: &Merging<'_>,
+    ) -> Result<(), Error> {
+        let there = self.image.child(directory, found.name.as_name(), manner.case);
+        let Some(there) = there else { return self.add(directory, found) };
+        let problem = |problem| Err((manner.problem)(path, problem));
+        match (self.image.inode(there).is_plain_directory(), found) {
+            (true, Found { kind: Kind::Directory(children), .. }) => {
+                self.merge(there, path, children, manner)
+            }
+            (true, _) => problem(TreeProblem::IsDirectory),
+            (false, Found { kind: Kind::Directory(_), .. }) => problem(TreeProblem::NotADirectory),
+            (false, _) if manner.replace == Replace::Nothing => problem(TreeProblem::Exists),
+            (false, found) => {
+                self.remove(there);
+                self.add(directory, found)
+            }
+        }
+    }
+
+    /// Adds what was found in a directory to one of the image.
+    fn merge(
+        &mut self,
+        directory: EntryId,
+        path: &[u8],
+        found: Vec<Found>,
+        manner: &Merging<'_>,
+    ) -> Result<(), Error> {
+        // An empty directory needs no comparison.
+        if self.image.children(directory).next().is_none() {
+            return found.into_iter().try_for_each(|child| self.add(directory, child));
+        }
+        for child in found {
+            let mut path = path.to_vec();
+            path.push(b'/');
+            child.name.as_name().append_wtf8(&mut path);
+            self.put(directory, &path, child, manner)?;
+        }
+        Ok(())
+    }
+
     fn add_file(&mut self, entry: EntryId, path: PathBuf, data: FileData) {
         if let Some(linked) = data.linked {
             self.linked.insert(linked, entry);
@@ -75,13 +172,57 @@ impl Pending {
     }
 
     /// How much data it is.
-    pub(super) fn amount(&self) -> Amount {
+    pub(crate) fn amount(&self) -> Amount {
         let bytes = self.data.iter().map(Data::len).fold(0, u64::saturating_add);
         Amount::new(bytes, self.data.len() as u64)
     }
 
+    /// Makes an empty directory, as old as it is.
+    ///
+    /// # Errors
+    /// A name that no image can hold.
+    fn make_directory(&mut self, parent: EntryId, name: Utf16NameBuf) -> Result<EntryId, Error> {
+        let text = name.as_name().to_os_string();
+        let inode = Inode::directory().at(FileTime::from(SystemTime::now()));
+        let made = self.image.add(parent, name, inode);
+        made.map_err(|error| in_words(Path::new(&text), error))
+    }
+
+    /// Removes an entry and all below it. What of their data is not read yet will not be.
+    pub(crate) fn remove(&mut self, entry: EntryId) {
+        self.image.remove(entry);
+        let gone: Vec<bool> =
+            self.owners.iter().map(|(owner, _)| !self.image.is_linked(*owner)).collect();
+        let mut each = gone.iter();
+        self.data.retain(|_| !each.next().is_some_and(|&gone| gone));
+        let mut gone = gone.into_iter();
+        self.owners.retain(|_| !gone.next().unwrap_or(false));
+        let image = &self.image;
+        self.linked.retain(|_, entry| image.is_linked(*entry));
+    }
+
+    /// Reads the data, and packs what is not `known`. Gives the finished tree, and the bytes
+    /// written.
+    ///
+    /// # Errors
+    /// A file cannot be read or has changed; those of writing; [`Error::Cancelled`].
+    pub(crate) fn pack(
+        self,
+        session: &mut Session<'_>,
+        packing: Packing,
+        known: Vec<(Sha1Hash, u64)>,
+        context: Context<'_>,
+    ) -> Result<(ImageBuilder, u64), Error> {
+        let grain = packing.coding.chunk_size.max(MIN_GRAIN) as usize;
+        let Context { progress, cancel, .. } = context;
+        let mut files = Files::new(&self.data, known, grain, progress, cancel);
+        let stored = session.pack(packing, &mut files, context)?;
+        let hashes = files.hashes;
+        Ok((self.with_hashes(hashes), stored))
+    }
+
     /// The image, now that the hashes of its data are known.
-    pub(super) fn with_hashes(mut self, hashes: Vec<Sha1Hash>) -> ImageBuilder {
+    fn with_hashes(mut self, hashes: Vec<Sha1Hash>) -> ImageBuilder {
         for ((entry, part), hash) in self.owners.into_iter().zip(hashes) {
             let inode = self.image.inode_mut(entry);
             match part {
@@ -93,6 +234,18 @@ impl Pending {
     }
 }
 
-fn in_words(path: &std::path::Path, error: BuildError) -> Error {
+/// The names on the way to a path in an image.
+pub(crate) fn parts(path: &[u8]) -> Vec<&[u8]> {
+    let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
+    path.split(is_separator).filter(|part| !part.is_empty()).collect()
+}
+
+fn name_of(part: &[u8], path: &[u8]) -> Result<Utf16NameBuf, Error> {
+    let path = String::from_utf8_lossy(path);
+    Utf16NameBuf::from_wtf8(part)
+        .map_err(|_| Error::Parameter(format!("{path}: this path is no UTF-8")))
+}
+
+fn in_words(path: &Path, error: BuildError) -> Error {
     Error::Parameter(format!("{}: {error}", path.display()))
 }

@@ -10,13 +10,13 @@ use wim_format::name::Utf16NameBuf;
 
 /// The directory that becomes the root of the volume.
 #[derive(Debug)]
-pub(super) struct LinkRoot {
+pub(crate) struct LinkRoot {
     device: u64,
     inode: u64,
 }
 
 impl LinkRoot {
-    pub(super) fn of(directory: &Path) -> std::io::Result<Self> {
+    pub(crate) fn of(directory: &Path) -> std::io::Result<Self> {
         let metadata = fs::metadata(directory)?;
         Ok(Self { device: metadata.dev(), inode: metadata.ino() })
     }
@@ -56,7 +56,7 @@ impl LinkRoot {
 ///
 /// # Errors
 /// The target is no text, or longer than Windows can have it; in words.
-pub(super) fn link_data(target: &Path, root: Option<&LinkRoot>) -> Result<(Vec<u8>, bool), String> {
+pub(crate) fn link_data(target: &Path, root: Option<&LinkRoot>) -> Result<(Vec<u8>, bool), String> {
     let within = match root {
         Some(root) if target.is_absolute() => root.within(target),
         _ => None,

@@ -22,17 +22,16 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use wim_format::header::HeaderFlags;
-use wim_format::metadata::ImageBuilder;
-use wim_format::name::Utf16NameBuf;
+use wim_format::metadata::{ImageBuilder, Inode};
+use wim_format::name::{CaseSensitivity, Utf16NameBuf};
 use wim_format::time::FileTime;
 use wim_format::xml::{EditError, WimXml};
 use wim_format::{Codec, Level, Sha1Hash};
 
 pub use self::exclude::Exclusions;
-use self::files::Files;
-use self::image::Pending;
+pub(crate) use self::image::{Merging, Pending, parts};
 use self::links::LinkRoot;
-use self::scan::{Found, Kind, Scanner};
+pub(crate) use self::scan::{Found, Kind as FoundKind, Scanner};
 use crate::archive::Wim;
 use crate::blob::Coding;
 use crate::cancel::Cancel;
@@ -104,6 +103,16 @@ pub enum Links {
     Follow,
 }
 
+/// Whether files that are there are replaced by those that are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Replace {
+    /// They are.
+    #[default]
+    Files,
+    /// It is an error.
+    Nothing,
+}
+
 /// Whether owners, modes, devices and extended attributes are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UnixMetadata {
@@ -131,6 +140,16 @@ pub enum RootFix {
 pub struct SourceTree {
     /// Where it is.
     pub path: PathBuf,
+    /// Its path in the image, WTF-8; nothing or a slash makes it the root.
+    pub destination: Vec<u8>,
+}
+
+impl SourceTree {
+    /// A whole image.
+    #[must_use]
+    pub fn root(path: PathBuf) -> Self {
+        Self { path, destination: Vec::new() }
+    }
 }
 
 /// What was done.
@@ -150,14 +169,14 @@ pub struct Outcome {
     pub stored: u64,
 }
 
-/// Captures `source` to `destination`.
+/// Captures `sources`, each laid over those before it, to `destination`.
 ///
 /// # Errors
 /// A file that cannot be read, changes meanwhile, or has a name no image can hold; an archive that
 /// is read-only, locked, or has an image of that name; those of writing; [`Error::Cancelled`].
 /// Unless it succeeds, the destination is as it was before.
 pub fn run(
-    source: &SourceTree,
+    sources: &[SourceTree],
     destination: &Path,
     options: &Options,
     progress: &dyn Progress,
@@ -173,7 +192,7 @@ pub fn run(
     let coding = coding(options, old.as_ref())?;
     let context = Context { threads: options.threads, progress, cancel };
     let fix = fixes_links(options, old.as_ref());
-    let pending = scan(source, fix, options, context)?;
+    let pending = scan(sources, fix, options, destination, context)?;
     let mut session = session(destination, old.as_ref(), coding, options, context)?;
     if fix {
         session.header.flags |= HeaderFlags::RP_FIX;
@@ -214,15 +233,51 @@ fn fixes_links(options: &Options, old: Option<&Locked>) -> bool {
     }
 }
 
-/// Looks at the tree.
+/// Looks at the trees.
 fn scan(
+    sources: &[SourceTree],
+    fix: bool,
+    options: &Options,
+    destination: &Path,
+    context: Context<'_>,
+) -> Result<Pending, Error> {
+    let file = || destination.display().to_string();
+    let problem = |path: &[u8], problem| {
+        let path = String::from_utf8_lossy(path).into_owned();
+        Error::Tree { file: file(), image: 0, path, problem }
+    };
+    let manner =
+        Merging { replace: Replace::Files, case: CaseSensitivity::Sensitive, problem: &problem };
+    let now = FileTime::from(SystemTime::now());
+    let mut pending = Pending::new(ImageBuilder::new(Inode::directory().at(now)));
+    context.progress.begin(Phase::Scan, Amount::default());
+    for source in sources {
+        let parts = parts(&source.destination);
+        let found = scan_one(source, fix && parts.is_empty(), options, context)?;
+        let Some(found) = found else { continue };
+        if parts.is_empty() {
+            if !matches!(found.kind, FoundKind::Directory(_)) {
+                return Err(Error::Io {
+                    action: Action::Scan,
+                    path: source.path.clone(),
+                    source: std::io::ErrorKind::NotADirectory.into(),
+                });
+            }
+            *pending.image.inode_mut(ImageBuilder::ROOT) = found.inode.clone();
+        }
+        pending.add_at(&parts, found, &manner)?;
+    }
+    context.progress.end(Phase::Scan);
+    Ok(pending)
+}
+
+fn scan_one(
     source: &SourceTree,
     fix: bool,
     options: &Options,
     context: Context<'_>,
-) -> Result<Pending, Error> {
+) -> Result<Option<Found>, Error> {
     let Context { threads, progress, cancel } = context;
-    progress.begin(Phase::Scan, Amount::default());
     let root = fix.then(|| LinkRoot::of(&source.path)).transpose();
     let root = root.map_err(Error::io(Action::Scan, &source.path))?;
     let scanner = Scanner {
@@ -233,18 +288,7 @@ fn scan(
         progress,
         cancel,
     };
-    let found = share_among(threads, || scanner.tree(&source.path, Utf16NameBuf::default()))?;
-    let Some(Found { inode, kind: Kind::Directory(children), .. }) = found else {
-        return Err(Error::Io {
-            action: Action::Open,
-            path: source.path.clone(),
-            source: std::io::ErrorKind::NotADirectory.into(),
-        });
-    };
-    let mut pending = Pending::new(ImageBuilder::new(inode));
-    children.into_iter().try_for_each(|child| pending.add(ImageBuilder::ROOT, child))?;
-    progress.end(Phase::Scan);
-    Ok(pending)
+    share_among(threads, || scanner.tree(&source.path, Utf16NameBuf::default()))
 }
 
 /// Begins to write.
@@ -272,21 +316,17 @@ fn add_image(
     options: &Options,
     context: Context<'_>,
 ) -> Result<Outcome, Error> {
-    let Context { threads, progress, cancel } = context;
+    let Context { threads, progress, .. } = context;
     let elsewhere = |hash: &Sha1Hash| {
         let size = |wim: &Arc<Wim>| Some(wim.blob(wim.find(hash)?).size);
         options.delta_from.iter().find_map(size)
     };
-    let there = session.draft.known();
     let base = options.delta_from.iter().flat_map(|wim| wim.blobs());
-    let known = there.chain(base.map(|(_, blob)| (blob.hash, blob.size)));
-    let grain = packing.coding.chunk_size.max(1 << 16) as usize;
+    let base = base.map(|(_, blob)| (blob.hash, blob.size));
+    let known: Vec<_> = session.draft.known().chain(base).collect();
     progress.begin(Phase::Write, pending.amount());
-    let mut files = Files::new(&pending.data, known, grain, progress, cancel);
-    let stored = session.pack(packing, &mut files, context)?;
-    let hashes = files.hashes;
+    let (image, stored) = pending.pack(session, packing, known, context)?;
     progress.end(Phase::Write);
-    let image = pending.with_hashes(hashes);
     let metadata = image.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
     let metadata = Bytes::from(metadata);
     session.add_metadata(packing, &metadata, sha1(&metadata), threads)?;

@@ -24,29 +24,29 @@ use crate::error::{Action, Error};
 use crate::progress::{Amount, Progress};
 
 /// How to look at a tree.
-pub(super) struct Scanner<'a> {
-    pub(super) exclusions: &'a Exclusions,
-    pub(super) links: Links,
-    pub(super) unix: UnixMetadata,
+pub(crate) struct Scanner<'a> {
+    pub(crate) exclusions: &'a Exclusions,
+    pub(crate) links: Links,
+    pub(crate) unix: UnixMetadata,
     /// What absolute links are made relative to, if they are.
-    pub(super) root: Option<LinkRoot>,
-    pub(super) progress: &'a dyn Progress,
-    pub(super) cancel: &'a Cancel,
+    pub(crate) root: Option<LinkRoot>,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) cancel: &'a Cancel,
 }
 
 /// A file or directory that was found.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) name: Utf16NameBuf,
-    pub(super) path: PathBuf,
+pub(crate) struct Found {
+    pub(crate) name: Utf16NameBuf,
+    pub(crate) path: PathBuf,
     /// All of it but the hashes of its data.
-    pub(super) inode: Inode,
-    pub(super) kind: Kind,
+    pub(crate) inode: Inode,
+    pub(crate) kind: Kind,
 }
 
 /// What it is.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A directory and what is in it.
     Directory(Vec<Found>),
     /// A file with this data.
@@ -59,22 +59,22 @@ pub(super) enum Kind {
 
 /// The data of a file as it was when it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileData {
-    pub(super) stamp: Stamp,
+pub(crate) struct FileData {
+    pub(crate) stamp: Stamp,
     /// Device and inode, where the file has several names.
-    pub(super) linked: Option<(u64, u64)>,
+    pub(crate) linked: Option<(u64, u64)>,
 }
 
 /// What changes when a file is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) size: u64,
+pub(crate) struct Stamp {
+    pub(crate) size: u64,
     write_time: (i64, i64),
     change_time: (i64, i64),
 }
 
 impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         Self {
             size: metadata.size(),
             write_time: (metadata.mtime(), metadata.mtime_nsec()),
@@ -89,7 +89,7 @@ impl Scanner<'_> {
     ///
     /// # Errors
     /// Something cannot be read, or [`Error::Cancelled`].
-    pub(super) fn tree(&self, path: &Path, name: Utf16NameBuf) -> Result<Option<Found>, Error> {
+    pub(crate) fn tree(&self, path: &Path, name: Utf16NameBuf) -> Result<Option<Found>, Error> {
         let metadata = fs::metadata(path).map_err(Error::io(Action::Scan, path))?;
         self.found(path.to_owned(), Path::new("/"), name, &metadata)
     }

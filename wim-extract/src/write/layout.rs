@@ -253,6 +253,37 @@ impl Draft {
         self.table.metadata.push(MetadataEntry { resource, hash });
     }
 
+    /// Replaces the metadata of image `index`, which counts from 1.
+    pub(crate) fn replace_metadata(
+        &mut self,
+        index: u32,
+        mut resource: ResourceHeader,
+        hash: Sha1Hash,
+    ) {
+        resource.flags |= ResourceFlags::METADATA;
+        self.table.metadata[index as usize - 1] = MetadataEntry { resource, hash };
+    }
+
+    /// Removes the metadata of image `index`, which counts from 1.
+    pub(crate) fn remove_metadata(&mut self, index: u32) {
+        self.table.metadata.remove(index as usize - 1);
+    }
+
+    /// Counts one reference less to a blob.
+    pub(crate) fn release(&mut self, hash: &Sha1Hash) {
+        if let Some(&known) = self.known.get(hash) {
+            let blob = &mut self.table.blobs[known];
+            blob.refcount = blob.refcount.saturating_sub(1);
+        }
+    }
+
+    /// Takes blobs out of the table that nothing refers to any more, as the last thing before
+    /// [`finish`](Self::finish).
+    pub(crate) fn drop_unreferenced(&mut self) {
+        self.table.blobs.retain(|blob| blob.refcount > 0);
+        self.known = self.table.blobs.iter().map(|blob| blob.hash).zip(0..).collect();
+    }
+
     /// Adds the tables, and fills in `header`. With `piece_size` there is an integrity table.
     pub(crate) fn finish(
         self,

@@ -137,6 +137,21 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Compresses new metadata of image `index`, and enters it in place of the old.
+    pub(crate) fn replace_metadata(
+        &mut self,
+        packing: Packing,
+        index: u32,
+        metadata: &[u8],
+        hash: Sha1Hash,
+        threads: Threads,
+    ) -> Result<(), Error> {
+        let packed = pack::pack_bytes(packing, metadata, threads)?;
+        let place = packed.add_to(&mut self.draft, metadata.len() as u64);
+        self.draft.replace_metadata(index, place, hash);
+        Ok(())
+    }
+
     /// The size of an integrity table's pieces, if there is to be a table; an old one's is kept.
     fn piece_size(&self, wanted: IntegrityTable) -> Result<Option<u32>, Error> {
         let old = match self.old {

@@ -7,5 +7,6 @@ mod export;
 mod hostile;
 mod read;
 mod samples;
+mod update;
 mod verify;
 mod writer;

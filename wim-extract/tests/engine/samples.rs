@@ -1,12 +1,13 @@
 //! Archives for the tests: those that wimlib wrote, and larger ones made here.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use wim_extract::archive::{OpenOptions, Wim};
-use wim_extract::pipeline::Threads;
+use wim_extract::archive::{BlobId, OpenOptions, Wim};
+use wim_extract::error::Damage;
+use wim_extract::pipeline::{self, Plan, Sink, Threads};
 use wim_extract::source::MemorySource;
-use wim_extract::{Cancel, Silent, verify};
+use wim_extract::{Cancel, Error, Silent, verify};
 use wim_format::metadata::{ImageBuilder, Inode};
 use wim_format::resource::ChunkTable;
 use wim_format::testing::{Chunks, TinyWim};
@@ -51,6 +52,31 @@ pub(crate) fn open_bytes(bytes: Vec<u8>) -> Wim {
 pub(crate) fn verify(wim: &Wim, threads: usize) -> verify::Outcome {
     let options = verify::Options { threads: Threads::new(threads), ..<_>::default() };
     verify::run(wim, &options, &Silent, &Cancel::new()).unwrap()
+}
+
+/// The data of a blob.
+pub(crate) fn read(wim: &Wim, blob: BlobId) -> Vec<u8> {
+    struct Whole(Mutex<Vec<u8>>);
+    impl Sink for Whole {
+        fn piece(&self, _: BlobId, offset: u64, data: &[u8]) -> Result<(), Error> {
+            let mut whole = self.0.lock().unwrap();
+            let end = offset as usize + data.len();
+            let len = whole.len().max(end);
+            whole.resize(len, 0);
+            whole[offset as usize..end].copy_from_slice(data);
+            Ok(())
+        }
+
+        fn done(&self, _: BlobId, result: Result<(), Damage>) -> Result<(), Error> {
+            result.unwrap();
+            Ok(())
+        }
+    }
+    let sink = Whole(Mutex::default());
+    let plan = Plan::new(wim, [blob]);
+    let options = pipeline::Options { threads: Threads::ONE, ..Default::default() };
+    pipeline::run(&plan, &sink, &options, &Silent, &Cancel::new()).unwrap();
+    sink.0.into_inner().unwrap()
 }
 
 /// Bytes that differ everywhere and with `seed`.

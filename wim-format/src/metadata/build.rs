@@ -16,7 +16,7 @@
 
 use std::collections::HashMap;
 
-use super::dentry::FileAttributes;
+use super::dentry::{Dentry, FileAttributes};
 use super::emit::Emitter;
 use super::name_problem;
 use super::tagged::TaggedItems;
@@ -60,6 +60,12 @@ pub enum BuildError {
         /// The second name.
         name: Utf16NameBuf,
     },
+    /// A directory was to be moved below itself.
+    #[error("a directory cannot be moved below itself, to {name:?}")]
+    WithinItself {
+        /// Its new name.
+        name: Utf16NameBuf,
+    },
     /// Directories nest 16384 deep or deeper.
     #[error("directories are nested more than 16383 deep")]
     TooDeep,
@@ -70,7 +76,7 @@ pub enum BuildError {
 
 /// A dentry of an [`ImageBuilder`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EntryId(u32);
+pub struct EntryId(pub(super) u32);
 
 /// Index of a security descriptor in its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -144,8 +150,9 @@ impl Inode {
         self.attributes.contains(attributes)
     }
 
-    /// Whether it can hold other files.
-    pub(super) fn is_plain_directory(&self) -> bool {
+    /// Whether it can hold other files: it is a directory and no link to one.
+    #[must_use]
+    pub fn is_plain_directory(&self) -> bool {
         self.is(FileAttributes::DIRECTORY) && !self.is(FileAttributes::REPARSE_POINT)
     }
 }
@@ -154,7 +161,7 @@ impl Inode {
 #[derive(Debug, Clone)]
 pub struct ImageBuilder {
     pub(super) descriptors: Vec<Vec<u8>>,
-    descriptor_ids: HashMap<Vec<u8>, i32>,
+    pub(super) descriptor_ids: HashMap<Vec<u8>, i32>,
     pub(super) entries: Vec<Entry>,
     pub(super) inodes: Vec<LinkedInode>,
 }
@@ -165,9 +172,31 @@ pub(super) struct Entry {
     pub(super) name: Utf16NameBuf,
     pub(super) short_name: Utf16NameBuf,
     pub(super) inode: u32,
+    /// The directory that holds it; the root holds itself.
+    pub(super) parent: u32,
     /// Children, in the order in which they were added.
     pub(super) children: Vec<u32>,
-    depth: u16,
+    pub(super) depth: u16,
+    pub(super) carried: Carried,
+}
+
+/// Fields of a dentry that have no known meaning, and are written as they were read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Carried {
+    pub(super) unused: [u8; 16],
+    pub(super) unknown: u32,
+    /// Beside the tag of a reparse point.
+    pub(super) reparse_reserved: u16,
+}
+
+impl Carried {
+    pub(super) fn of(dentry: Dentry<'_>) -> Self {
+        let reparse_reserved = match dentry.reparse_tag() {
+            Some(_) => dentry.reparse_flags().0,
+            None => 0,
+        };
+        Self { unused: dentry.unused_field(), unknown: dentry.unknown_field(), reparse_reserved }
+    }
 }
 
 /// A file and the number of its names.
@@ -192,7 +221,7 @@ impl ImageBuilder {
             entries: Vec::new(),
             inodes: vec![LinkedInode { inode: root, links: 0 }],
         };
-        builder.push(Utf16NameBuf::default(), 0, 0);
+        builder.push(Utf16NameBuf::default(), 0, 0, 0);
         builder
     }
 
@@ -281,7 +310,7 @@ impl ImageBuilder {
         Emitter::new(self).emit()
     }
 
-    fn checked_name(
+    pub(super) fn checked_name(
         &self,
         parent: EntryId,
         name: Utf16NameBuf,
@@ -307,16 +336,29 @@ impl ImageBuilder {
         if depth >= MAX_DEPTH {
             return Err(BuildError::TooDeep);
         }
-        let id = self.push(name, inode, depth);
+        let id = self.push(name, inode, parent.0, depth);
         self.entries[parent.index()].children.push(id.0);
         Ok(id)
     }
 
-    fn push(&mut self, name: Utf16NameBuf, inode: u32, depth: u16) -> EntryId {
+    pub(super) fn push(
+        &mut self,
+        name: Utf16NameBuf,
+        inode: u32,
+        parent: u32,
+        depth: u16,
+    ) -> EntryId {
         let id = EntryId(self.entries.len() as u32);
         self.inodes[inode as usize].links += 1;
-        let (short_name, children) = (Utf16NameBuf::default(), Vec::new());
-        self.entries.push(Entry { name, short_name, inode, children, depth });
+        self.entries.push(Entry {
+            name,
+            short_name: Utf16NameBuf::default(),
+            inode,
+            parent,
+            children: Vec::new(),
+            depth,
+            carried: Carried::default(),
+        });
         id
     }
 }

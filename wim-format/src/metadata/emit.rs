@@ -109,13 +109,13 @@ impl<'b> Emitter<'b> {
             attributes: inode.attributes.bits().into(),
             security_id: inode.security.map_or(-1, |id| id.0).into(),
             subdir_offset: 0.into(),
-            unused: [0; 16],
+            unused: entry.carried.unused,
             creation_time: inode.creation_time.0.into(),
             access_time: inode.access_time.0.into(),
             write_time: inode.write_time.0.into(),
             main_hash: streams.main,
-            unknown: 0.into(),
-            link: self.link_field(entry.inode, linked),
+            unknown: entry.carried.unknown.into(),
+            link: self.link_field(entry, linked),
             extra_streams: streams.count()?.into(),
             short_name_len: name_len(&entry.short_name)?.into(),
             name_len: name_len(&entry.name)?.into(),
@@ -134,16 +134,18 @@ impl<'b> Emitter<'b> {
     }
 
     /// Reparse tag and flags, or the number of the hard-link group.
-    fn link_field(&mut self, index: u32, linked: &LinkedInode) -> [u8; 8] {
+    fn link_field(&mut self, entry: &Entry, linked: &LinkedInode) -> [u8; 8] {
         let inode = &linked.inode;
         if inode.attributes.contains(FileAttributes::REPARSE_POINT) {
             let tag = u64::from(inode.reparse.tag);
-            return (tag | u64::from(inode.reparse.flags) << 48).to_le_bytes();
+            let reserved = u64::from(entry.carried.reparse_reserved);
+            let flags = u64::from(inode.reparse.flags);
+            return (tag | reserved << 32 | flags << 48).to_le_bytes();
         }
         if linked.links < 2 {
             return [0; 8];
         }
-        let group = &mut self.groups[index as usize];
+        let group = &mut self.groups[entry.inode as usize];
         if *group == 0 {
             self.last_group += 1;
             *group = self.last_group;
@@ -196,8 +198,7 @@ impl<'a> StoredStreams<'a> {
             return Self { main: inode.data, unnamed: Vec::new(), named: &[] };
         }
         let reparse = is(FileAttributes::REPARSE_POINT).then_some(inode.reparse.hash);
-        // wimlib gives links to directories an empty data stream too.
-        let data = (!is(FileAttributes::DIRECTORY) || reparse.is_some()).then_some(inode.data);
+        let data = (!is(FileAttributes::DIRECTORY)).then_some(inode.data);
         let mut unnamed: Vec<_> = reparse.into_iter().chain(data).collect();
         let mut main = Sha1Hash::ZERO;
         if inode.named.is_empty() && unnamed.len() < 2 {

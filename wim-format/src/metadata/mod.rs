@@ -14,6 +14,7 @@
 
 mod build;
 mod dentry;
+mod edit;
 mod emit;
 mod parse;
 pub mod reparse;

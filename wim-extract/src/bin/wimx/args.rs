@@ -63,6 +63,9 @@ pub(crate) enum Command {
     Export(ExportArgs),
     Capture(CaptureArgs),
     Append(AppendArgs),
+    Delete(DeleteArgs),
+    Optimize(OptimizeArgs),
+    Update(UpdateArgs),
     Split(SplitArgs),
     Join(JoinArgs),
     Diff(DiffArgs),
@@ -333,6 +336,10 @@ pub(crate) struct CaptureArgs {
     /// Leave out what FILE lists instead of the usual files of a running Windows
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// SOURCE is a list of trees to be laid over each other: lines of a path and its path in the
+    /// image
+    #[arg(long)]
+    pub(crate) source_list: bool,
     /// Store what symbolic links lead to in place of the links
     #[arg(long)]
     pub(crate) dereference: bool,
@@ -395,6 +402,126 @@ pub(crate) struct AppendArgs {
     /// Make the file when it is missing
     #[arg(long)]
     pub(crate) create: bool,
+}
+
+/// Remove an image from a WIM file, and the data only it needs
+#[derive(Debug, Args)]
+#[command(after_help = DELETE_HELP)]
+pub(crate) struct DeleteArgs {
+    /// The WIM
+    #[arg(value_name = "WIMFILE")]
+    pub(crate) wim: PathBuf,
+    /// Index, exact name or `all`
+    pub(crate) image: String,
+    /// Leave the data in the file: faster, and `wimx optimize` removes it later
+    #[arg(long)]
+    pub(crate) soft: bool,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+}
+
+/// Write a WIM file anew, without unused data or in another compression
+#[derive(Debug, Args)]
+#[command(after_help = OPTIMIZE_HELP)]
+pub(crate) struct OptimizeArgs {
+    /// The WIM
+    #[arg(value_name = "WIMFILE")]
+    pub(crate) wim: PathBuf,
+    /// Compress all data again
+    #[arg(long)]
+    pub(crate) recompress: bool,
+    /// Compress all data in this way: none, xpress or lzx, with an optional :LEVEL
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
+    pub(crate) compress: Option<Method>,
+    /// Compress all data in chunks of this size, such as 32K
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) chunk_size: Option<u32>,
+    /// Only say how much smaller the file would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write the file data as one solid resource (an ESD)
+    #[arg(long)]
+    pub(crate) solid: bool,
+    /// Compression inside the solid resource
+    #[arg(long, hide = true, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
+    pub(crate) solid_compress: Option<Method>,
+    /// Chunk size inside the solid resource
+    #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) solid_chunk_size: Option<u32>,
+    /// Keep the source's order inside the solid resource
+    #[arg(long, hide = true)]
+    pub(crate) no_solid_sort: bool,
+    /// Write the pipable layout
+    #[arg(long)]
+    pub(crate) pipable: bool,
+    /// Write the normal layout even when the file was pipable
+    #[arg(long)]
+    pub(crate) not_pipable: bool,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+}
+
+/// Add, delete and rename files in an image: all or nothing
+#[derive(Debug, Args)]
+#[command(after_help = UPDATE_HELP)]
+pub(crate) struct UpdateArgs {
+    /// The WIM
+    #[arg(value_name = "WIMFILE")]
+    pub(crate) wim: PathBuf,
+    /// Index or exact name; needed when there are several
+    pub(crate) image: Option<String>,
+    /// Carry out this command; without it, commands are read from standard input, one a line
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+    /// Add this file as /Windows/System32/WimBootCompress.ini
+    #[arg(long, value_name = "FILE")]
+    pub(crate) wimboot_config: Option<PathBuf>,
+    /// For every add: store what symbolic links lead to in place of the links
+    #[arg(long)]
+    pub(crate) dereference: bool,
+    /// For every add: store owner, group, mode, special files and extended attributes
+    #[arg(long)]
+    pub(crate) unix_data: bool,
+    /// For every add: replace no file
+    #[arg(long)]
+    pub(crate) no_replace: bool,
+    /// For every add: leave out what FILE lists
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// For every delete: a path that does not exist is no error
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// For every delete: remove directories with all that is in them
+    #[arg(long)]
+    pub(crate) recursive: bool,
+    /// Without meaning where there are no security descriptors
+    #[arg(long, hide = true, alias = "noacls")]
+    pub(crate) no_acls: bool,
+    /// Without meaning where there are no security descriptors
+    #[arg(long, hide = true)]
+    pub(crate) strict_acls: bool,
+    /// Write the whole file anew instead of appending to it
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+}
+
+/// What becomes of the integrity table of a file that is changed.
+#[derive(Debug, Args)]
+pub(crate) struct TableArgs {
+    /// Check the integrity table first, and write one
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Write no integrity table
+    #[arg(long, alias = "no-check")]
+    pub(crate) nocheck: bool,
+    /// Write an integrity table
+    #[arg(long)]
+    pub(crate) include_integrity: bool,
+    /// Compact the file in place
+    #[arg(long, hide = true)]
+    pub(crate) unsafe_compact: bool,
 }
 
 /// Where data may be that the WIM itself does not hold.
@@ -593,3 +720,40 @@ Examples:
   wimx append today backup.wim --create
 
 Options and JSON are those of `wimx capture`.";
+
+const DELETE_HELP: &str = "\
+The file is written anew without the image and what only it needs, and takes the place of the old
+one when it is complete. With --soft only the tables are written; the data stays in the file.
+
+Examples:
+  wimx delete install.wim 3
+  wimx delete install.wim 'Windows 11 Home N' --soft
+
+JSON: {\"wim\", \"before\", \"after\"}: the length of the file in bytes.";
+
+const OPTIMIZE_HELP: &str = "\
+The new file takes the place of the old one when it is complete. Without --recompress, --compress or
+--chunk-size data is copied as it is.
+
+Examples:
+  wimx optimize install.wim --dry-run
+  wimx optimize install.wim
+  wimx optimize install.wim --compress=lzx:100
+  wimx optimize boot.wim --compress=xpress --check
+
+JSON: {\"wim\", \"before\", \"after\"}: the length of the file in bytes.";
+
+const UPDATE_HELP: &str = "\
+Commands, one a line (# begins a comment; paths with spaces in quotes):
+  add [--dereference] [--unix-data] [--no-replace] SOURCE PATH
+  delete [--force] [--recursive] PATH
+  rename OLD_PATH NEW_PATH
+PATH is inside the image. Either all commands are carried out or none. New data is written behind
+the old; `wimx optimize` removes what is not needed any more.
+
+Examples:
+  wimx update boot.wim 2 --command='add startnet.cmd /Windows/System32/startnet.cmd'
+  wimx update install.wim 1 < commands.txt
+  wimx update install.wim 1 --command='delete --recursive \"/Program Files/Junk\"'
+
+JSON: {\"wim\", \"before\", \"after\", \"stored\"}: lengths of the file and of the new data.";

@@ -1,7 +1,10 @@
 //! `wimx capture` and `wimx append`: a directory as an image.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -12,12 +15,14 @@ use wim_extract::capture::{
 };
 use wim_extract::error::Action;
 use wim_extract::export::{Boot, Compression, Existing};
+use wim_extract::text::to_wtf8;
 use wim_format::Codec;
 
 use crate::args::{AppendArgs, CaptureArgs, Global};
 use crate::bar::Bar;
 use crate::compression::{Method, chunks};
 use crate::failure::Failure;
+use crate::words::words;
 use crate::writing::{cannot_yet, integrity, refuse_contradictions, refuse_layouts};
 use crate::{interrupt, open, restore, stdout};
 
@@ -75,8 +80,7 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
     let options = options(args, old.as_ref(), into, global, &bar)?;
     // The file must not stay mapped while it is written to.
     drop(old);
-    let source = SourceTree { path: args.source.clone() };
-    let outcome = capture::run(&source, &args.wim, &options, &bar, &cancel)?;
+    let outcome = capture::run(&sources(args)?, &args.wim, &options, &bar, &cancel)?;
     report(args, &options.name, &outcome, global, &bar)
 }
 
@@ -98,6 +102,35 @@ fn refuse_what_cannot_be(args: &CaptureArgs) -> Result<(), Failure> {
         return Err(cannot_yet("writing an archive to a pipe"));
     }
     refuse_layouts(args.pipable, args.solid)
+}
+
+/// What is captured: SOURCE, or what it lists.
+fn sources(args: &CaptureArgs) -> Result<Vec<SourceTree>, Failure> {
+    if !args.source_list {
+        return Ok(vec![SourceTree::root(args.source.clone())]);
+    }
+    let mut bytes = Vec::new();
+    let read = match args.source.as_os_str() == "-" {
+        true => io::stdin().lock().read_to_end(&mut bytes).map(drop),
+        false => fs::read(&args.source).map(|read| bytes = read),
+    };
+    read.map_err(Error::io(Action::Open, &args.source))?;
+    let mut sources = Vec::new();
+    for (number, line) in (1..).zip(to_wtf8(&bytes).split(|&byte| byte == b'\n')) {
+        let problem = |problem: &str| {
+            Failure::Usage(format!("{}: line {number}: {problem}", args.source.display()))
+        };
+        let words = words(line).map_err(|found| problem(&found))?;
+        let (path, destination) = match &words[..] {
+            [] => continue,
+            [path] => (path, path),
+            [path, destination] => (path, destination),
+            _ => return Err(problem("has more than a source and a destination; quote spaces")),
+        };
+        let path = PathBuf::from(OsString::from_vec(path.clone()));
+        sources.push(SourceTree { path, destination: destination.clone() });
+    }
+    Ok(sources)
 }
 
 fn options(

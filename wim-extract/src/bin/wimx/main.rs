@@ -12,6 +12,7 @@ mod blobs;
 mod calendar;
 mod capture;
 mod compression;
+mod delete;
 mod diff;
 mod dir;
 mod export;
@@ -24,13 +25,16 @@ mod join;
 mod links;
 mod manual;
 mod open;
+mod optimize;
 mod pathlist;
 mod paths;
 mod restore;
 mod split;
 mod stdout;
 mod text;
+mod update;
 mod verify;
+mod words;
 mod writing;
 
 use std::process::ExitCode;
@@ -70,6 +74,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Export(args) => export::run(args, global),
         Command::Capture(args) => capture::run(args, capture::Kind::New, global),
         Command::Append(args) => capture::run(&args.capture, capture::Kind::of(args), global),
+        Command::Delete(args) => delete::run(args, global),
+        Command::Optimize(args) => optimize::run(args, global),
+        Command::Update(args) => update::run(args, global),
         Command::Split(args) => split::run(args, global),
         Command::Join(args) => join::run(args, global),
         Command::Diff(args) => diff::run(args, global),

@@ -53,7 +53,7 @@ struct Open {
 impl<'d, 'r> ResourceWriter<'d, 'r> {
     pub(super) fn new(draft: &'d mut Draft, coding: Coding, run: Run<'r>) -> Self {
         let gathered_at = draft.at();
-        let gathered = Vec::with_capacity(2 * GATHER);
+        let gathered = Vec::with_capacity(GATHER);
         Self { draft, coding, run, gathered, gathered_at, open: None }
     }
 
@@ -185,10 +185,11 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if self.gathered.len() + bytes.len() > 2 * GATHER {
+        let is_large = bytes.len() >= GATHER;
+        if is_large || self.gathered.len() + bytes.len() > GATHER {
             self.flush()?;
         }
-        if bytes.len() >= GATHER {
+        if is_large {
             self.write_at(bytes, self.gathered_at)?;
             self.gathered_at += bytes.len() as u64;
         } else {

@@ -95,7 +95,7 @@ fn link_data_is_as_wimlib_writes_it() {
 fn impossible_names_are_refused() {
     let mut image = small_tree();
     let root = ImageBuilder::ROOT;
-    for bad in ["", ".", "..", "a\0", "a/b", "a\\b"] {
+    for bad in ["", ".", "..", "a\0", "a/b"] {
         let result = image.add(root, bad, Inode::file(hash(1)));
         assert!(matches!(result, Err(BuildError::BadName { .. })), "{bad:?}");
     }

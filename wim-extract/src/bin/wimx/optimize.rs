@@ -1,0 +1,67 @@
+//! `wimx optimize`: writes a file anew, smaller.
+
+use wim_extract::archive::Wim;
+use wim_extract::export::{Compression, Recompress};
+use wim_extract::rebuild::{self, Options, Pipable};
+
+use crate::args::{Global, OptimizeArgs};
+use crate::bar::Bar;
+use crate::compression::{Method, chunks};
+use crate::failure::Failure;
+use crate::writing::{Lengths, checked_table, refuse_layouts};
+use crate::{interrupt, open, restore};
+
+/// Runs the command.
+pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
+    if args.pipable && args.not_pipable {
+        return Err(restore::contradiction("--pipable", "--not-pipable"));
+    }
+    refuse_layouts(args.pipable, args.solid)?;
+    let recompress = args.recompress || args.compress.is_some() || args.chunk_size.is_some();
+    if recompress && args.table.unsafe_compact {
+        return Err(restore::contradiction("--unsafe-compact", "--recompress"));
+    }
+    let (bar, cancel) = (Bar::new(global), interrupt::obey());
+    let integrity = checked_table(&args.table, &args.wim, global, &bar, &cancel)?;
+    let wim = open::archive(&args.wim, &[], global, &bar)?;
+    let done = if args.dry_run {
+        if recompress {
+            return Err(Failure::Usage(
+                "--dry-run: what compressing will save is known only when it is done; leave out \
+                 --compress, --recompress and --chunk-size"
+                    .into(),
+            ));
+        }
+        let before = wim.parts()[0].source.len();
+        let after = rebuild::estimate(&wim, global.threads(), &cancel)?;
+        rebuild::Outcome { before, after, ..Default::default() }
+    } else {
+        let options = Options {
+            threads: global.threads(),
+            compression: compression(args, &wim)?,
+            level: args.compress.map(Method::level).unwrap_or_default(),
+            recompress: if recompress { Recompress::Always } else { Recompress::WhenNeeded },
+            integrity,
+            pipable: if args.not_pipable { Pipable::Normal } else { Pipable::Keep },
+            ..Default::default()
+        };
+        // The file must not stay mapped while it is replaced.
+        drop(wim);
+        rebuild::run(&args.wim, &options, &bar, &cancel)?
+    };
+    let (wim, warnings) = (args.wim.display().to_string(), bar.warnings());
+    let verb = if args.dry_run { "Would optimize" } else { "Optimized" };
+    Lengths { wim, before: done.before, after: done.after, stored: None, warnings }
+        .report(verb, global)
+}
+
+fn compression(args: &OptimizeArgs, wim: &Wim) -> Result<Compression, Failure> {
+    match (args.compress, args.chunk_size) {
+        (None, None) => Ok(Compression::AsSource),
+        (None, size) => chunks(wim.codec(), size),
+        (Some(method), None) if method.codec.is_some() && method.codec == wim.codec() => {
+            chunks(method.codec, Some(wim.header().chunk_size))
+        }
+        (Some(method), size) => method.chunks(size),
+    }
+}

@@ -1,0 +1,141 @@
+//! Writes an archive anew: without what nobody refers to, without some of its images, or in another
+//! compression. The new file takes the place of the old one when it is complete.
+
+use std::path::Path;
+
+use wim_format::Level;
+use wim_format::header::Layout;
+use wim_format::xml::EditError;
+
+use crate::archive::{ImageIndex, Wim};
+use crate::blob::Coding;
+use crate::cancel::Cancel;
+use crate::error::Error;
+use crate::export::{self, Compression, IntegrityTable, Recompress, Verification};
+use crate::pipeline::Threads;
+use crate::progress::Progress;
+use crate::write::pack::Packing;
+use crate::write::place::Locked;
+use crate::write::session::{Context, Session};
+
+/// How to rebuild.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Number of threads. What is written does not depend on it.
+    pub threads: Threads,
+    /// Images that are left out. The others move up.
+    pub without: Vec<ImageIndex>,
+    /// The archive's compression from now on.
+    pub compression: Compression,
+    /// How hard the encoder tries, where something is compressed.
+    pub level: Level,
+    /// Which data is compressed anew.
+    pub recompress: Recompress,
+    /// Whether the archive has an integrity table from now on.
+    pub integrity: IntegrityTable,
+    /// Whether the SHA-1 of every copied blob is checked.
+    pub verification: Verification,
+    /// Whether a pipable archive may become one that is not.
+    pub pipable: Pipable,
+}
+
+/// What becomes of a pipable archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pipable {
+    /// It would have to stay one, which this version cannot do.
+    #[default]
+    Keep,
+    /// It becomes a normal one.
+    Normal,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Length of the archive before, in bytes.
+    pub before: u64,
+    /// Its length now.
+    pub after: u64,
+    /// Bytes copied as they were.
+    pub copied: u64,
+    /// Bytes decoded.
+    pub decoded: u64,
+}
+
+/// Writes the archive at `path` anew.
+///
+/// # Errors
+/// It is read-only, locked, pipable or part of a split set; damaged metadata or data that has to be
+/// decoded; those of writing; [`Error::Cancelled`]. Unless it succeeds, the file is as it was.
+pub fn run(
+    path: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Outcome, Error> {
+    let old = Locked::open(path)?;
+    let wim = &old.wim;
+    if wim.header().layout == Layout::Pipable && options.pipable == Pipable::Keep {
+        return Err(Error::Unsupported(format!(
+            "{}: is pipable, which this version cannot write; --not-pipable makes a normal archive \
+             of it",
+            wim.name()
+        )));
+    }
+    let coding = coding(wim, options.compression);
+    let context = Context { threads: options.threads, progress, cancel };
+    let kept: Vec<_> = wim.images().filter(|image| !options.without.contains(image)).collect();
+    let mut session = Session::rebuild(&old, coding)?;
+    let packing = Packing { coding, level: options.level };
+    let done = export::keep(&mut session, wim, &kept, options.recompress, packing, context)?;
+    remove_images(&mut session, &options.without).map_err(parameter)?;
+    let before = wim.parts()[0].source.len();
+    let after = session.finish(options.integrity, options.verification, context)?;
+    Ok(Outcome { before, after, copied: done.copied, decoded: done.decoded })
+}
+
+/// How long the archive would be if it were written anew, all images kept and all data copied.
+///
+/// # Errors
+/// Damaged metadata; [`Error::Cancelled`].
+pub fn estimate(wim: &Wim, threads: Threads, cancel: &Cancel) -> Result<u64, Error> {
+    let table = match wim.header().integrity.size {
+        0 => IntegrityTable::Omit,
+        _ => IntegrityTable::Write,
+    };
+    let options = export::Options { threads, integrity: table, ..Default::default() };
+    let images: Vec<_> = wim.images().collect();
+    Ok(export::plan(wim, &images, &options, cancel)?.len())
+}
+
+fn coding(wim: &Wim, compression: Compression) -> Coding {
+    match compression {
+        Compression::AsSource => wim.coding(),
+        Compression::Stored => Coding { codec: None, chunk_size: 0 },
+        Compression::Chunks { codec, chunk_size } => Coding { codec: Some(codec), chunk_size },
+    }
+}
+
+/// Takes images out of what the XML and the header say.
+pub(crate) fn remove_images(
+    session: &mut Session<'_>,
+    images: &[ImageIndex],
+) -> Result<(), EditError> {
+    let mut images: Vec<u32> = images.iter().map(|image| image.get()).collect();
+    images.sort_unstable();
+    images.dedup();
+    for &image in images.iter().rev() {
+        session.xml.remove_image(image)?;
+        let boot = session.header.boot_index;
+        session.header.boot_index = match boot.cmp(&image) {
+            std::cmp::Ordering::Less => boot,
+            std::cmp::Ordering::Equal => 0,
+            std::cmp::Ordering::Greater => boot - 1,
+        };
+    }
+    Ok(())
+}
+
+pub(crate) fn parameter(error: EditError) -> Error {
+    Error::Parameter(error.to_string())
+}

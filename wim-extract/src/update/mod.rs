@@ -1,0 +1,210 @@
+//! Changes the tree of an image: files and directories are added, removed and renamed, all of it or
+//! nothing. Also removes images in place.
+//!
+//! The commands work on the tree in memory. Then the data of new files is packed behind what the
+//! archive holds, and the image gets new metadata; what nobody refers to any more leaves the blob
+//! table, and the file when it is next written anew ([`rebuild`](crate::rebuild)).
+
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use wim_format::Level;
+use wim_format::metadata::ImageBuilder;
+use wim_format::name::CaseSensitivity;
+use wim_format::time::FileTime;
+
+use self::tree::Edit;
+use crate::archive::{ImageIndex, Wim};
+use crate::cancel::Cancel;
+use crate::capture::{Exclusions, Links, Replace, UnixMetadata};
+use crate::error::Error;
+use crate::export::{Existing, IntegrityTable, Verification};
+use crate::hash::sha1;
+use crate::pipeline::Threads;
+use crate::progress::{Phase, Progress};
+use crate::rebuild::{self, parameter};
+use crate::write::pack::Packing;
+use crate::write::place::Locked;
+use crate::write::session::{Context, Session, count_references, set_counts};
+
+/// How to update.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Number of threads. What is written does not depend on it.
+    pub threads: Threads,
+    /// How paths inside the image are compared.
+    pub case: CaseSensitivity,
+    /// How hard the encoder tries.
+    pub level: Level,
+    /// Whether the archive has an integrity table from now on.
+    pub integrity: IntegrityTable,
+    /// Whether the archive is added to in place, or written anew.
+    pub existing: Existing,
+}
+
+/// A change of a tree. Paths inside the image are WTF-8, their parts divided by `/` or `\`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Adds a file, or a directory with all that is in it.
+    Add {
+        /// Where it is.
+        source: PathBuf,
+        /// Its path in the image. Directories on the way are made.
+        destination: Vec<u8>,
+        /// How.
+        options: AddOptions,
+    },
+    /// Removes a file or directory.
+    Delete {
+        /// Its path in the image.
+        path: Vec<u8>,
+        /// Whether there has to be one.
+        missing: Missing,
+        /// Whether it may be a directory.
+        directories: Directories,
+    },
+    /// Gives a file or directory another path; a file of that path is replaced.
+    Rename {
+        /// Its path in the image.
+        from: Vec<u8>,
+        /// Its new one.
+        to: Vec<u8>,
+    },
+}
+
+/// How files are added.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AddOptions {
+    /// What becomes of symbolic links.
+    pub links: Links,
+    /// Whether owners, modes, devices and extended attributes are kept.
+    pub unix: UnixMetadata,
+    /// What is left out.
+    pub exclusions: Exclusions,
+    /// Whether files that are there are replaced.
+    pub replace: Replace,
+}
+
+/// What happens when there is nothing to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Missing {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// Nothing.
+    Ignore,
+}
+
+/// Whether a directory is removed with all that is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Directories {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// It is.
+    Remove,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Length of the archive before, in bytes.
+    pub before: u64,
+    /// Its length now.
+    pub after: u64,
+    /// Bytes of new file data, as they are stored.
+    pub stored: u64,
+}
+
+/// Changes an image of the archive at `path`.
+///
+/// # Errors
+/// A command that cannot be carried out; a file that cannot be read; an archive that is read-only,
+/// locked, pipable or part of a split set; those of writing; [`Error::Cancelled`]. Unless it
+/// succeeds, the file is as it was.
+pub fn run(
+    path: &Path,
+    image: ImageIndex,
+    commands: &[Command],
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Outcome, Error> {
+    let old = Locked::open(path)?;
+    let wim = &old.wim;
+    let context = Context { threads: options.threads, progress, cancel };
+    let tree = wim.metadata(image)?;
+    let mut edit = Edit::new(wim, image, ImageBuilder::from_metadata(&*tree), options, context);
+    commands.iter().try_for_each(|command| edit.apply(command))?;
+    let pending = edit.finish();
+
+    let packing = Packing { coding: wim.coding(), level: options.level };
+    let mut session = match options.existing {
+        Existing::Append => Session::append(&old)?,
+        Existing::Rebuild => {
+            let mut session = Session::rebuild(&old, wim.coding())?;
+            crate::export::keep_all(&mut session, wim, packing, context)?;
+            session
+        }
+    };
+    progress.begin(Phase::Write, pending.amount());
+    let known: Vec<_> = session.draft.known().collect();
+    let (new, stored) = pending.pack(&mut session, packing, known, context)?;
+    progress.end(Phase::Write);
+    for id in tree.ids() {
+        for stream in tree.dentry(id).streams() {
+            session.draft.release(&stream.hash);
+        }
+    }
+    let metadata = new.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
+    let metadata = Bytes::from(metadata);
+    let index = image.get();
+    let name = session.path().to_owned();
+    let stats = count_references(&mut session.draft, &metadata, index, &name, &|_| None)?;
+    session.replace_metadata(packing, index, &metadata, sha1(&metadata), options.threads)?;
+    session.draft.drop_unreferenced();
+    set_counts(&mut session.xml, index, &stats).map_err(parameter)?;
+    let now = FileTime::from(SystemTime::now());
+    session.xml.set_time(index, "LASTMODIFICATIONTIME", now).map_err(parameter)?;
+    let before = wim.parts()[0].source.len();
+    let after = session.finish(options.integrity, Verification::Trust, context)?;
+    Ok(Outcome { before, after, stored })
+}
+
+/// Removes images in place. What only they referred to leaves the blob table, but not the file.
+///
+/// # Errors
+/// An archive that is read-only, locked, pipable or part of a split set; damaged metadata; those of
+/// writing; [`Error::Cancelled`]. Unless it succeeds, the file is as it was.
+pub fn remove_images(
+    path: &Path,
+    images: &[ImageIndex],
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Outcome, Error> {
+    let old = Locked::open(path)?;
+    let wim: &Wim = &old.wim;
+    let mut images = images.to_vec();
+    images.sort_unstable();
+    images.dedup();
+    let mut session = Session::append(&old)?;
+    for &image in images.iter().rev() {
+        let tree = wim.load_metadata(image)?;
+        for id in tree.ids() {
+            for stream in tree.dentry(id).streams() {
+                session.draft.release(&stream.hash);
+            }
+        }
+        session.draft.remove_metadata(image.get());
+    }
+    session.draft.drop_unreferenced();
+    rebuild::remove_images(&mut session, &images).map_err(parameter)?;
+    let context = Context { threads: options.threads, progress, cancel };
+    let before = wim.parts()[0].source.len();
+    let after = session.finish(options.integrity, Verification::Trust, context)?;
+    Ok(Outcome { before, after, stored: 0 })
+}
