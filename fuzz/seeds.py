@@ -110,6 +110,16 @@ def chunks():
                 seed(codec, f"{name}-{limit}", bytes([pick]) + size.to_bytes(3, "little") + chunk)
 
 
+def chunks_to_encode():
+    call = b"\x55\x48\x89\xe5\xe8%s\x48\x83\xc4\x20\xc3"
+    calls = b"".join(call % struct.pack("<i", i * 37 % 5000 - 2000) for i in range(40))
+    text = b"the quick brown fox jumps over the lazy dog; " * 6 + b"the slow brown dog"
+    for target in ("encode_lzx", "encode_xpress"):
+        for level in range(5):
+            seed(target, f"calls-{level}", bytes([3 * level, 0x1F]) + calls)
+            seed(target, f"text-{level}", bytes([3 * level + 1, 0x27]) + text)
+
+
 def iso(folder):
     """A UDF image as the list of its blocks, without the zeros at their ends."""
     tree, image = folder / "media", folder / "media.iso"
@@ -133,6 +143,7 @@ def main():
         archives(pathlib.Path(folder))
         iso(pathlib.Path(folder))
     chunks()
+    chunks_to_encode()
     for target in sorted(SEEDS.iterdir()):
         sizes = [file.stat().st_size for file in target.iterdir()]
         print(f"{target.name}: {len(sizes)} seeds, {sum(sizes)} bytes")

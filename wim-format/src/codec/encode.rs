@@ -2,10 +2,15 @@
 
 pub(crate) mod bits;
 pub(crate) mod chains;
+pub(crate) mod entropy;
+pub(crate) mod matches;
+pub(crate) mod nodes;
 pub(crate) mod prefix;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+pub(crate) mod tree;
 
 use std::num::NonZeroU32;
 

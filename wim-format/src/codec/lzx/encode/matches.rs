@@ -67,16 +67,31 @@ impl Recent {
     /// Those at the start of a chunk.
     pub(super) const START: Self = Self([1; RECENT_SLOTS]);
 
+    /// Makes `offset` the latest, and gives its place if it was one of the recent.
+    #[inline(always)]
+    pub(super) fn take(&mut self, offset: u32) -> Option<usize> {
+        let [first, second, third] = self.0;
+        let place = if offset == first {
+            0
+        } else if offset == second {
+            self.0 = [second, first, third];
+            1
+        } else if offset == third {
+            self.0 = [third, second, first];
+            2
+        } else {
+            self.0 = [offset, first, second];
+            return None;
+        };
+        Some(place)
+    }
+
     /// The match of `length` bytes at `at` from `offset` bytes back, which becomes the latest.
     #[inline(always)]
     pub(super) fn code(&mut self, at: usize, length: usize, offset: usize) -> Match {
-        let (slot, extra) = match self.0.iter().position(|&recent| recent as usize == offset) {
-            Some(slot) => {
-                self.0.swap(0, slot);
-                (slot, 0)
-            }
+        let (slot, extra) = match self.take(offset as u32) {
+            Some(slot) => (slot, 0),
             None => {
-                self.0 = [offset as u32, self.0[0], self.0[1]];
                 let slot = slot_of(offset);
                 (slot, offset as u32 - OFFSET_BASE[slot])
             }

@@ -1,18 +1,29 @@
 //! The LZX encoder.
 
 mod block;
+mod costs;
 mod lazy;
 mod lengths;
 mod matches;
+mod optimal;
+mod split;
 mod translate;
 
-use super::tables::window_order;
+use super::tables::{MIN_MATCH, main_symbols, window_order};
+use crate::codec::cpu::Cpu;
 use crate::codec::encode::Level;
 use crate::codec::encode::bits::BitWriter;
 use crate::codec::encode::chains::{Chains, Effort};
+use crate::codec::encode::matches::{Fill, Matches};
+use crate::codec::encode::source::Search;
 use crate::codec::encode::text::{Far, Near, Reach, Text};
+use crate::codec::encode::tree::Trees;
 use block::{Blocks, Frequencies};
-use matches::Match;
+use costs::Costs;
+use matches::{MAX_MATCH, Match, Recent};
+use optimal::{Cut, Gaps, Ways};
+use split::{Segment, Splitter};
+use std::ops::Range;
 
 /// Chunks up to this size are left raw: no code for them is worth its lengths.
 const MIN_CHUNK: usize = 64;
@@ -49,47 +60,167 @@ impl Encoder {
     }
 }
 
+/// How a level works.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    effort: Effort,
+    /// Times that blocks are cut, each with the costs that the time before shows; at least 1.
+    passes: usize,
+    gaps: Gaps,
+    /// Shortest block.
+    shortest_block: usize,
+}
+
+impl Plan {
+    const fn of(level: Level) -> Self {
+        let (depth, nice, passes, gaps, shortest_block) = match level {
+            Level::Fast => (20, 40, 0, Gaps::Longest, 4096),
+            Level::Balanced => (6, 48, 1, Gaps::Longest, 4096),
+            Level::Usual => (12, 80, 2, Gaps::Longest, 4096),
+            Level::Best => (32, 128, 5, Gaps::All, 2048),
+            Level::Smallest => (64, 257, 9, Gaps::All, 2048),
+        };
+        Self { effort: Effort { depth, nice }, passes, gaps, shortest_block }
+    }
+}
+
 #[derive(Debug)]
 struct Engine<R: Reach> {
+    plan: Plan,
     text: Text<R>,
-    chains: Chains<R>,
-    effort: Effort,
+    method: Method<R>,
     matches: Vec<Match>,
-    frequencies: Frequencies,
+    splitter: Splitter,
     blocks: Blocks,
+}
+
+/// What finds matches, and with it how they are chosen.
+#[derive(Debug)]
+enum Method<R: Reach> {
+    Lazy(Chains<R>),
+    Optimal(Box<Optimal<R>>),
+}
+
+/// All that is needed to cut blocks so that they cost least.
+#[derive(Debug)]
+struct Optimal<R: Reach> {
+    trees: Trees<R>,
+    found: Matches,
+    costs: Costs,
+    ways: Ways,
+    /// The matches chosen in a block.
+    chosen: Vec<Match>,
+    symbols: usize,
+    cpu: Cpu,
 }
 
 impl<R: Reach> Engine<R> {
     fn new(chunk_size: u32, level: Level) -> Self {
-        let (depth, nice) = match level {
-            Level::Fast => (12, 24),
-            Level::Balanced => (24, 48),
-            Level::Usual => (48, 96),
-            Level::Best => (96, 160),
-            Level::Smallest => (200, 257),
+        let plan = Plan::of(level);
+        let order = window_order(chunk_size);
+        let chunk_size = chunk_size as usize;
+        let method = match plan.passes {
+            0 => Method::Lazy(Chains::new()),
+            _ => Method::Optimal(Box::new(Optimal {
+                trees: Trees::new(),
+                found: Matches::new(chunk_size),
+                costs: Costs::new(),
+                ways: Ways::new(chunk_size),
+                chosen: Vec::with_capacity(chunk_size / 2 + 1),
+                symbols: main_symbols(order),
+                cpu: Cpu::detect(),
+            })),
         };
         Self {
+            plan,
             text: Text::new(),
-            chains: Chains::new(),
-            effort: Effort { depth, nice },
-            matches: Vec::with_capacity(chunk_size as usize / 2),
-            frequencies: Frequencies::NONE,
-            blocks: Blocks::new(window_order(chunk_size)),
+            method,
+            matches: Vec::with_capacity(chunk_size / 2 + 1),
+            splitter: Splitter::new(chunk_size, plan.shortest_block),
+            blocks: Blocks::new(order),
         }
     }
 
     fn encode(&mut self, src: &[u8], dst: &mut [u8]) -> Option<usize> {
-        self.text.set(src);
-        translate::translate(self.text.chunk_mut());
-        self.chains.clear();
-        self.matches.clear();
-        lazy::parse(&self.text, &mut self.chains, self.effort, &mut self.matches);
-        self.frequencies.clone_from(&Frequencies::NONE);
-        let chunk = self.text.chunk();
-        self.frequencies.count(chunk, 0, chunk.len(), &self.matches);
+        let Self { plan, text, method, matches, splitter, blocks } = self;
+        text.set(src);
+        translate::translate(text.chunk_mut());
+        matches.clear();
+        match method {
+            Method::Lazy(chains) => {
+                chains.clear();
+                let mut search = Search { chains, effort: plan.effort };
+                lazy::parse(text, &mut search, plan.effort.nice, matches);
+            }
+            Method::Optimal(optimal) => optimal.seed(text, plan, matches),
+        }
         let mut bits = BitWriter::new(dst);
-        self.blocks.start();
-        self.blocks.write(&mut bits, chunk, 0, chunk.len(), &self.matches, &self.frequencies);
+        blocks.start();
+        let (mut at, mut first) = (0, 0);
+        let mut recent = Recent::START;
+        for segment in splitter.split(text.chunk(), matches) {
+            let block = at..segment.end;
+            match method {
+                Method::Lazy(_) => {
+                    let matches = &matches[first..segment.matches];
+                    blocks.write(&mut bits, text.chunk(), block, matches, &segment.frequencies);
+                }
+                Method::Optimal(optimal) => {
+                    let frequencies;
+                    (recent, frequencies) = optimal.cut(text, plan, &block, recent, segment);
+                    blocks.write(&mut bits, text.chunk(), block, &optimal.chosen, &frequencies);
+                }
+            }
+            (at, first) = (segment.end, segment.matches);
+        }
         bits.finish()
+    }
+}
+
+impl<R: Reach> Optimal<R> {
+    /// Finds all matches, and makes a first choice of them that shows what symbols cost.
+    fn seed(&mut self, text: &Text<R>, plan: &Plan, matches: &mut Vec<Match>) {
+        let Self { trees, found, cpu, .. } = self;
+        cpu.run(Fill {
+            text,
+            trees,
+            shortest: MIN_MATCH,
+            longest: MAX_MATCH,
+            effort: plan.effort,
+            matches: found,
+        });
+        lazy::parse(text, &mut found.lists(), plan.effort.nice, matches);
+    }
+
+    /// Chooses the matches of a block, and gives the recent offsets behind it and how often each
+    /// symbol occurs.
+    fn cut(
+        &mut self,
+        text: &Text<R>,
+        plan: &Plan,
+        block: &Range<usize>,
+        recent: Recent,
+        segment: &Segment,
+    ) -> (Recent, Frequencies) {
+        let mut frequencies = segment.frequencies.clone();
+        let mut behind = recent;
+        for _ in 0..plan.passes {
+            self.costs.set(&frequencies, self.symbols);
+            self.chosen.clear();
+            behind = self.cpu.run(Cut {
+                text,
+                found: &self.found,
+                costs: &self.costs,
+                ways: &mut self.ways,
+                range: block.clone(),
+                recent,
+                nice: plan.effort.nice,
+                gaps: plan.gaps,
+                matches: &mut self.chosen,
+            });
+            frequencies = Frequencies::NONE;
+            frequencies.count(text.chunk(), block.start, block.end, &self.chosen);
+        }
+        (behind, frequencies)
     }
 }

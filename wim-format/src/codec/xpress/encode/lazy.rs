@@ -2,7 +2,8 @@
 //! as a better one starts there.
 
 use super::Match;
-use crate::codec::encode::chains::{Chains, Effort, Found};
+use crate::codec::encode::chains::Found;
+use crate::codec::encode::source::Source;
 use crate::codec::encode::text::{Reach, Text};
 use crate::codec::xpress::MIN_MATCH;
 
@@ -18,25 +19,26 @@ fn score(found: Found) -> i32 {
     4 * found.length as i32 - found.offset.ilog2() as i32 / 2
 }
 
-/// Cuts the chunk into `matches`; `chains` is empty.
+/// Cuts the chunk into `matches`; those of `nice` bytes are not put off.
 pub(super) fn parse<R: Reach>(
     text: &Text<R>,
-    chains: &mut Chains<R>,
-    effort: Effort,
+    source: &mut impl Source<R>,
+    nice: usize,
     matches: &mut Vec<Match>,
 ) {
+    let (len, text) = (text.len(), text.view());
     let mut at = 0;
-    while at + MIN_MATCH <= text.len() {
-        let mut best = chains.longest(text, at, MIN_MATCH - 1, text.len() - at, effort);
+    while at + MIN_MATCH <= len {
+        let mut best = source.longest(text, at, MIN_MATCH - 1, len - at);
         let mut best_score = score(best);
         if best_score == 0 {
             at += 1;
             continue;
         }
         let mut entered = at + 1;
-        while best.length < effort.nice && at + 1 + MIN_MATCH <= text.len() {
+        while best.length < nice && at + 1 + MIN_MATCH <= len {
             let beyond = best.length - 1;
-            let next = chains.longest(text, at + 1, beyond, text.len() - at - 1, effort);
+            let next = source.longest(text, at + 1, beyond, len - at - 1);
             entered = at + 2;
             let next_score = score(next);
             if next_score <= best_score + 1 {
@@ -49,7 +51,7 @@ pub(super) fn parse<R: Reach>(
         let (length, offset) = (best.length as u32, best.offset as u32);
         matches.push(Match { at: at as u32, length, offset });
         let end = at + best.length;
-        chains.skip(text, entered, end.saturating_sub(entered));
+        source.skip(text, entered, end.saturating_sub(entered));
         at = end;
     }
 }

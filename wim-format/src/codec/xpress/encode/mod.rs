@@ -1,13 +1,16 @@
 //! The XPRESS encoder.
 
 mod lazy;
+mod optimal;
 mod writer;
 
 use super::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS, TABLE_LEN};
 use crate::codec::encode::Level;
 use crate::codec::encode::chains::{Chains, Effort};
 use crate::codec::encode::prefix::{Builder, codewords};
+use crate::codec::encode::source::Search;
 use crate::codec::encode::text::{Near, Text};
+use optimal::Optimal;
 use writer::Writer;
 
 /// Longest codeword.
@@ -42,31 +45,58 @@ impl Match {
     }
 }
 
+/// How a level works.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    effort: Effort,
+    /// Times that the chunk is cut so that it costs least, each with the costs that the time before
+    /// shows; with 0 matches are chosen as they are found.
+    passes: usize,
+}
+
+impl Plan {
+    const fn of(level: Level) -> Self {
+        let (depth, nice, passes) = match level {
+            Level::Fast => (12, 24, 0),
+            Level::Balanced => (24, 48, 0),
+            Level::Usual => (36, 96, 0),
+            Level::Best => (20, 80, 2),
+            Level::Smallest => (64, 256, 4),
+        };
+        Self { effort: Effort { depth, nice }, passes }
+    }
+}
+
 /// Encoder state.
 #[derive(Debug)]
 pub(crate) struct Encoder {
+    plan: Plan,
     text: Text<Near>,
-    chains: Chains<Near>,
-    effort: Effort,
+    method: Method,
     matches: Vec<Match>,
     builder: Builder,
+}
+
+/// What finds matches, and with it how they are chosen.
+#[derive(Debug)]
+enum Method {
+    Lazy(Chains<Near>),
+    Optimal(Box<Optimal>),
 }
 
 impl Encoder {
     /// Makes an encoder for chunks of up to `chunk_size` bytes, at most 64 KiB.
     pub(crate) fn new(chunk_size: u32, level: Level) -> Self {
-        let (depth, nice) = match level {
-            Level::Fast => (12, 24),
-            Level::Balanced => (24, 48),
-            Level::Usual => (48, 96),
-            Level::Best => (96, 160),
-            Level::Smallest => (200, 257),
+        let plan = Plan::of(level);
+        let method = match plan.passes {
+            0 => Method::Lazy(Chains::new()),
+            _ => Method::Optimal(Box::new(Optimal::new(chunk_size as usize))),
         };
         Self {
+            plan,
             text: Text::new(),
-            chains: Chains::new(),
-            effort: Effort { depth, nice },
-            matches: Vec::with_capacity(chunk_size as usize / MIN_MATCH),
+            method,
+            matches: Vec::with_capacity(chunk_size as usize / MIN_MATCH + 1),
             builder: Builder::new(),
         }
     }
@@ -76,13 +106,20 @@ impl Encoder {
         if src.len() < MIN_CHUNK {
             return None;
         }
-        self.text.set(src);
-        self.chains.clear();
-        self.matches.clear();
-        lazy::parse(&self.text, &mut self.chains, self.effort, &mut self.matches);
+        let Self { plan, text, method, matches, builder } = self;
+        text.set(src);
+        matches.clear();
+        match method {
+            Method::Lazy(chains) => {
+                chains.clear();
+                let mut search = Search { chains, effort: plan.effort };
+                lazy::parse(text, &mut search, plan.effort.nice, matches);
+            }
+            Method::Optimal(optimal) => optimal.parse(text, plan, matches),
+        }
         let mut lengths = [0; SYMBOLS];
-        self.builder.lengths(&count(src, &self.matches), MAX_LENGTH, &mut lengths);
-        write(src, &self.matches, &lengths, dst)
+        builder.lengths(&count(src, matches), MAX_LENGTH, &mut lengths);
+        write(src, matches, &lengths, dst)
     }
 }
 

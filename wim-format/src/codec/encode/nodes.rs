@@ -1,0 +1,65 @@
+//! The cheapest ways to each position of a chunk.
+//!
+//! A node holds what the way costs, in the upper half, and its last step, in the lower. So the better
+//! of two ways is the smaller number, and many nodes are compared at once.
+
+/// Nodes that are compared at once.
+pub(crate) const LANES: usize = 8;
+/// Bits of a step.
+pub(crate) const STEP_BITS: u32 = 16;
+/// No way leads here yet.
+pub(crate) const FAR: u32 = u32::MAX;
+
+/// Costs above this are moved down.
+const HIGH: u32 = 0x8000 << STEP_BITS;
+/// What is left of them: ways to later nodes can be cheaper.
+const LOW: u32 = 0x2000 << STEP_BITS;
+/// No way costs as much; such nodes have not been reached.
+const UNREACHED: u32 = 0xF000 << STEP_BITS;
+
+/// Hides the lanes behind the last.
+static MASK: [u32; 2 * LANES] = {
+    let mut mask = [0; 2 * LANES];
+    let mut i = LANES;
+    while i < 2 * LANES {
+        mask[i] = FAR;
+        i += 1;
+    }
+    mask
+};
+
+/// Takes, for each of the first `count` nodes (at least 1), the way that costs `base` and its part of
+/// `row` where it is cheaper. Both have `LANES` elements more than that.
+#[inline(always)]
+pub(crate) fn relax(nodes: &mut [u32], row: &[u32], base: u32, count: usize) {
+    let mut left = count;
+    let (nodes, _) = nodes.as_chunks_mut::<LANES>();
+    let (row, _) = row.as_chunks::<LANES>();
+    for (nodes, row) in nodes.iter_mut().zip(row) {
+        let Some(mask) = MASK[LANES - left.min(LANES)..].first_chunk::<LANES>() else { return };
+        // All lanes are read before any is written, so that they become one vector.
+        let mut lanes = *nodes;
+        for i in 0..LANES {
+            lanes[i] = lanes[i].min(base.wrapping_add(row[i]) | mask[i]);
+        }
+        *nodes = lanes;
+        if left <= LANES {
+            return;
+        }
+        left -= LANES;
+    }
+}
+
+/// Keeps costs small: where that of the first node has become high, all get less by as much.
+#[inline(always)]
+pub(crate) fn lower(nodes: &mut [u32]) {
+    if nodes[0] < HIGH {
+        return;
+    }
+    let less = (nodes[0] >> STEP_BITS << STEP_BITS) - LOW;
+    for node in nodes {
+        let cost = *node & !(u32::MAX >> STEP_BITS);
+        let step = *node & (u32::MAX >> STEP_BITS);
+        *node = if *node < UNREACHED { cost.saturating_sub(less) | step } else { *node };
+    }
+}

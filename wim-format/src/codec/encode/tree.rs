@@ -1,0 +1,153 @@
+//! Finds earlier occurrences through binary search trees: for each hash of four bytes a tree of the
+//! positions that have it, sorted by the bytes that follow, the latest position at the root.
+//!
+//! Entering a position rearranges its tree, and passes the nearest match of each length on the way.
+
+use super::chains::{Effort, hash3, hash4};
+use super::matches::Matches;
+use super::text::{Link, Reach, View, boxed};
+
+/// Log2 of the number of hashes of two bytes.
+const TWOS: u32 = 13;
+/// Log2 of the number of hashes of three bytes.
+const THREES: u32 = 15;
+/// Log2 of the number of trees.
+const FOURS: u32 = 16;
+/// Two bytes from further away cost more than two literals.
+const FAR_FOR_TWO: usize = 1 << 11;
+
+/// The latest position of each two and three bytes, and the trees.
+#[derive(Debug)]
+pub(crate) struct Trees<R: Reach> {
+    twos: Box<[R::Link; 1 << TWOS]>,
+    threes: Box<[R::Link; 1 << THREES]>,
+    roots: Box<[R::Link; 1 << FOURS]>,
+    /// For each position the subtrees of those that sort before and behind it.
+    sides: Box<R::Pairs>,
+}
+
+impl<R: Reach> Trees<R> {
+    pub(crate) fn new() -> Self {
+        Self { twos: boxed(), threes: boxed(), roots: boxed(), sides: R::pairs() }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.twos.fill(R::Link::default());
+        self.threes.fill(R::Link::default());
+        self.roots.fill(R::Link::default());
+    }
+
+    /// Enters `at` and adds to `matches`, for each length that there is up to `max`, the nearest
+    /// match, in ascending order. Gives the longest length, or 0.
+    #[inline(always)]
+    pub(crate) fn find(
+        &mut self,
+        text: View<'_, R>,
+        at: usize,
+        max: usize,
+        shortest: usize,
+        effort: Effort,
+        matches: &mut Matches,
+    ) -> usize {
+        let word = text.word(at);
+        let two = &mut self.twos[hash3(word << 8 & 0xFF_FFFF, TWOS)];
+        let three = &mut self.threes[hash3(word, THREES)];
+        let (from_two, from_three) = (two.get(), three.get());
+        *two = R::Link::to(at);
+        *three = R::Link::to(at);
+        let mut best = 0;
+        if shortest == 2
+            && let Some(from) = from_two
+            && at - from < FAR_FOR_TWO
+            && (text.word(from) ^ word) as u16 == 0
+            && from_two != from_three
+        {
+            matches.push(2, at - from);
+            best = 2;
+        }
+        if let Some(from) = from_three
+            && (text.word(from) ^ word) << 8 == 0
+        {
+            matches.push(3, at - from);
+            best = 3;
+        }
+        self.descend::<true>(text, at, word, max, best.max(3), effort, matches).max(best)
+    }
+
+    /// Enters `at`.
+    #[inline(always)]
+    pub(crate) fn skip(
+        &mut self,
+        text: View<'_, R>,
+        at: usize,
+        max: usize,
+        effort: Effort,
+        matches: &mut Matches,
+    ) {
+        let word = text.word(at);
+        self.twos[hash3(word << 8 & 0xFF_FFFF, TWOS)] = R::Link::to(at);
+        self.threes[hash3(word, THREES)] = R::Link::to(at);
+        self.descend::<false>(text, at, word, max, 3, effort, matches);
+    }
+
+    /// Makes `at` the root of its tree, and what was in the tree its sides.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
+    fn descend<const RECORD: bool>(
+        &mut self,
+        text: View<'_, R>,
+        at: usize,
+        word: u32,
+        max: usize,
+        mut best: usize,
+        effort: Effort,
+        matches: &mut Matches,
+    ) -> usize {
+        let mask = R::SIZE - 1;
+        let root = &mut self.roots[hash4(word, FOURS)];
+        let mut link = *root;
+        *root = R::Link::to(at);
+        let sides = self.sides.as_mut().as_mut().as_flattened_mut();
+        let sides = &mut sides[..2 * R::SIZE];
+        let nice = effort.nice.min(max);
+        let mut found = 0;
+        // Where the next position on either side goes, and the bytes it has in common with `at`.
+        let (mut before, mut behind) = (2 * (at & mask), 2 * (at & mask) + 1);
+        let (mut known_before, mut known_behind) = (0, 0);
+        let mut depth = effort.depth;
+        loop {
+            let Some(from) = link.get().filter(|_| depth > 0) else {
+                sides[before] = R::Link::default();
+                sides[behind] = R::Link::default();
+                return found;
+            };
+            depth -= 1;
+            let from = from & mask;
+            let length = text.common(from, at, known_before.min(known_behind), max);
+            if length > best {
+                best = length;
+                if RECORD {
+                    found = length;
+                    matches.push(length, at - from);
+                }
+            }
+            if length >= nice {
+                sides[before] = sides[2 * from];
+                sides[behind] = sides[2 * from + 1];
+                return found;
+            }
+            if text.byte(from + length) < text.byte(at + length) {
+                sides[before] = link;
+                before = 2 * from + 1;
+                known_before = length;
+                link = sides[before];
+            } else {
+                sides[behind] = link;
+                behind = 2 * from;
+                known_behind = length;
+                link = sides[behind];
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What matches and literals of a block cost.
+
+use super::super::tables::{
+    ALIGNED_BITS, ALIGNED_SYMBOLS, FIRST_ALIGNED_SLOT, LENGTH_HEADERS, LENGTH_SYMBOLS, LITERALS,
+    LONG_HEADER, MAX_MAIN_SYMBOLS, MAX_SLOTS, MIN_MATCH,
+};
+use super::block::Frequencies;
+use super::matches::{MAX_MATCH, extra_bits};
+use crate::codec::encode::entropy::{self, BIT};
+use crate::codec::encode::nodes::{LANES, STEP_BITS};
+
+/// Lengths 2 to 257 and lanes behind them.
+pub(super) const ROW: usize = MAX_MATCH - 1 + LANES;
+/// Where the length is in a step.
+pub(super) const LENGTH_SHIFT: u32 = 6;
+
+/// Costs in the upper half of a number, as nodes have them.
+#[derive(Debug)]
+pub(super) struct Costs {
+    /// Of each literal.
+    pub(super) literal: [u32; LITERALS],
+    /// By slot, then by length less two: the cost, and the length as part of a step.
+    pub(super) rows: Box<[[u32; ROW]; MAX_SLOTS]>,
+    /// Of the last three bits of an offset, less three bits.
+    pub(super) aligned: [u32; ALIGNED_SYMBOLS],
+}
+
+impl Costs {
+    pub(super) fn new() -> Self {
+        let rows = vec![[0; ROW]; MAX_SLOTS].into_boxed_slice().try_into();
+        Self {
+            literal: [0; LITERALS],
+            rows: rows.unwrap_or_else(|_| unreachable!("there are MAX_SLOTS rows")),
+            aligned: [0; ALIGNED_SYMBOLS],
+        }
+    }
+
+    /// Takes the costs from how often symbols occur.
+    pub(super) fn set(&mut self, frequencies: &Frequencies, symbols: usize) {
+        let mut main = [0; MAX_MAIN_SYMBOLS];
+        let mut length = [0; LENGTH_SYMBOLS];
+        entropy::costs(&frequencies.main[..symbols], 16, &mut main[..symbols]);
+        entropy::costs(&frequencies.length, 16, &mut length);
+        for (cost, &main) in self.literal.iter_mut().zip(&main) {
+            *cost = u32::from(main) << STEP_BITS;
+        }
+        let slots = (symbols - LITERALS) / LENGTH_HEADERS;
+        let mains = main[LITERALS..].chunks_exact(LENGTH_HEADERS);
+        for (slot, (row, main)) in self.rows.iter_mut().zip(mains).take(slots).enumerate() {
+            set_row(row, main, &length, extra_bits(slot) * BIT);
+        }
+        self.set_aligned(frequencies);
+    }
+
+    fn set_aligned(&mut self, frequencies: &Frequencies) {
+        let counts = &frequencies.aligned;
+        let raw = u64::from(counts.iter().sum::<u32>() * ALIGNED_BITS * BIT);
+        let header = u64::from(ALIGNED_BITS * BIT) * ALIGNED_SYMBOLS as u64;
+        let mut own = [(ALIGNED_BITS * BIT) as u16; ALIGNED_SYMBOLS];
+        if entropy::total(counts) + header < raw {
+            entropy::costs(counts, 7, &mut own);
+        }
+        // All offsets with coded bits have three raw bits in their rows, so this may be negative.
+        for (cost, own) in self.aligned.iter_mut().zip(own) {
+            *cost = u32::from(own).wrapping_sub(ALIGNED_BITS * BIT) << STEP_BITS;
+        }
+    }
+
+    /// What the offset adds to the row of its slot.
+    #[inline(always)]
+    pub(super) fn aligned(&self, slot: usize, offset: usize) -> u32 {
+        if slot < FIRST_ALIGNED_SLOT { 0 } else { self.aligned[(offset + 2) % ALIGNED_SYMBOLS] }
+    }
+}
+
+fn set_row(row: &mut [u32; ROW], main: &[u16], length: &[u16; LENGTH_SYMBOLS], extra: u32) {
+    let (short, long) = row.split_at_mut(LONG_HEADER);
+    for (i, (cost, &main)) in short.iter_mut().zip(main).enumerate() {
+        *cost = (u32::from(main) + extra) << STEP_BITS | ((i + MIN_MATCH) as u32) << LENGTH_SHIFT;
+    }
+    let base = u32::from(main[LONG_HEADER]) + extra;
+    for (i, (cost, &length)) in long.iter_mut().zip(length).enumerate() {
+        let bytes = (i + MIN_MATCH + LONG_HEADER) as u32;
+        *cost = (base + u32::from(length)) << STEP_BITS | bytes << LENGTH_SHIFT;
+    }
+}

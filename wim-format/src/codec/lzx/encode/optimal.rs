@@ -1,0 +1,324 @@
+//! Cuts a block into the matches and literals that cost least, given what each costs.
+//!
+//! Positions are nodes, and every literal and match leads from one to another. The recent offsets at
+//! a node are those of the cheapest way there. One more kind of step is a match, a literal and a
+//! match at the same offset again: the way over the literal alone would often not be the cheapest
+//! one, and be forgotten.
+
+use super::super::tables::{MAX_SLOTS, MIN_MATCH, RECENT_SLOTS};
+use super::costs::{Costs, LENGTH_SHIFT, ROW};
+use super::matches::{MAX_MATCH, Match, Recent, slot_of};
+use crate::codec::cpu::Stage;
+use crate::codec::encode::chains::Found;
+use crate::codec::encode::matches::{Lists, Matches, unpack};
+use crate::codec::encode::nodes::{FAR, LANES, lower, relax};
+use crate::codec::encode::text::{Reach, Text, View};
+
+/// The furthest that a step leads.
+const REACH: usize = 2 * MAX_MATCH + 1;
+/// Nodes behind the last.
+pub(super) const SLACK: usize = REACH + LANES;
+/// Room for the recent offsets of all nodes that steps lead from.
+const RING: usize = 1024;
+const _: () = assert!(REACH < RING);
+
+/// In a step: which match it is, below the length: 0 for a literal.
+const KINDS: u32 = 1 << LENGTH_SHIFT;
+/// The first of the matches at recent offsets.
+const FIRST_RECENT: u32 = 1;
+/// The first of the other matches.
+const FIRST_FOUND: u32 = FIRST_RECENT + RECENT_SLOTS as u32;
+/// Added where a literal and a match at the same offset follow.
+const GAP: u32 = KINDS / 2;
+/// Matches of a position that are looked at.
+const MOST: usize = (GAP - FIRST_FOUND) as usize;
+
+/// Which steps are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gaps {
+    /// Match, literal and match only after the longest.
+    Longest,
+    /// After all.
+    All,
+}
+
+/// Room for the ways.
+#[derive(Debug)]
+pub(super) struct Ways {
+    nodes: Vec<u32>,
+    recent: Box<[Recent; RING]>,
+    /// The nodes of the cheapest way, the last one first.
+    back: Vec<u32>,
+}
+
+impl Ways {
+    pub(super) fn new(chunk_size: usize) -> Self {
+        Self {
+            nodes: vec![FAR; chunk_size + SLACK],
+            recent: Box::new([Recent::START; RING]),
+            back: Vec::with_capacity(chunk_size + 1),
+        }
+    }
+}
+
+/// One block to be cut.
+#[derive(Debug)]
+pub(super) struct Cut<'a, R: Reach> {
+    pub(super) text: &'a Text<R>,
+    pub(super) found: &'a Matches,
+    pub(super) costs: &'a Costs,
+    pub(super) ways: &'a mut Ways,
+    /// The block.
+    pub(super) range: std::ops::Range<usize>,
+    /// The recent offsets at its start.
+    pub(super) recent: Recent,
+    /// The length that is taken without a look at anything else.
+    pub(super) nice: usize,
+    pub(super) gaps: Gaps,
+    /// Where the matches are added.
+    pub(super) matches: &'a mut Vec<Match>,
+}
+
+impl<R: Reach> Stage for Cut<'_, R> {
+    /// The recent offsets at the block's end.
+    type Output = Recent;
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(mut self) -> Recent {
+        let start = self.range.start;
+        let nodes = &mut self.ways.nodes[..self.range.len() + SLACK];
+        nodes.fill(FAR);
+        nodes[0] = 0;
+        self.ways.recent[0] = self.recent;
+        let mut forward = Forward {
+            text: self.text.view(),
+            found: self.found.lists(),
+            costs: self.costs,
+            rows: &self.costs.rows,
+            nodes,
+            recent: &mut self.ways.recent,
+            start,
+            end: self.range.end,
+            nice: self.nice,
+            gaps: self.gaps,
+        };
+        forward.run();
+        self.collect()
+    }
+}
+
+/// What the way forward needs, each a pointer away at most.
+struct Forward<'a, R: Reach> {
+    text: View<'a, R>,
+    found: Lists<'a>,
+    costs: &'a Costs,
+    rows: &'a [[u32; ROW]; MAX_SLOTS],
+    nodes: &'a mut [u32],
+    recent: &'a mut [Recent; RING],
+    start: usize,
+    end: usize,
+    nice: usize,
+    gaps: Gaps,
+}
+
+/// A position, and what is the same for all matches there.
+#[derive(Clone, Copy)]
+struct Place {
+    node: usize,
+    at: usize,
+    /// The longest that a match may be.
+    max: usize,
+    /// What the way here costs.
+    base: u32,
+}
+
+impl<R: Reach> Forward<'_, R> {
+    /// Finds the cheapest way to every node of the block.
+    #[inline(always)]
+    fn run(&mut self) {
+        let len = self.end - self.start;
+        let mut node = 0;
+        while node < len {
+            let at = self.start + node;
+            lower(&mut self.nodes[node..node + SLACK]);
+            let recent = self.recent_at(node);
+            self.recent[node % RING] = recent;
+            let base = self.nodes[node] & !0xFFFF;
+            let literal = base + self.costs.literal[usize::from(self.text.byte(at))];
+            let next = &mut self.nodes[node + 1];
+            *next = (*next).min(literal + (1 << LENGTH_SHIFT));
+            let place = Place { node, at, max: (self.end - at).min(MAX_MATCH), base };
+            let mut longest = self.try_recent(place, recent);
+            if longest < self.nice {
+                longest = self.try_found(place);
+            }
+            node += if longest < self.nice { 1 } else { longest };
+        }
+    }
+
+    /// The recent offsets at `node`.
+    #[inline(always)]
+    fn recent_at(&self, node: usize) -> Recent {
+        let step = self.nodes[node] & 0xFFFF;
+        let from = node - (step >> LENGTH_SHIFT) as usize;
+        let mut recent = self.recent[from % RING];
+        let kind = step % GAP;
+        if kind >= FIRST_FOUND {
+            let found = self.found.at(self.start + from)[(kind - FIRST_FOUND) as usize];
+            recent.take(unpack(found).offset as u32);
+        } else if kind >= FIRST_RECENT {
+            recent.take(recent.0[(kind - FIRST_RECENT) as usize]);
+        }
+        recent
+    }
+
+    /// Tries the matches at recent offsets, and gives the length of the longest.
+    #[inline(always)]
+    fn try_recent(&mut self, place: Place, recent: Recent) -> usize {
+        let Place { at, max, .. } = place;
+        if max < MIN_MATCH {
+            return 0;
+        }
+        // One branch for all three is seldom guessed wrongly.
+        let text = self.text;
+        let word = text.word(at);
+        let starts_at = |offset: u32| {
+            let offset = offset as usize;
+            u32::from((text.word(at.wrapping_sub(offset)) ^ word) as u16 == 0)
+                & u32::from(offset <= at)
+        };
+        let [first, second, third] = recent.0.map(starts_at);
+        let mut slots = first | second << 1 | third << 2;
+        let mut longest = 0;
+        while slots != 0 {
+            let slot = slots.trailing_zeros() as usize % RECENT_SLOTS;
+            slots &= slots - 1;
+            let offset = recent.0[slot] as usize;
+            let length = text.common(at - offset, at, MIN_MATCH, max);
+            let step = place.base + FIRST_RECENT + slot as u32;
+            self.try_match(place, length, slot, step);
+            if self.gaps == Gaps::All || length > longest {
+                self.try_gap(place, length, offset, slot, step);
+            }
+            longest = longest.max(length);
+        }
+        longest
+    }
+
+    /// Tries the other matches, and gives the length of the longest.
+    #[inline(always)]
+    fn try_found(&mut self, place: Place) -> usize {
+        let found = self.found.at(place.at);
+        let mut longest = 0;
+        for (i, &packed) in found.iter().take(MOST).enumerate() {
+            let Found { length, offset } = unpack(packed);
+            let length = length.min(place.max);
+            if length < MIN_MATCH {
+                continue;
+            }
+            let slot = slot_of(offset).min(MAX_SLOTS - 1);
+            // A longer match with the same slot does as well.
+            if let Some(&next) = found.get(i + 1)
+                && slot_of(unpack(next).offset) == slot
+            {
+                continue;
+            }
+            let step = (place.base + FIRST_FOUND + i as u32)
+                .wrapping_add(self.costs.aligned(slot, offset));
+            self.try_match(place, length, slot, step);
+            if self.gaps == Gaps::All || i + 1 == found.len() {
+                self.try_gap(place, length, offset, slot, step);
+            }
+            longest = length;
+        }
+        longest
+    }
+
+    /// Tries all lengths of a match up to `length`.
+    #[inline(always)]
+    fn try_match(&mut self, place: Place, length: usize, slot: usize, step: u32) {
+        relax(&mut self.nodes[place.node + MIN_MATCH..], &self.rows[slot], step, length - 1);
+    }
+
+    /// Tries a match, a literal and the match at the same offset that follows.
+    #[inline(always)]
+    fn try_gap(&mut self, place: Place, length: usize, offset: usize, slot: usize, step: u32) {
+        let again = place.at + length + 1;
+        let text = self.text;
+        if again + MIN_MATCH > self.end
+            || (text.word(again) ^ text.word(again - offset)) as u16 != 0
+        {
+            return;
+        }
+        let max = (self.end - again).min(MAX_MATCH);
+        let more = text.common(again - offset, again, MIN_MATCH, max);
+        let first = self.rows[slot][length - MIN_MATCH];
+        let literal = self.costs.literal[usize::from(text.byte(again - 1))];
+        let step =
+            step.wrapping_add(first).wrapping_add(literal).wrapping_add(GAP + (1 << LENGTH_SHIFT));
+        let nodes = &mut self.nodes[place.node + length + 1 + MIN_MATCH..];
+        relax(nodes, &self.rows[0], step, more - 1);
+    }
+}
+
+impl<R: Reach> Cut<'_, R> {
+    /// The step that the cheapest way to `node` ends with: where it starts and its kind.
+    #[inline(always)]
+    fn step_to(&self, node: usize) -> (usize, u32) {
+        let step = self.ways.nodes[node] & 0xFFFF;
+        (node - (step >> LENGTH_SHIFT) as usize, step % KINDS)
+    }
+
+    /// The offset of a step of a kind that is not a literal, given the recent ones where it starts.
+    #[inline(always)]
+    fn offset(&self, from: usize, kind: u32, recent: &Recent) -> u32 {
+        match (kind % GAP).checked_sub(FIRST_FOUND) {
+            Some(which) => {
+                unpack(self.found.lists().at(self.range.start + from)[which as usize]).offset as u32
+            }
+            None => recent.0[(kind % GAP - FIRST_RECENT) as usize],
+        }
+    }
+
+    /// Adds the matches of the cheapest way, and gives the recent offsets behind them.
+    fn collect(&mut self) -> Recent {
+        let mut back = std::mem::take(&mut self.ways.back);
+        back.clear();
+        let mut node = self.range.len();
+        while node > 0 {
+            back.push(node as u32);
+            node = self.step_to(node).0;
+        }
+        let mut recent = self.recent;
+        for &node in back.iter().rev() {
+            let node = node as usize;
+            let (from, kind) = self.step_to(node);
+            if kind == 0 {
+                continue;
+            }
+            let at = self.range.start + from;
+            let offset = self.offset(from, kind, &recent) as usize;
+            if kind < GAP {
+                self.matches.push(recent.code(at, node - from, offset));
+                continue;
+            }
+            let max = (self.range.end - at).min(self.longest(from, kind));
+            let first = self.text.view().common(at - offset, at, MIN_MATCH, max);
+            self.matches.push(recent.code(at, first, offset));
+            let second = node - from - first - 1;
+            self.matches.push(recent.code(at + first + 1, second, offset));
+        }
+        self.ways.back = back;
+        recent
+    }
+
+    /// The longest that the first match of a step with two may be.
+    fn longest(&self, from: usize, kind: u32) -> usize {
+        match (kind % GAP).checked_sub(FIRST_FOUND) {
+            Some(which) => {
+                unpack(self.found.lists().at(self.range.start + from)[which as usize]).length
+            }
+            None => MAX_MATCH,
+        }
+    }
+}

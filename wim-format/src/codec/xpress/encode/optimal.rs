@@ -1,0 +1,179 @@
+//! Cuts a chunk into the matches and literals that cost least, given what each costs.
+
+use super::{Match, Plan, count, lazy};
+use crate::codec::cpu::{Cpu, Stage};
+use crate::codec::encode::chains::Found;
+use crate::codec::encode::entropy::{self, BIT};
+use crate::codec::encode::matches::{Fill, Lists, MAX_LENGTH, Matches, unpack};
+use crate::codec::encode::nodes::{FAR, LANES, STEP_BITS, lower, relax};
+use crate::codec::encode::text::{Near, Text, View};
+use crate::codec::encode::tree::Trees;
+use crate::codec::xpress::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS};
+
+/// Lengths 3 to 511 and lanes behind them.
+const ROW: usize = MAX_LENGTH - MIN_MATCH + 1 + LANES;
+/// Numbers of bits that offsets leave open.
+const ROWS: usize = 16;
+/// Nodes behind the last.
+const SLACK: usize = MAX_LENGTH + LANES;
+/// Where the length is in a step; below it is 0 for a literal, or the number of the match.
+const LENGTH_SHIFT: u32 = 6;
+/// Matches of a position that are looked at.
+const MOST: usize = (1 << LENGTH_SHIFT) - 1;
+
+/// All that is needed to find the cheapest way.
+#[derive(Debug)]
+pub(super) struct Optimal {
+    trees: Trees<Near>,
+    found: Matches,
+    costs: Costs,
+    nodes: Vec<u32>,
+    cpu: Cpu,
+}
+
+/// Costs in the upper half of a number, as nodes have them.
+#[derive(Debug)]
+struct Costs {
+    literal: [u32; LITERALS],
+    /// By the bits that the offset leaves open, then by length less three: the cost, and the length
+    /// as part of a step.
+    rows: Box<[[u32; ROW]; ROWS]>,
+}
+
+impl Optimal {
+    pub(super) fn new(chunk_size: usize) -> Self {
+        let rows = vec![[0; ROW]; ROWS].into_boxed_slice().try_into();
+        Self {
+            trees: Trees::new(),
+            found: Matches::new(chunk_size),
+            costs: Costs {
+                literal: [0; LITERALS],
+                rows: rows.unwrap_or_else(|_| unreachable!("there are ROWS rows")),
+            },
+            nodes: vec![FAR; chunk_size + SLACK],
+            cpu: Cpu::detect(),
+        }
+    }
+
+    /// Cuts the chunk into `matches`.
+    pub(super) fn parse(&mut self, text: &Text<Near>, plan: &Plan, matches: &mut Vec<Match>) {
+        let Self { trees, found, costs, nodes, cpu } = self;
+        let effort = plan.effort;
+        cpu.run(Fill {
+            text,
+            trees,
+            shortest: MIN_MATCH,
+            longest: MAX_LENGTH,
+            effort,
+            matches: found,
+        });
+        lazy::parse(text, &mut found.lists(), effort.nice, matches);
+        for _ in 0..plan.passes {
+            costs.set(&count(text.chunk(), matches));
+            let nodes = &mut nodes[..text.len() + SLACK];
+            let found = found.lists();
+            cpu.run(Forward { text: text.view(), found, costs, nodes, nice: effort.nice });
+            matches.clear();
+            collect(found, nodes, text.len(), matches);
+        }
+    }
+}
+
+impl Costs {
+    /// Takes the costs from how often symbols occur.
+    fn set(&mut self, frequencies: &[u32; SYMBOLS]) {
+        let mut symbols = [0; SYMBOLS];
+        entropy::costs(frequencies, 15, &mut symbols);
+        let (literals, matches) = symbols.split_at(LITERALS);
+        for (cost, &own) in self.literal.iter_mut().zip(literals) {
+            *cost = u32::from(own) << STEP_BITS;
+        }
+        let rows = self.rows.iter_mut().zip(matches.chunks_exact(LONG_LENGTH + 1));
+        for (offset_bits, (row, symbols)) in rows.enumerate() {
+            let lengths = row[..=MAX_LENGTH - MIN_MATCH].iter_mut().enumerate();
+            for (length, cost) in lengths {
+                let own = u32::from(symbols[length.min(LONG_LENGTH)]);
+                let bits = offset_bits as u32 + length_bits(length);
+                let bytes = (length + MIN_MATCH) as u32;
+                *cost = (own + bits * BIT) << STEP_BITS | bytes << LENGTH_SHIFT;
+            }
+        }
+    }
+}
+
+/// Bits of the bytes that follow for a length, less the shortest.
+fn length_bits(length: usize) -> u32 {
+    match length {
+        0..LONG_LENGTH => 0,
+        LONG_LENGTH..270 => 8,
+        _ => 24,
+    }
+}
+
+/// Finds the cheapest way to every node.
+struct Forward<'a> {
+    text: View<'a, Near>,
+    found: Lists<'a>,
+    costs: &'a Costs,
+    nodes: &'a mut [u32],
+    /// The length that is taken without a look at anything else.
+    nice: usize,
+}
+
+impl Stage for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) {
+        let Self { text, found, costs, nodes, nice } = self;
+        let rows = &*costs.rows;
+        nodes.fill(FAR);
+        nodes[0] = 0;
+        let len = nodes.len() - SLACK;
+        let mut at = 0;
+        while at < len {
+            lower(&mut nodes[at..at + SLACK]);
+            let base = nodes[at] & !0xFFFF;
+            let literal = base + costs.literal[usize::from(text.byte(at))] + (1 << LENGTH_SHIFT);
+            nodes[at + 1] = nodes[at + 1].min(literal);
+            let found = found.at(at);
+            let mut longest = 1;
+            for (i, &packed) in found.iter().take(MOST).enumerate() {
+                let Found { length, offset } = unpack(packed);
+                let bits = (offset | 1).ilog2() as usize % ROWS;
+                longest = length;
+                // A longer match with as many bits does as well.
+                if let Some(&next) = found.get(i + 1)
+                    && (unpack(next).offset | 1).ilog2() as usize == bits
+                {
+                    continue;
+                }
+                let step = base + 1 + i as u32;
+                relax(&mut nodes[at + MIN_MATCH..], &rows[bits], step, length + 1 - MIN_MATCH);
+            }
+            at += if longest < nice { 1 } else { longest };
+        }
+    }
+}
+
+/// Adds the matches of the cheapest way; those that go on with the same offset become one.
+fn collect(found: Lists<'_>, nodes: &[u32], len: usize, matches: &mut Vec<Match>) {
+    let mut node = len;
+    while node > 0 {
+        let step = nodes[node] & 0xFFFF;
+        let from = node - (step >> LENGTH_SHIFT) as usize;
+        if let Some(which) = (step % (1 << LENGTH_SHIFT)).checked_sub(1) {
+            let offset = unpack(found.at(from)[which as usize]).offset as u32;
+            let mut length = (node - from) as u32;
+            if let Some(next) = matches.last()
+                && (next.at as usize, next.offset) == (node, offset)
+            {
+                length += next.length;
+                matches.pop();
+            }
+            matches.push(Match { at: from as u32, length, offset });
+        }
+        node = from;
+    }
+    matches.reverse();
+}
