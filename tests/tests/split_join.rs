@@ -245,14 +245,14 @@ fn the_same_command_lines_fail_with_the_same_codes() {
         assert_ne!(theirs.code(), 0, "{line}");
         assert_eq!(ours.code(), theirs.code(), "{line}: {}", ours.stderr);
         assert!(ours.stderr.starts_with("error: "), "{line}: {}", ours.stderr);
-        assert_eq!(place.files("o"), [PathBuf::new(); 0], "{line}");
+        assert_eq!(place.files("o"), Vec::<PathBuf>::new(), "{line}");
     }
     // wimlib-imagex makes sets that lack data of these.
     assert_eq!(place.wimx("split x.swm o.swm 1", &[]).code(), 68);
     let tree = &captures().sources()[0].root;
     place.wimlib("capture % delta.wim --delta-from=w.wim --quiet", &[tree]).ok();
     assert_eq!(place.wimx("split delta.wim o.swm 1", &[]).code(), 68);
-    assert_eq!(place.files("o"), [PathBuf::new(); 0]);
+    assert_eq!(place.files("o"), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_damaged_source_makes_no_set() {
     assert_eq!(place.wimx("split w.wim x.swm 0.5 --check", &[]).code(), 13);
     let verified = place.wimx("split w.wim x.swm 0.5 --verify", &[]).code();
     assert!([2, 28].contains(&verified), "{verified}");
-    assert_eq!(place.files("x"), [PathBuf::new(); 0]);
+    assert_eq!(place.files("x"), Vec::<PathBuf>::new());
 }
 
 /// A WIM that takes a while to be copied.
@@ -364,13 +364,13 @@ fn a_write_that_fails_leaves_nothing() {
     };
     let done = limited(&slow_split(&place));
     assert_eq!(done.code(), 72, "{}", done.stderr);
-    assert_eq!(place.files(""), [PathBuf::new(); 0]);
+    assert_eq!(place.files(""), Vec::<PathBuf>::new());
     child::run(&mut slow_split(&place)).ok();
     let mut join = bins::wimx();
     join.arg("join").arg(place.path("whole.wim")).args(place.files("x"));
     let done = limited(&join);
     assert_eq!(done.code(), 72, "{}", done.stderr);
-    assert_eq!(place.files("whole"), [PathBuf::new(); 0]);
+    assert_eq!(place.files("whole"), Vec::<PathBuf>::new());
 }
 
 /// A file system of its own, seen by this command only.
