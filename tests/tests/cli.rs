@@ -172,3 +172,89 @@ fn a_terminal_gets_no_control_characters_from_an_archive() {
     assert!(!shown.text().contains('\u{9b}'), "{:?}", shown.text());
     assert!(String::from_utf8_lossy(&shown.stdout).contains("31mname"), "{:?}", shown.text());
 }
+
+/// `wimx links` makes what the test above makes by hand; other files are never replaced.
+#[test]
+fn links_make_wimx_stand_in_for_wimlib_imagex() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    for (hard, directory) in [(false, "soft"), (true, "hard")] {
+        let directory = folder.path().join(directory);
+        fs::create_dir(&directory).expect("a folder");
+        let mut links = wimx(&["links", directory.to_str().expect("UTF-8"), "--json"]);
+        // A hard link needs the same file system; the scratch folder may be on another.
+        if hard {
+            let copy = folder.path().join("wimx");
+            fs::copy(bins::wimx_path(), &copy).expect("a copy");
+            links = Command::new(copy);
+            links.args(["links", directory.to_str().expect("UTF-8"), "--json", "--hard"]);
+        }
+        let document = child::run(&mut links).ok();
+        let document: Value = serde_json::from_slice(&document.stdout).expect("JSON");
+        let made = document["made"].as_array().expect("names").clone();
+        assert!(made.contains(&"wimapply".into()) && made.contains(&"wimsplit".into()));
+        assert_eq!(fs::read_dir(&directory).expect("a listing").count(), made.len());
+        let info = |name: &str, arguments: &[&str]| {
+            let mut command = Command::new(directory.join(name));
+            child::run(command.current_dir(vector("")).args(arguments)).ok().text()
+        };
+        let expected = info("wiminfo", &["v1.wim"]);
+        assert!(expected.contains("Image Count:    1"));
+        assert_eq!(info("wimlib-imagex", &["info", "v1.wim"]), expected);
+        let again = child::run(&mut links).ok();
+        let again: Value = serde_json::from_slice(&again.stdout).expect("JSON");
+        assert_eq!(again["kept"].as_array().expect("names").len(), made.len());
+        fs::remove_file(directory.join("wiminfo")).expect("it can be removed");
+        fs::remove_file(directory.join("wimdir")).expect("it can be removed");
+        fs::write(directory.join("wiminfo"), "not ours").expect("a file");
+        assert_eq!(child::run(&mut links).code(), 35);
+        assert_eq!(fs::read(directory.join("wiminfo")).expect("a file"), b"not ours");
+        assert!(!directory.join("wimdir").exists(), "no link is made when one cannot be");
+    }
+    assert_eq!(child::run(&mut wimx(&["links", &format!("{path}/nope")])).code(), 47);
+}
+
+#[test]
+fn manual_pages_and_completions_know_every_command() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let directory = folder.path().join("man");
+    child::run(&mut wimx(&["man", directory.to_str().expect("UTF-8")])).ok();
+    let page = |name: &str| fs::read_to_string(directory.join(name)).expect("a page");
+    assert!(page("wimx.1").contains("wimx\\-split(1)"));
+    let split = page("wimx-split.1");
+    for expected in [".TH wimx-split 1", "include\\-integrity", "\\-\\-json", ".SH NOTES", "3800"] {
+        assert!(split.contains(expected), "{expected}: {split}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let text = child::run(&mut wimx(&["completions", shell])).ok().text();
+        assert!(text.contains("split") && text.contains("include-integrity"), "{shell}");
+    }
+    assert_eq!(child::run(&mut wimx(&["completions", "nosh"])).code(), 255);
+}
+
+#[test]
+fn a_comparison_ends_with_0_or_1_and_says_what_differs() {
+    let run = |arguments: &[&str]| child::run(&mut wimx(arguments));
+    let same = run(&["diff", "v1.wim", "v1.wim:1"]);
+    assert_eq!(same.text(), "The images are the same: 5 files and directories.\n");
+    assert_eq!(same.code(), 0);
+    let differ = run(&["diff", "v1.wim:1", "v2lzx.wim"]);
+    assert_eq!(differ.code(), 1);
+    let text = differ.text();
+    let letters = text.lines().all(|line| {
+        ["A /", "D /", "M /", "R /"].iter().any(|letter| line.starts_with(letter))
+            || line.ends_with(" the same.")
+    });
+    assert!(letters && text.lines().count() > 1, "{text}");
+    let quiet = run(&["diff", "v1.wim:1", "v2lzx.wim", "--quiet"]);
+    assert_eq!((quiet.code(), quiet.text().as_str()), (1, ""));
+    let json = run(&["diff", "v1.wim", "v2lzx.wim", "--json"]);
+    let document: Value = serde_json::from_slice(&json.stdout).expect("one JSON document");
+    assert_eq!((json.code(), &document["same"]), (1, &Value::Bool(false)));
+    let changes = document["changes"].as_array().expect("changes");
+    assert_eq!(changes.len() + 1, text.lines().count());
+    assert_eq!(run(&["diff", "editions.wim", "editions.wim:1"]).code(), 255);
+    assert_eq!(run(&["diff", "editions.wim:1", "editions.wim:9"]).code(), 18);
+    assert_eq!(run(&["diff", "v1.wim", "nope.wim:1"]).code(), 47);
+    assert_eq!(run(&["diff", "editions.wim:1", "editions.wim:1"]).code(), 0);
+}

@@ -14,7 +14,7 @@
 mod index;
 mod open;
 
-pub(crate) use self::open::read_table;
+pub(crate) use self::open::{read_header, read_table};
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

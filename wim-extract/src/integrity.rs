@@ -9,6 +9,7 @@ use wim_format::{FormatError, Sha1Hash, Structure};
 use crate::archive::{Part, read_table};
 use crate::cancel::Cancel;
 use crate::error::{Action, Error, Of};
+use crate::export::IntegrityTable as Wanted;
 use crate::hash::{Sha1, lanes, update_many};
 use crate::pipeline::Task;
 use crate::pipeline::lock::Lock;
@@ -27,6 +28,19 @@ type Piece = (Range<u64>, Sha1Hash);
 /// The table is malformed.
 pub(crate) fn piece_size(part: &Part) -> Result<Option<u32>, Error> {
     Ok(table(part)?.map(|table| table.chunk_size))
+}
+
+/// Bytes of each piece of the integrity table of an archive made from `part`, if it is to have one.
+///
+/// # Errors
+/// As [`piece_size`].
+pub(crate) fn wanted_piece_size(part: &Part, wanted: Wanted) -> Result<Option<u32>, Error> {
+    let old = piece_size(part)?;
+    Ok(match wanted {
+        Wanted::Keep => old,
+        Wanted::Write => Some(old.unwrap_or(DEFAULT_PIECE_SIZE)),
+        Wanted::Omit => None,
+    })
 }
 
 fn table(part: &Part) -> Result<Option<IntegrityTable>, Error> {

@@ -151,7 +151,7 @@ fn read_blob_table(part: &mut Part, warnings: &mut Vec<String>) -> Result<(), Er
 }
 
 /// The header; of a pipable file the one at its end.
-fn read_header(source: &dyn Source) -> Result<Header, Error> {
+pub(crate) fn read_header(source: &dyn Source) -> Result<Header, Error> {
     let file = source.name();
     let malformed = |error| Error::Malformed { file: file.clone(), of: Of::File, source: error };
     let read = |offset| -> Result<Header, Error> {

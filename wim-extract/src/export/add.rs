@@ -244,7 +244,7 @@ impl<'a> Adder<'a> {
         if let Some(&id) = plan.overlapping.first() {
             return Err(self.wim().damaged(id, Damage::Overlap));
         }
-        if self.draft.coding().codec.is_none() {
+        if !self.draft.takes_solid() {
             for blob in &plan.blobs {
                 let place = self.decoded(blob.id);
                 self.enter(blob.id, BlobPlace::Resource(place));

@@ -24,7 +24,7 @@ pub(crate) struct Selection<'w> {
 }
 
 /// An image to be exported.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SelectedImage {
     pub(crate) index: ImageIndex,
     pub(crate) metadata: MetadataEntry,
@@ -60,6 +60,33 @@ impl<'w> Selection<'w> {
         run_tasks(tasks.collect(), threads, cancel)?;
         selection.images = found.into_iter().filter_map(Lock::into_inner).collect();
         Ok(selection)
+    }
+
+    /// All images and all blobs, those too that no image refers to; the counts are those of the
+    /// archive's own tables.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(crate) fn everything(
+        wim: &'w Wim,
+        threads: Threads,
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
+        let images: Vec<_> = wim.images().collect();
+        let selection = Self::of(wim, &images, threads, cancel)?;
+        for (id, blob) in wim.blobs() {
+            selection.counts[id.index()].store(blob.refcount.max(1), Ordering::Relaxed);
+        }
+        Ok(selection)
+    }
+
+    /// Some of its blobs and images, with the counts that they have here.
+    pub(crate) fn some(&self, blobs: &[BlobId], images: &[SelectedImage]) -> Self {
+        let counts: Vec<_> = self.counts.iter().map(|_| AtomicU32::new(0)).collect();
+        for id in blobs {
+            counts[id.index()].store(self.count(*id), Ordering::Relaxed);
+        }
+        Self { wim: self.wim, images: images.to_vec(), counts }
     }
 
     fn look_at(&self, image: ImageIndex, tree: &ImageTree) -> Result<SelectedImage, Error> {

@@ -88,7 +88,7 @@ pub(crate) fn write(
 
 impl<'a> Job<'a> {
     /// Bytes to be written, and those to be read again because they are checked or hashed.
-    fn work(&self) -> u64 {
+    pub(crate) fn work(&self) -> u64 {
         let still_to_write =
             |(_, segment): &&(u64, Segment)| !matches!(segment, Segment::Written { .. });
         let written = self.drafted.segments.iter().filter(still_to_write);

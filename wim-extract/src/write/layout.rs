@@ -128,10 +128,20 @@ impl Drafted {
     }
 }
 
+/// What is being laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// An archive of its own.
+    Archive,
+    /// This part of a split set.
+    Part(u16),
+}
+
 /// A layout in the making.
 #[derive(Debug)]
 pub(crate) struct Draft {
     coding: Coding,
+    kind: Kind,
     sources: Vec<Arc<dyn Source>>,
     segments: Vec<(u64, Segment)>,
     at: u64,
@@ -148,11 +158,17 @@ impl Draft {
         Self::behind(HEADER_LEN as u64, coding, BlobTable::default())
     }
 
+    /// A layout of one part of a split set; the first is number 1. It takes no solid resources.
+    pub(crate) fn of_part(number: u16, coding: Coding) -> Self {
+        Self { kind: Kind::Part(number), ..Self::new(coding) }
+    }
+
     /// A layout of what is added at `at` to a file with these blobs.
     pub(crate) fn behind(at: u64, coding: Coding, table: BlobTable) -> Self {
         let known = table.blobs.iter().map(|blob| blob.hash).zip(0..).collect();
         Self {
             coding,
+            kind: Kind::Archive,
             sources: Vec::new(),
             segments: Vec::new(),
             at,
@@ -166,6 +182,11 @@ impl Draft {
     /// What resources look like, unless they are solid.
     pub(crate) fn coding(&self) -> Coding {
         self.coding
+    }
+
+    /// Whether solid resources may be copied; else what is in them has to be decoded.
+    pub(crate) fn takes_solid(&self) -> bool {
+        self.coding.codec.is_some() && self.kind == Kind::Archive
     }
 
     /// Where the next segment goes.
@@ -213,7 +234,11 @@ impl Draft {
     pub(crate) fn enter(&mut self, blob: Blob, origin: Option<(usize, BlobId)>) {
         self.blobs.extend(origin);
         self.known.insert(blob.hash, self.table.blobs.len());
-        self.table.blobs.push(Blob { part_number: 1, ..blob });
+        let part_number = match self.kind {
+            Kind::Archive => 1,
+            Kind::Part(number) => number,
+        };
+        self.table.blobs.push(Blob { part_number, ..blob });
     }
 
     /// Enters a solid resource in the blob table; gives its index for [`BlobPlace::Solid`].
@@ -261,9 +286,35 @@ impl Draft {
 
     /// Adds the tables, and fills in `header`. With `piece_size` there is an integrity table.
     pub(crate) fn finish(
-        mut self,
+        self,
         mut header: Header,
         mut xml: WimXml,
+        piece_size: Option<u32>,
+    ) -> Result<Drafted, Error> {
+        header.image_count = self.table.metadata.len() as u32;
+        let xml = |at| {
+            xml.set_total_bytes(at);
+            xml.to_bytes().into()
+        };
+        self.close(header, xml, piece_size)
+    }
+
+    /// Like [`finish`](Self::finish), for a part of a split set: all parts have the same XML
+    /// document, and the number of images that `header` has already.
+    pub(crate) fn finish_part(
+        self,
+        header: Header,
+        xml: Bytes,
+        piece_size: Option<u32>,
+    ) -> Result<Drafted, Error> {
+        self.close(header, |_| xml, piece_size)
+    }
+
+    /// Adds the tables; `xml` gives the document for the place where it begins.
+    fn close(
+        mut self,
+        mut header: Header,
+        xml: impl FnOnce(u64) -> Bytes,
         piece_size: Option<u32>,
     ) -> Result<Drafted, Error> {
         let too_large =
@@ -276,18 +327,14 @@ impl Draft {
                 expected: "less than 2^60 bytes in all",
             }));
         }
-        header.image_count = self.table.metadata.len() as u32;
-        header.boot_metadata = match header.boot_image() {
-            Some(boot) => self.table.metadata[boot as usize - 1].resource,
-            None => ResourceHeader::default(),
-        };
+        let boot = header.boot_image().and_then(|boot| self.table.metadata.get(boot as usize - 1));
+        header.boot_metadata = boot.map(|entry| entry.resource).unwrap_or_default();
         let table = self.table.to_bytes().map_err(too_large)?;
         header.blob_table = self.stored(table.len() as u64, ResourceFlags::METADATA);
         self.literal(table.into());
-        xml.set_total_bytes(self.at);
-        let xml = xml.to_bytes();
+        let xml = xml(self.at);
         header.xml = self.stored(xml.len() as u64, ResourceFlags::METADATA);
-        self.literal(xml.into());
+        self.literal(xml);
         header.integrity = ResourceHeader::default();
         let covered_end = header.blob_table.offset + header.blob_table.size;
         // A file without a blob table has no integrity table either.

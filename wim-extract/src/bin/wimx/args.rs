@@ -10,6 +10,11 @@ use clap::{Args, Parser, Subcommand};
 use wim_extract::pipeline::Threads;
 
 use crate::compression::{Method, parse_guid, parse_method, parse_size};
+use crate::diff::DiffArgs;
+use crate::join::JoinArgs;
+use crate::links::LinksArgs;
+use crate::manual::{CompletionsArgs, ManArgs};
+use crate::split::SplitArgs;
 
 /// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
 #[derive(Debug, Parser)]
@@ -61,6 +66,12 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     Optimize(OptimizeArgs),
     Update(UpdateArgs),
+    Split(SplitArgs),
+    Join(JoinArgs),
+    Diff(DiffArgs),
+    Links(LinksArgs),
+    Man(ManArgs),
+    Completions(CompletionsArgs),
 }
 
 /// Show a WIM file and its images, or change an image's name, description or properties
@@ -558,8 +569,8 @@ pub(crate) struct Restore {
 }
 
 const TOP_HELP: &str = "\
-A link to wimx named wiminfo, wimdir, wimverify, wimextract, wimapply or wimexport runs that
-command. Options may be shortened (--det), written with one dash (-detailed) and mixed with
+A link to wimx named after a command, such as wiminfo or wimapply, runs that command; `wimx links`
+makes such links. Options may be shortened (--det), written with one dash (-detailed) and mixed with
 operands; -- ends them. `wimx COMMAND --help` shows each command with examples.
 
 An ISO may stand wherever a WIM is read: win.iso means its sources/install.wim or
@@ -582,6 +593,7 @@ Exit codes:
   49   no such path in the image
   50   a file cannot be read
   55   data is missing: name the other parts with --ref
+  62   the parts of a split WIM are not all there, or not of one set
   65   a file ends too early
   68   not supported
   71   the WIM is read-only

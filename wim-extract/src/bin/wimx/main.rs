@@ -1,5 +1,4 @@
-//! The command `wimx`: wimlib-imagex's `info`, `dir`, `verify`, `extract`, `apply` and `export`
-//! over the engine of this crate.
+//! The command `wimx`: the commands of wimlib-imagex over the engine of this crate.
 //!
 //! A front end holds no logic of its own: arguments are read ([`habits`], [`args`]), an engine
 //! operation is called (one module per command), and its outcome or failure is shown ([`stdout`],
@@ -14,6 +13,7 @@ mod calendar;
 mod capture;
 mod compression;
 mod delete;
+mod diff;
 mod dir;
 mod export;
 mod extract;
@@ -21,11 +21,15 @@ mod failure;
 mod habits;
 mod info;
 mod interrupt;
+mod join;
+mod links;
+mod manual;
 mod open;
 mod optimize;
 mod pathlist;
 mod paths;
 mod restore;
+mod split;
 mod stdout;
 mod text;
 mod update;
@@ -73,5 +77,11 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Delete(args) => delete::run(args, global),
         Command::Optimize(args) => optimize::run(args, global),
         Command::Update(args) => update::run(args, global),
+        Command::Split(args) => split::run(args, global),
+        Command::Join(args) => join::run(args, global),
+        Command::Diff(args) => diff::run(args, global),
+        Command::Links(args) => links::run(args, global),
+        Command::Man(args) => manual::man(args, global),
+        Command::Completions(args) => manual::completions(args),
     }
 }

@@ -21,13 +21,17 @@ pub(crate) fn archive(
         let message = "an archive cannot be read from a pipe; save it to a file and name that";
         return Err(Error::Unsupported(message.into()).into());
     }
-    let access = if global.no_mmap { Access::Read } else { Access::Map };
-    let references = references.to_vec();
+    let (access, references) = (access(global), references.to_vec());
     let threads = global.threads();
     let options = OpenOptions { access, references, threads, ..OpenOptions::default() };
     let wim = Wim::open(path, &options)?;
     wim.warnings().iter().for_each(|warning| bar.warning(warning));
     Ok(wim)
+}
+
+/// How files are to be read.
+pub(crate) fn access(global: &Global) -> Access {
+    if global.no_mmap { Access::Read } else { Access::Map }
 }
 
 /// Checks the integrity tables, where there are any: what `--check` asks for.

@@ -77,8 +77,8 @@ impl Plan {
             Level::Fast => (20, 40, 0, Gaps::Longest, 4096),
             Level::Balanced => (6, 48, 1, Gaps::Longest, 4096),
             Level::Usual => (12, 80, 2, Gaps::Longest, 4096),
-            Level::Best => (32, 128, 5, Gaps::All, 2048),
-            Level::Smallest => (64, 257, 9, Gaps::All, 2048),
+            Level::Best => (32, 128, 4, Gaps::All, 4096),
+            Level::Smallest => (64, 257, 8, Gaps::All, 4096),
         };
         Self { effort: Effort { depth, nice }, passes, gaps, shortest_block }
     }

@@ -1,0 +1,123 @@
+//! `wimx links`: links by whose names wimx is wimlib-imagex, wimapply, wiminfo and so on.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, CommandFactory};
+use serde::Serialize;
+use wim_extract::Error;
+use wim_extract::error::Action;
+
+use crate::args::{Cli, Global};
+use crate::failure::Failure;
+use crate::stdout;
+
+/// The commands that wimlib installs links for.
+const WIMLIB: [&str; 16] = [
+    "append", "apply", "capture", "delete", "dir", "export", "extract", "info", "join", "mount",
+    "mountrw", "optimize", "split", "unmount", "update", "verify",
+];
+
+/// Make links in DIR by whose names wimx acts as wimlib-imagex, wimapply, wiminfo and so on
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct LinksArgs {
+    /// The directory for the links, such as ~/bin; it has to exist
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Make hard links instead of symbolic ones
+    #[arg(long)]
+    hard: bool,
+}
+
+const HELP: &str = "\
+Scripts that call wimlib-imagex, wimapply or wiminfo then run wimx, if DIR comes first in PATH. Other
+files are never replaced: when one has such a name, no link is made. Links that are there already
+stay.
+
+Examples:
+  wimx links ~/bin
+  wimx links /usr/local/bin --hard
+
+JSON: {\"directory\", \"program\", \"made\": [name], \"kept\": [name]}.";
+
+/// The document of `--json`.
+#[derive(Serialize)]
+struct Document {
+    directory: String,
+    /// What the links lead to.
+    program: String,
+    made: Vec<String>,
+    /// Links that were there already.
+    kept: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &LinksArgs, global: &Global) -> Result<(), Failure> {
+    let directory = &args.directory;
+    let program = std::env::current_exe().and_then(fs::canonicalize);
+    let program = program.map_err(Error::io(Action::Stat, "wimx"))?;
+    if !fs::metadata(directory).map_err(Error::io(Action::Open, directory))?.is_dir() {
+        let message = format!("{}: is no directory", directory.display());
+        return Err(Failure::Usage(message));
+    }
+    let (mut made, mut kept) = (Vec::new(), Vec::new());
+    for name in names() {
+        match is_taken(&directory.join(&name), &program)? {
+            true => kept.push(name),
+            false => made.push(name),
+        }
+    }
+    for name in &made {
+        let link = directory.join(name);
+        let result = match args.hard {
+            true => fs::hard_link(&program, &link),
+            false => symlink(&program, &link),
+        };
+        result.map_err(Error::io(Action::Link, &link))?;
+    }
+    report(
+        global,
+        Document {
+            directory: directory.display().to_string(),
+            program: program.display().to_string(),
+            made,
+            kept,
+        },
+    )
+}
+
+/// The names of all links: those of wimlib's commands that wimx has.
+fn names() -> Vec<String> {
+    let command = Cli::command();
+    let has = |name: &&str| command.find_subcommand(name).is_some();
+    let commands = WIMLIB.into_iter().filter(has).map(|name| format!("wim{name}"));
+    commands.chain(["wimlib-imagex".to_owned()]).collect()
+}
+
+/// Whether the link is there already.
+fn is_taken(link: &Path, program: &Path) -> Result<bool, Failure> {
+    use std::os::unix::fs::MetadataExt;
+    if fs::symlink_metadata(link).is_err() {
+        return Ok(false);
+    }
+    let file = |path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    if file(link).is_some() && file(link) == file(program) {
+        return Ok(true);
+    }
+    let exists = std::io::ErrorKind::AlreadyExists;
+    let other = std::io::Error::new(exists, "another file has this name; no link was made");
+    Err(Error::io(Action::Link, link)(other).into())
+}
+
+fn report(global: &Global, document: Document) -> Result<(), Failure> {
+    if global.json {
+        return stdout::json(&document);
+    }
+    if global.quiet {
+        return Ok(());
+    }
+    let Document { directory, made, kept, .. } = document;
+    stdout::line(&format!("{directory}: {} links made, {} there already.", made.len(), kept.len()))
+}
