@@ -4,8 +4,11 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use wim_extract::archive::Wim;
-use wim_extract::export::{self, Existing, IntegrityTable, Options, Outcome, Verification};
+use wim_extract::export::{
+    self, Compression, Existing, IntegrityTable, Options, Outcome, Verification,
+};
 use wim_extract::{Cancel, Error, Silent};
+use wim_format::Codec;
 use wim_format::header::{HEADER_LEN, Header, HeaderFlags};
 
 use crate::export::all;
@@ -105,11 +108,26 @@ fn hashes_of_old_pieces_are_taken_over() {
 }
 
 #[test]
+fn what_has_another_compression_is_compressed_anew() {
+    for (to, from) in
+        [("v2lzx.wim", "v2xpress.wim"), ("v1.wim", "v2lzx.wim"), ("v2xpress.wim", "v1.wim")]
+    {
+        let (_dir, path) = copy_of(to);
+        let coding = samples::open(to).codec();
+        add(&samples::open(from), &path, &named("x")).unwrap();
+        check(&path, 2);
+        assert_eq!(samples::open_file(&path).codec(), coding);
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused_and_nothing_changes() {
+    let lzx = Compression::Chunks { codec: Codec::Lzx, chunk_size: 32768 };
     let cases = [
         ("v2lzx.wim", "v2lzx.wim", Options::default(), 11),
-        ("v2lzx.wim", "v2xpress.wim", named("x"), 255),
-        ("v1.wim", "v2lzx.wim", named("x"), 255),
+        ("v2xpress.wim", "v2lzx.wim", Options { compression: lzx, ..named("x") }, 255),
+        ("v1.wim", "v2lzx.wim", Options { compression: lzx, ..named("x") }, 255),
+        ("v2lzms.wim", "v2lzx.wim", named("x"), 68),
         ("v4.wim", "v2lzx.wim", named("x"), 68),
         ("v5.swm", "v2lzx.wim", named("x"), 71),
     ];
