@@ -102,6 +102,27 @@ fn chunks_of_every_size_come_back_at_every_level() {
     }
 }
 
+/// Near the end of a chunk no block ends, and then a long run of literals may come.
+#[test]
+fn literals_between_the_last_matches() {
+    let (mut noise, text) = (Noise(3), mixture(1 << 15));
+    for level in Level::ALL {
+        let mut encoder = Encoder::new(Codec::Lzx, 1 << 15, level).expect("a legal chunk size");
+        for before in (20_000..28_000).step_by(500) {
+            for between in [600, 1500] {
+                let mut chunk = text[..before].to_vec();
+                let rest = (1 << 15) - before;
+                chunk.extend(noise.bytes(rest.saturating_sub(between + 500)));
+                chunk.extend(&text[1000..1200]);
+                chunk.extend(noise.bytes(between));
+                chunk.extend(&text[3000..]);
+                chunk.truncate(1 << 15);
+                round_trip(Codec::Lzx, 1 << 15, level, &mut encoder, &chunk);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_start_of_a_chunk_is_out_of_reach_of_its_end() {
     for (codec, size) in kinds() {

@@ -54,13 +54,17 @@ impl Splitter {
     fn cut(&mut self, chunk: &[u8], matches: &[Match]) {
         self.segments.clear();
         let (mut start, mut first) = (0, 0);
+        // Where the match before ends: near the end of the chunk, nothing was cut there.
+        let mut covered = 0;
         for (i, item) in matches.iter().enumerate() {
             // A long run of literals is cut, too.
-            while item.at as usize - start.min(item.at as usize) >= 2 * self.shortest {
-                self.add(chunk, start, start + self.shortest, &matches[first..i], i);
-                (start, first) = (start + self.shortest, i);
+            while item.at as usize >= start + 2 * self.shortest {
+                let end = covered.max(start + self.shortest);
+                self.add(chunk, start, end, &matches[first..i], i);
+                (start, first) = (end, i);
             }
             let end = item.end();
+            covered = end;
             if end - start >= self.shortest && chunk.len() - end >= self.shortest / 2 {
                 self.add(chunk, start, end, &matches[first..=i], i + 1);
                 (start, first) = (end, i + 1);
