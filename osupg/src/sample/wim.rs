@@ -131,7 +131,7 @@ impl Maker {
 
     /// A link to a folder.
     fn folder_link(&mut self, tag: u32, data: &[u8]) -> Result<Inode> {
-        let reparse = Reparse { tag, flags: 1, hash: self.blob(data)? };
+        let reparse = Reparse { tag, flags: 1, hash: self.blob(data)?, ..Reparse::default() };
         let mut inode = Inode::reparse_point(reparse);
         inode.attributes |= FileAttributes::DIRECTORY;
         Ok(inode)

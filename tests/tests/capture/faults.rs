@@ -16,7 +16,7 @@ use crate::{Scratch, seen, trees};
 
 /// Bytes of each file of the tree, and how many there are: enough to be at it for a while, and more
 /// than is read at once.
-const FILE: usize = 4_000_000;
+const FILE: usize = 2_500_000;
 const FILES: u64 = 12;
 
 /// `tree`, whose files are read in the order of their names; `small` and an archive of it.
@@ -85,9 +85,9 @@ fn ended(child: Child) -> (Option<i32>, String) {
 
 /// Captures that replace a file, add to it, and write it anew to add to it.
 const WRITERS: [&str; 3] = [
-    "capture tree out.wim new --compress=lzx --threads=2",
-    "append tree out.wim new --threads=2",
-    "append tree out.wim new --rebuild --threads=2",
+    "capture tree out.wim new --compress=lzx:20 --threads=2",
+    "append tree out.wim new --compress=lzx:20 --threads=2",
+    "append tree out.wim new --compress=lzx:20 --rebuild --threads=2",
 ];
 
 #[test]

@@ -212,7 +212,7 @@ fn properties_of_an_image() {
         "name",
         "n\u{e4}m\u{1f600}<&>\"'",
         "--flags=Professional",
-        "--flags Professional --image-property=DISPLAYNAME=shown",
+        "--image-property=DISPLAYNAME=shown --flags Professional",
         "--image-property=A/B=1 --image-property=A/C=2 --image-property=A/B[2]=3",
         "--image-property NAME=other",
         "name --image-property=NAME=other",

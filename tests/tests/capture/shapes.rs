@@ -185,6 +185,7 @@ fn what_unix_has_beyond_windows() {
         .ok();
         assert_eq!(unix(&scratch.path(tool)), unix(&tree), "{apply}");
     }
+    assert!(scratch.metadata("ours.wim", 1) == scratch.metadata("theirs.wim", 1), "metadata");
     // Without the option they are left out, and said to be.
     let said = scratch.wimx("capture tree without.wim").ok().stderr;
     assert!(said.contains("tree/pipe") && said.contains("tree/socket"), "{said}");

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use wim_format::metadata::reparse::TAG_SYMLINK;
-use wim_format::metadata::{ExtendedAttribute, FileAttributes, Inode, Reparse, UnixData};
+use wim_format::metadata::{Beside, ExtendedAttribute, FileAttributes, Inode, Reparse, UnixData};
 use wim_format::name::Utf16NameBuf;
 use wim_format::time::FileTime;
 
@@ -216,7 +216,8 @@ impl Scanner<'_> {
             inode.attributes |= FileAttributes::DIRECTORY;
         }
         let flags = if is_moved { 0 } else { Reparse::NOT_FIXED };
-        inode.reparse = Reparse { tag: TAG_SYMLINK, flags, ..Reparse::default() };
+        inode.reparse =
+            Reparse { tag: TAG_SYMLINK, flags, beside: Beside::EmptyData, ..Reparse::default() };
         Ok(Kind::Link(data))
     }
 }
@@ -256,23 +257,22 @@ fn extended_attributes(path: &Path, links: Links) -> io::Result<Vec<(OsString, V
     Ok(attributes)
 }
 
-/// Reads what a call gives that says how much it has when there is no room.
+/// Reads what a call gives that says when there is no room for it.
 fn read_all(
     mut read: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>,
 ) -> rustix::io::Result<Vec<u8>> {
+    /// Linux has no longer lists and values.
+    const LONGEST: usize = 64 << 10;
+    let mut buffer = vec![0; 1 << 10];
     loop {
-        let len = read(&mut [])?;
-        if len == 0 {
-            return Ok(Vec::new());
-        }
-        let mut buffer = vec![0; len];
         match read(&mut buffer) {
             Ok(len) => {
                 buffer.truncate(len);
                 return Ok(buffer);
             }
-            // It grew in the meantime.
-            Err(rustix::io::Errno::RANGE) => {}
+            Err(rustix::io::Errno::RANGE) if buffer.len() < LONGEST => {
+                buffer.resize(LONGEST, 0);
+            }
             Err(error) => return Err(error),
         }
     }

@@ -82,7 +82,7 @@ impl Image {
         flags: u16,
         data: &[u8],
     ) -> EntryId {
-        let reparse = Reparse { tag, flags, hash: self.blob(data) };
+        let reparse = Reparse { tag, flags, hash: self.blob(data), ..Reparse::default() };
         self.tree.add(parent, name, Inode::reparse_point(reparse).at(TIME)).unwrap()
     }
 

@@ -114,6 +114,18 @@ pub struct Reparse {
     pub flags: u16,
     /// The blob that holds its data.
     pub hash: Sha1Hash,
+    /// Whether there is a data stream beside it, where it is a directory; files always have one.
+    pub beside: Beside,
+}
+
+/// What a directory that is a reparse point has beside the reparse point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Beside {
+    /// Nothing: what comes from NTFS.
+    #[default]
+    Nothing,
+    /// An empty data stream: what wimlib makes of a UNIX link to a directory.
+    EmptyData,
 }
 
 impl Reparse {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::build::{BuildError, Carried, EntryId, ImageBuilder, Inode, LinkedInode, Reparse};
+use super::build::{
+    Beside, BuildError, Carried, EntryId, ImageBuilder, Inode, LinkedInode, Reparse,
+};
 use super::{DentryId, Metadata, SecurityId, StreamKind, TaggedItems};
 use crate::limits::MAX_DEPTH;
 use crate::name::{CaseSensitivity, Utf16Name, Utf16NameBuf};
@@ -185,7 +187,12 @@ fn inode_of<B: AsRef<[u8]>>(metadata: &Metadata<B>, id: DentryId) -> Inode {
     }
     for stream in dentry.streams() {
         match stream.kind {
-            StreamKind::Data | StreamKind::Efs => inode.data = stream.hash,
+            StreamKind::Data | StreamKind::Efs => {
+                inode.data = stream.hash;
+                if dentry.is_directory() {
+                    inode.reparse.beside = Beside::EmptyData;
+                }
+            }
             StreamKind::Named(name) => inode.named.push((name.to_owned(), stream.hash)),
             StreamKind::Reparse => inode.reparse.hash = stream.hash,
         }
@@ -242,6 +249,24 @@ mod tests {
         let tree = Metadata::parse(&bytes).expect("an image");
         let again = ImageBuilder::from_metadata(&tree).to_bytes().expect("an image");
         assert_eq!(again, bytes);
+    }
+
+    #[test]
+    fn links_to_directories_keep_their_streams() {
+        for beside in [Beside::Nothing, Beside::EmptyData] {
+            let mut image = sample();
+            let hash = Sha1Hash([3; 20]);
+            let mut link = Inode::reparse_point(Reparse { tag: 9, flags: 1, hash, beside });
+            link.attributes |= super::super::FileAttributes::DIRECTORY;
+            image.add(ImageBuilder::ROOT, "to", link).expect("a name");
+            let bytes = image.to_bytes().expect("an image");
+            let tree = Metadata::parse(&bytes).expect("an image");
+            let link = tree.lookup("to", Sensitive).expect("it is there");
+            let streams = if beside == Beside::Nothing { 1 } else { 2 };
+            assert_eq!(tree.dentry(link).streams().count(), streams);
+            let again = ImageBuilder::from_metadata(&tree).to_bytes().expect("an image");
+            assert_eq!(again, bytes);
+        }
     }
 
     #[test]

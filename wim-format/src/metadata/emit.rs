@@ -9,7 +9,7 @@
 
 use zerocopy::IntoBytes;
 
-use super::build::{BuildError, Entry, ImageBuilder, Inode, LinkedInode};
+use super::build::{Beside, BuildError, Entry, ImageBuilder, Inode, LinkedInode};
 use super::dentry::{EXTRA_STREAM_LEN, FileAttributes, RawDentry, RawExtraStream};
 use super::write::{END_OF_LIST, enter_list};
 use crate::bytes::align8;
@@ -198,7 +198,8 @@ impl<'a> StoredStreams<'a> {
             return Self { main: inode.data, unnamed: Vec::new(), named: &[] };
         }
         let reparse = is(FileAttributes::REPARSE_POINT).then_some(inode.reparse.hash);
-        let data = (!is(FileAttributes::DIRECTORY)).then_some(inode.data);
+        let beside = reparse.is_some() && inode.reparse.beside == Beside::EmptyData;
+        let data = (!is(FileAttributes::DIRECTORY) || beside).then_some(inode.data);
         let mut unnamed: Vec<_> = reparse.into_iter().chain(data).collect();
         let mut main = Sha1Hash::ZERO;
         if inode.named.is_empty() && unnamed.len() < 2 {

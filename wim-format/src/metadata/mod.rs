@@ -29,7 +29,7 @@ mod write;
 
 use crate::name::Utf16Name;
 
-pub use build::{BuildError, EntryId, ImageBuilder, Inode, Reparse, SecurityId};
+pub use build::{Beside, BuildError, EntryId, ImageBuilder, Inode, Reparse, SecurityId};
 pub use dentry::{Dentry, FileAttributes};
 pub use security::SecurityDescriptors;
 pub use stats::ImageStats;

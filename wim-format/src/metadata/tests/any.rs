@@ -65,7 +65,7 @@ fn inode(plan: &Plan, security: SecurityId) -> Inode {
         attributes: FileAttributes::from_bits_retain(plan.attributes),
         security: Some(security),
         data,
-        reparse: Reparse { tag: 7, flags: 1, hash: reparse },
+        reparse: Reparse { tag: 7, flags: 1, hash: reparse, ..Reparse::default() },
         named: names.collect(),
         tagged,
         ..Inode::default()

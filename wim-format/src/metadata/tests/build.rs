@@ -56,7 +56,7 @@ fn everything_that_is_put_in_comes_out() {
 #[test]
 fn links_to_directories_hold_nothing() {
     let mut image = ImageBuilder::new(Inode::directory());
-    let reparse = Reparse { tag: TAG_SYMLINK, flags: 1, hash: hash(1) };
+    let reparse = Reparse { tag: TAG_SYMLINK, flags: 1, hash: hash(1), ..Reparse::default() };
     let mut inode = Inode::reparse_point(reparse);
     let link = image.add(ImageBuilder::ROOT, "file link", inode.clone()).unwrap();
     inode.attributes |= FileAttributes::DIRECTORY;
