@@ -52,6 +52,8 @@ pub struct Options {
     /// Description of the exported image; `None` keeps it, the empty text removes it. Only for a
     /// single image.
     pub description: Option<String>,
+    /// Further properties of the exported images in the XML, path and value, such as `WIMBOOT`.
+    pub properties: Vec<(String, String)>,
     /// Whether the exported image becomes the one to boot.
     pub boot: Boot,
     /// Whether the destination gets an integrity table.
@@ -304,6 +306,9 @@ fn copy_images(
                 Some("") => drop(xml.remove_property(index, property).map_err(parameter)?),
                 Some(value) => xml.set_property(index, property, value).map_err(parameter)?,
             }
+        }
+        for (path, value) in &options.properties {
+            xml.set_property(index, path, value).map_err(parameter)?;
         }
         indices.push(index);
     }

@@ -133,6 +133,10 @@ fn options(args: &ExportArgs, compression: Compression, global: &Global) -> Opti
         threads: global.threads(),
         name: args.name.clone(),
         description: args.description.clone(),
+        properties: match args.wimboot {
+            true => vec![("WIMBOOT".to_owned(), "1".to_owned())],
+            false => Vec::new(),
+        },
         boot: if args.boot { Boot::Mark } else { Boot::Leave },
         integrity: integrity(args.nocheck, args.check || args.include_integrity),
         compression,
