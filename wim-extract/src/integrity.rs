@@ -30,6 +30,11 @@ pub(crate) fn piece_size(part: &Part) -> Result<Option<u32>, Error> {
     Ok(table(part)?.map(|table| table.chunk_size))
 }
 
+/// Bytes of each piece of the integrity table of an archive made from nothing, if it is to have one.
+pub(crate) fn new_piece_size(wanted: Wanted) -> Option<u32> {
+    (wanted == Wanted::Write).then_some(DEFAULT_PIECE_SIZE)
+}
+
 /// Bytes of each piece of the integrity table of an archive made from `part`, if it is to have one.
 ///
 /// # Errors

@@ -8,7 +8,6 @@ use wim_format::header::Layout;
 use wim_format::xml::EditError;
 
 use crate::archive::{ImageIndex, Wim};
-use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::export::{self, Compression, IntegrityTable, Recompress, Verification};
@@ -16,7 +15,7 @@ use crate::pipeline::Threads;
 use crate::progress::Progress;
 use crate::write::pack::Packing;
 use crate::write::place::Locked;
-use crate::write::session::{Context, Session};
+use crate::write::session::{Context, Session, parameter};
 
 /// How to rebuild.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +81,7 @@ pub fn run(
             wim.name()
         )));
     }
-    let coding = coding(wim, options.compression);
+    let coding = export::add::coding(wim, options.compression);
     let context = Context { threads: options.threads, progress, cancel };
     let kept: Vec<_> = wim.images().filter(|image| !options.without.contains(image)).collect();
     let mut session = Session::rebuild(&old, coding)?;
@@ -108,14 +107,6 @@ pub fn estimate(wim: &Wim, threads: Threads, cancel: &Cancel) -> Result<u64, Err
     Ok(export::plan(wim, &images, &options, cancel)?.len())
 }
 
-fn coding(wim: &Wim, compression: Compression) -> Coding {
-    match compression {
-        Compression::AsSource => wim.coding(),
-        Compression::Stored => Coding { codec: None, chunk_size: 0 },
-        Compression::Chunks { codec, chunk_size } => Coding { codec: Some(codec), chunk_size },
-    }
-}
-
 /// Takes images out of what the XML and the header say.
 pub(crate) fn remove_images(
     session: &mut Session<'_>,
@@ -134,8 +125,4 @@ pub(crate) fn remove_images(
         };
     }
     Ok(())
-}
-
-pub(crate) fn parameter(error: EditError) -> Error {
-    Error::Parameter(error.to_string())
 }

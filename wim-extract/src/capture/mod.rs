@@ -36,14 +36,13 @@ use crate::archive::Wim;
 use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
-use crate::export::{Compression, Existing, IntegrityTable, Verification, keep_all};
-use crate::hash::sha1;
+use crate::export::{self, Boot, Compression, Existing, IntegrityTable, Verification};
 use crate::pipeline::Threads;
 use crate::pipeline::team::share_among;
 use crate::progress::{Amount, Phase, Progress};
 use crate::write::pack::Packing;
 use crate::write::place::Locked;
-use crate::write::session::{Context, Session, count_references, set_counts};
+use crate::write::session::{Context, Session, count_references, parameter, set_counts};
 
 /// How to capture.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +63,7 @@ pub struct Options {
     /// Whether the archive gets an integrity table.
     pub integrity: IntegrityTable,
     /// Whether the image becomes the one to boot.
-    pub boot: crate::export::Boot,
+    pub boot: Boot,
     /// What is left out.
     pub exclusions: Exclusions,
     /// What becomes of symbolic links.
@@ -193,11 +192,14 @@ pub fn run(
     let context = Context { threads: options.threads, progress, cancel };
     let fix = fixes_links(options, old.as_ref());
     let pending = scan(sources, fix, options, destination, context)?;
-    let mut session = session(destination, old.as_ref(), coding, options, context)?;
+    let packing = Packing { coding, level: options.level };
+    let mut session = match &old {
+        None => Session::create(destination, coding, options.guid)?,
+        Some(old) => export::add_to(old, options.existing, packing, context)?,
+    };
     if fix {
         session.header.flags |= HeaderFlags::RP_FIX;
     }
-    let packing = Packing { coding, level: options.level };
     let outcome = add_image(&mut session, pending, packing, options, context)?;
     let len = session.finish(options.integrity, Verification::Trust, context)?;
     Ok(Outcome { len, ..outcome })
@@ -291,23 +293,6 @@ fn scan_one(
     share_among(threads, || scanner.tree(&source.path, Utf16NameBuf::default()))
 }
 
-/// Begins to write.
-fn session<'a>(
-    destination: &Path,
-    old: Option<&'a Locked>,
-    coding: Coding,
-    options: &Options,
-    context: Context<'_>,
-) -> Result<Session<'a>, Error> {
-    let Some(old) = old else { return Session::create(destination, coding, options.guid) };
-    if options.existing == Existing::Append && coding == old.wim.coding() {
-        return Session::append(old);
-    }
-    let mut session = Session::rebuild(old, coding)?;
-    keep_all(&mut session, &old.wim, Packing { coding, level: options.level }, context)?;
-    Ok(session)
-}
-
 /// Reads the data of the image, packs what is new, and adds the image.
 fn add_image(
     session: &mut Session<'_>,
@@ -329,13 +314,13 @@ fn add_image(
     progress.end(Phase::Write);
     let metadata = image.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
     let metadata = Bytes::from(metadata);
-    session.add_metadata(packing, &metadata, sha1(&metadata), threads)?;
+    session.add_metadata(packing, &metadata, threads)?;
     let path = session.path().to_owned();
     let index = session.xml.add_image().map_err(parameter)?;
     let stats = count_references(&mut session.draft, &metadata, index, &path, &elsewhere)?;
     describe(&mut session.xml, index, options).map_err(parameter)?;
     set_counts(&mut session.xml, index, &stats).map_err(parameter)?;
-    if options.boot == crate::export::Boot::Mark {
+    if options.boot == Boot::Mark {
         session.header.boot_index = index;
     }
     Ok(Outcome {
@@ -372,8 +357,4 @@ fn require_free_name(wim: &Wim, name: &str) -> Result<(), Error> {
         return Err(Error::NameTaken { file: wim.name(), name: name.to_owned() });
     }
     Ok(())
-}
-
-fn parameter(error: EditError) -> Error {
-    Error::Parameter(error.to_string())
 }

@@ -16,8 +16,8 @@ use crate::pipeline::{Plan, SolidPlan, Threads};
 use crate::write::layout::{Draft, Segment};
 use crate::write::pack::{Packing, pack_bytes};
 
-/// What resources of a new destination look like, unless they are solid.
-pub(super) fn coding(wim: &Wim, compression: Compression) -> Coding {
+/// What resources of an archive made from `wim` look like, unless they are solid.
+pub(crate) fn coding(wim: &Wim, compression: Compression) -> Coding {
     match compression {
         Compression::AsSource => wim.coding(),
         Compression::Stored => Coding { codec: None, chunk_size: 0 },

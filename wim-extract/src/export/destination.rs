@@ -40,12 +40,7 @@ pub(super) fn run(
             inherit(&mut session.header, wim, options);
             session
         }
-        Some(old) if options.existing == Existing::Append => Session::append(old)?,
-        Some(old) => {
-            let mut session = Session::rebuild(old, coding)?;
-            keep_all(&mut session, &old.wim, packing, context)?;
-            session
-        }
+        Some(old) => add_to(old, options.existing, packing, context)?,
     };
     let manner = Manner {
         recode: match options.recompress {
@@ -90,15 +85,21 @@ fn add<'a>(
     add_metadata(&mut session.draft, selection, manner, added, context.threads)
 }
 
-/// Takes over all images of an archive that is written anew, in its own compression or in another.
-pub(crate) fn keep_all<'a>(
-    session: &mut Session<'a>,
-    old: &'a Wim,
+/// Begins to add to an archive: in place, or to a new file with all its images. Another compression
+/// than its own needs a new file.
+pub(crate) fn add_to<'a>(
+    old: &'a Locked,
+    existing: Existing,
     packing: Packing,
     context: Context<'_>,
-) -> Result<Outcome, Error> {
-    let images: Vec<_> = old.images().collect();
-    keep(session, old, &images, Recompress::WhenNeeded, packing, context)
+) -> Result<Session<'a>, Error> {
+    if existing == Existing::Append && packing.coding == old.wim.coding() {
+        return Session::append(old);
+    }
+    let mut session = Session::rebuild(old, packing.coding)?;
+    let images: Vec<_> = old.wim.images().collect();
+    keep(&mut session, &old.wim, &images, Recompress::WhenNeeded, packing, context)?;
+    Ok(session)
 }
 
 /// Takes over some images of an archive that is written anew, and their data.

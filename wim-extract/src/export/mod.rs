@@ -27,11 +27,12 @@ use wim_format::xml::{EditError, WimXml};
 use wim_format::{Codec, Level};
 
 use self::add::{Manner, Recode, Solid};
-pub(crate) use self::destination::{keep, keep_all};
+pub(crate) use self::destination::{add_to, keep};
 use self::select::Selection;
 use crate::archive::{ImageIndex, Wim};
 use crate::cancel::Cancel;
 use crate::error::Error;
+use crate::integrity;
 use crate::output::{AtomicFile, require_space};
 use crate::pipeline::Threads;
 use crate::progress::Progress;
@@ -181,10 +182,7 @@ pub fn plan<'w>(
     outcome.images = copy_images(&mut xml, &selection, options)?;
     let mut header = new_header(wim, &draft, options);
     header.boot_index = boot_index(wim, images, &outcome.images, options)?;
-    let table = match options.integrity {
-        IntegrityTable::Write => Some(wim_format::integrity::DEFAULT_PIECE_SIZE),
-        IntegrityTable::Keep | IntegrityTable::Omit => None,
-    };
+    let table = integrity::new_piece_size(options.integrity);
     let drafted = draft.finish(header, xml, table)?;
     outcome.len = drafted.len();
     let Options { threads, verification, .. } = *options;

@@ -21,14 +21,15 @@ use crate::archive::{ImageIndex, Wim};
 use crate::cancel::Cancel;
 use crate::capture::{Exclusions, Links, Replace, UnixMetadata};
 use crate::error::Error;
-use crate::export::{Existing, IntegrityTable, Verification};
-use crate::hash::sha1;
+use crate::export::{self, Existing, IntegrityTable, Verification};
 use crate::pipeline::Threads;
 use crate::progress::{Phase, Progress};
-use crate::rebuild::{self, parameter};
+use crate::rebuild;
 use crate::write::pack::Packing;
 use crate::write::place::Locked;
-use crate::write::session::{Context, Session, count_references, set_counts};
+use crate::write::session::{
+    Context, Session, count_references, parameter, release_references, set_counts,
+};
 
 /// How to update.
 #[derive(Debug, Clone, Default)]
@@ -142,29 +143,18 @@ pub fn run(
     let pending = edit.finish();
 
     let packing = Packing { coding: wim.coding(), level: options.level };
-    let mut session = match options.existing {
-        Existing::Append => Session::append(&old)?,
-        Existing::Rebuild => {
-            let mut session = Session::rebuild(&old, wim.coding())?;
-            crate::export::keep_all(&mut session, wim, packing, context)?;
-            session
-        }
-    };
+    let mut session = export::add_to(&old, options.existing, packing, context)?;
     progress.begin(Phase::Write, pending.amount());
     let known: Vec<_> = session.draft.known().collect();
     let (new, stored) = pending.pack(&mut session, packing, known, context)?;
     progress.end(Phase::Write);
-    for id in tree.ids() {
-        for stream in tree.dentry(id).streams() {
-            session.draft.release(&stream.hash);
-        }
-    }
+    release_references(&mut session.draft, &tree);
     let metadata = new.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
     let metadata = Bytes::from(metadata);
     let index = image.get();
     let name = session.path().to_owned();
     let stats = count_references(&mut session.draft, &metadata, index, &name, &|_| None)?;
-    session.replace_metadata(packing, index, &metadata, sha1(&metadata), options.threads)?;
+    session.replace_metadata(packing, index, &metadata, options.threads)?;
     session.draft.drop_unreferenced();
     set_counts(&mut session.xml, index, &stats).map_err(parameter)?;
     let now = FileTime::from(SystemTime::now());
@@ -193,12 +183,7 @@ pub fn remove_images(
     images.dedup();
     let mut session = Session::append(&old)?;
     for &image in images.iter().rev() {
-        let tree = wim.load_metadata(image)?;
-        for id in tree.ids() {
-            for stream in tree.dentry(id).streams() {
-                session.draft.release(&stream.hash);
-            }
-        }
+        release_references(&mut session.draft, &wim.load_metadata(image)?);
         session.draft.remove_metadata(image.get());
     }
     session.draft.drop_unreferenced();

@@ -5,7 +5,6 @@ use std::path::Path;
 use bytes::Bytes;
 use wim_format::Sha1Hash;
 use wim_format::header::{Header, HeaderFlags, Layout, Version};
-use wim_format::integrity::DEFAULT_PIECE_SIZE;
 use wim_format::metadata::ImageStats;
 use wim_format::resource::ResourceHeader;
 use wim_format::xml::{EditError, WimXml};
@@ -15,11 +14,12 @@ use super::execute::{self, Verification};
 use super::layout::Draft;
 use super::pack::{self, Packing, Supply};
 use super::place::{Locked, Place, logical_end};
-use crate::archive::Wim;
+use crate::archive::{ImageTree, Wim};
 use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::{Error, Of};
 use crate::export::IntegrityTable;
+use crate::hash::sha1;
 use crate::integrity;
 use crate::pipeline::Threads;
 use crate::progress::Progress;
@@ -128,12 +128,10 @@ impl<'a> Session<'a> {
         &mut self,
         packing: Packing,
         metadata: &[u8],
-        hash: Sha1Hash,
         threads: Threads,
     ) -> Result<(), Error> {
-        let packed = pack::pack_bytes(packing, metadata, threads)?;
-        let place = packed.add_to(&mut self.draft, metadata.len() as u64);
-        self.draft.enter_metadata(place, hash);
+        let place = self.pack_metadata(packing, metadata, threads)?;
+        self.draft.enter_metadata(place, sha1(metadata));
         Ok(())
     }
 
@@ -143,26 +141,21 @@ impl<'a> Session<'a> {
         packing: Packing,
         index: u32,
         metadata: &[u8],
-        hash: Sha1Hash,
         threads: Threads,
     ) -> Result<(), Error> {
-        let packed = pack::pack_bytes(packing, metadata, threads)?;
-        let place = packed.add_to(&mut self.draft, metadata.len() as u64);
-        self.draft.replace_metadata(index, place, hash);
+        let place = self.pack_metadata(packing, metadata, threads)?;
+        self.draft.replace_metadata(index, place, sha1(metadata));
         Ok(())
     }
 
-    /// The size of an integrity table's pieces, if there is to be a table; an old one's is kept.
-    fn piece_size(&self, wanted: IntegrityTable) -> Result<Option<u32>, Error> {
-        let old = match self.old {
-            Some(old) => integrity::piece_size(&old.parts()[0])?,
-            None => None,
-        };
-        Ok(match wanted {
-            IntegrityTable::Keep => old,
-            IntegrityTable::Write => Some(old.unwrap_or(DEFAULT_PIECE_SIZE)),
-            IntegrityTable::Omit => None,
-        })
+    fn pack_metadata(
+        &mut self,
+        packing: Packing,
+        metadata: &[u8],
+        threads: Threads,
+    ) -> Result<ResourceHeader, Error> {
+        let packed = pack::pack_bytes(packing, metadata, threads)?;
+        Ok(packed.add_to(&mut self.draft, metadata.len() as u64))
     }
 
     /// Writes what is laid out, makes it durable, and makes the file what it is to be. Returns its
@@ -174,7 +167,10 @@ impl<'a> Session<'a> {
         context: Context<'_>,
     ) -> Result<u64, Error> {
         let Context { threads, progress, cancel } = context;
-        let piece_size = self.piece_size(table)?;
+        let piece_size = match self.old {
+            Some(old) => integrity::wanted_piece_size(&old.parts()[0], table)?,
+            None => integrity::new_piece_size(table),
+        };
         let Self { place, draft, xml, mut header, inputs, old, behind } = self;
         if draft.has_solid() {
             header.version = Version::Solid;
@@ -257,6 +253,18 @@ pub(crate) fn count_references(
         }
     }
     Ok(tree.stats(|hash| draft.size_of(hash).or_else(|| elsewhere(hash))))
+}
+
+/// Takes the references of an image to the blobs of `draft` back.
+pub(crate) fn release_references(draft: &mut Draft, tree: &ImageTree) {
+    for id in tree.ids() {
+        tree.dentry(id).streams().for_each(|stream| draft.release(&stream.hash));
+    }
+}
+
+/// The error of what XML cannot hold.
+pub(crate) fn parameter(error: EditError) -> Error {
+    Error::Parameter(error.to_string())
 }
 
 /// Enters what an image counts up to.

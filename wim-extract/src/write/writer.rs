@@ -6,19 +6,19 @@ use bytes::Bytes;
 use wim_format::Sha1Hash;
 use wim_format::blob_table::{Blob, BlobPlace};
 use wim_format::header::Header;
-use wim_format::integrity::DEFAULT_PIECE_SIZE;
 use wim_format::resource::ResourceFlags;
 use wim_format::time::FileTime;
-use wim_format::xml::{EditError, WimXml};
+use wim_format::xml::WimXml;
 
 use super::execute::{self, Job, Verification};
 use super::layout::{Draft, Segment};
-use super::session::{count_references, new_header, set_counts};
+use super::session::{count_references, new_header, parameter, set_counts};
 use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::export::IntegrityTable;
 use crate::hash::sha1;
+use crate::integrity;
 use crate::output::AtomicFile;
 use crate::pipeline::Threads;
 use crate::progress::Progress;
@@ -191,10 +191,7 @@ impl WimWriter {
             self.draft.literal(metadata);
             self.draft.enter_metadata(place, hash);
         }
-        let piece_size = match self.options.integrity {
-            IntegrityTable::Write => Some(DEFAULT_PIECE_SIZE),
-            IntegrityTable::Keep | IntegrityTable::Omit => None,
-        };
+        let piece_size = integrity::new_piece_size(self.options.integrity);
         let header = Header { boot_index: self.boot, ..new_header(STORED, self.options.guid) };
         let drafted = self.draft.finish(header, self.xml, piece_size)?;
         let job = Job {
@@ -207,8 +204,4 @@ impl WimWriter {
         self.file.write_at(&drafted.header.to_bytes(), 0)?;
         self.file.commit()
     }
-}
-
-fn parameter(error: EditError) -> Error {
-    Error::Parameter(error.to_string())
 }

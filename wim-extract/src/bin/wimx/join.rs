@@ -12,8 +12,7 @@ use wim_extract::{Error, Progress};
 use crate::args::Global;
 use crate::bar::Bar;
 use crate::failure::Failure;
-use crate::split::integrity_table;
-use crate::{interrupt, open, stdout};
+use crate::{interrupt, open, stdout, writing};
 
 /// Join the parts of a split WIM (SWM) into one WIM
 #[derive(Debug, Args)]
@@ -72,7 +71,7 @@ pub(crate) fn run(args: &JoinArgs, global: &Global) -> Result<(), Failure> {
     }
     let options = Options {
         threads: global.threads(),
-        integrity: integrity_table(args.check || args.include_integrity),
+        integrity: writing::integrity(false, args.check || args.include_integrity),
         verification: if args.verify { Verification::Check } else { Verification::Trust },
     };
     let outcome = join::run(&wim, &args.destination, &options, &bar, &cancel)?;

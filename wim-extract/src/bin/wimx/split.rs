@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use wim_extract::Error;
-use wim_extract::export::{IntegrityTable, Verification};
+use wim_extract::export::Verification;
 use wim_extract::split::{self, Options, Outcome};
 
 use crate::args::Global;
 use crate::bar::Bar;
 use crate::compression::parse_guid;
 use crate::failure::Failure;
-use crate::{interrupt, open, stdout};
+use crate::{interrupt, open, stdout, writing};
 
 /// Split a WIM into parts (SWM) that fit on media with a limit
 #[derive(Debug, Args)]
@@ -85,17 +85,12 @@ pub(crate) fn run(args: &SplitArgs, global: &Global) -> Result<(), Failure> {
     }
     let options = Options {
         threads: global.threads(),
-        integrity: integrity_table(args.check || args.include_integrity),
+        integrity: writing::integrity(false, args.check || args.include_integrity),
         verification: if args.verify { Verification::Check } else { Verification::Trust },
         guid: args.guid,
     };
     let outcome = split::run(&wim, &args.first, part_size, &options, &bar, &cancel)?;
     report(args, &outcome, global, &bar)
-}
-
-/// What `--check` and `--include-integrity` ask for.
-pub(crate) fn integrity_table(asked_for: bool) -> IntegrityTable {
-    if asked_for { IntegrityTable::Write } else { IntegrityTable::Keep }
 }
 
 fn parse_part_size(text: &str) -> Result<f64, String> {
