@@ -162,22 +162,6 @@ fn kernel_copy(
     }
 }
 
-/// Whether the file system of `to` may share blocks between files, or copy without moving the bytes
-/// through this machine; if not, the kernel copies them as anybody would.
-pub fn shares_blocks(to: &File) -> bool {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        /// `EXT4_SUPER_MAGIC` (of ext2 and ext3 too), `TMPFS_MAGIC`, `F2FS_SUPER_MAGIC` of statfs(2).
-        const NEITHER: [u32; 3] = [0xEF53, 0x0102_1994, 0xF2F5_2010];
-        rustix::fs::fstatfs(to).map_or(true, |found| !NEITHER.contains(&(found.f_type as u32)))
-    }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    {
-        let _ = to;
-        false
-    }
-}
-
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn kernel_copy(_: &File, _: u64, _: &File, _: u64, _: u64) -> io::Result<Option<u64>> {
     Ok(None)
