@@ -19,7 +19,7 @@ use crate::codec::encode::source::Search;
 use crate::codec::encode::text::{Far, Near, Reach, Text};
 use crate::codec::encode::tree::Trees;
 use block::{Blocks, Frequencies};
-use costs::Costs;
+use costs::{Costs, From};
 use matches::{MAX_MATCH, Match, Recent};
 use optimal::{Cut, Gaps, Ways};
 use split::{Segment, Splitter};
@@ -76,7 +76,7 @@ impl Plan {
         let (depth, nice, passes, gaps, shortest_block) = match level {
             Level::Fast => (20, 40, 0, Gaps::Longest, 4096),
             Level::Balanced => (6, 48, 1, Gaps::Longest, 4096),
-            Level::Usual => (12, 80, 2, Gaps::Longest, 4096),
+            Level::Usual => (12, 80, 1, Gaps::All, 4096),
             Level::Best => (32, 128, 4, Gaps::All, 4096),
             Level::Smallest => (64, 257, 8, Gaps::All, 4096),
         };
@@ -204,8 +204,9 @@ impl<R: Reach> Optimal<R> {
     ) -> (Recent, Frequencies) {
         let mut frequencies = segment.frequencies.clone();
         let mut behind = recent;
-        for _ in 0..plan.passes {
-            self.costs.set(&frequencies, self.symbols);
+        for pass in 0..plan.passes {
+            let from = if pass == 0 { From::FirstChoice } else { From::Ways };
+            self.costs.set(&frequencies, self.symbols, from);
             self.chosen.clear();
             behind = self.cpu.run(Cut {
                 text,
