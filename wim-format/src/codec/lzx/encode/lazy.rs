@@ -33,7 +33,7 @@ fn candidate<R: Reach>(
     let max = (len - at).min(MAX_MATCH);
     let mut best: Option<Candidate> = None;
     let word = text.word(at);
-    for &offset in &recent.0 {
+    for offset in recent.all() {
         let offset = offset as usize;
         if offset <= at && (text.word(at - offset) ^ word) as u16 == 0 {
             let length = text.common(at - offset, at, 2, max);

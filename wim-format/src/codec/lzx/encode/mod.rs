@@ -76,7 +76,7 @@ impl Plan {
         let (depth, nice, passes, gaps, shortest_block) = match level {
             Level::Fast => (20, 40, 0, Gaps::Longest, 4096),
             Level::Balanced => (6, 48, 1, Gaps::Longest, 4096),
-            Level::Usual => (12, 80, 1, Gaps::All, 4096),
+            Level::Usual => (12, 80, 1, Gaps::Longest, 4096),
             Level::Best => (32, 128, 4, Gaps::All, 4096),
             Level::Smallest => (64, 257, 8, Gaps::All, 4096),
         };

@@ -184,7 +184,7 @@ impl<R: Reach> Forward<'_, R> {
             let found = self.found.at(self.start + from)[(kind - FIRST_FOUND) as usize];
             recent.take(unpack(found).offset as u32);
         } else if kind >= FIRST_RECENT {
-            recent.take(recent.0[(kind - FIRST_RECENT) as usize]);
+            recent.swap((kind - FIRST_RECENT) as usize);
         }
         recent
     }
@@ -204,13 +204,13 @@ impl<R: Reach> Forward<'_, R> {
             u32::from((text.word(at.wrapping_sub(offset)) ^ word) as u16 == 0)
                 & u32::from(offset <= at)
         };
-        let [first, second, third] = recent.0.map(starts_at);
+        let [first, second, third] = recent.all().map(starts_at);
         let mut slots = first | second << 1 | third << 2;
         let mut longest = 0;
         while slots != 0 {
             let slot = slots.trailing_zeros() as usize % RECENT_SLOTS;
             slots &= slots - 1;
-            let offset = recent.0[slot] as usize;
+            let offset = recent.at(slot) as usize;
             let length = text.common(at - offset, at, MIN_MATCH, max);
             let step = place.base + FIRST_RECENT + slot as u32;
             self.try_match(ahead, place, length, slot, step);
@@ -227,19 +227,13 @@ impl<R: Reach> Forward<'_, R> {
     fn try_found(&mut self, ahead: &mut impl Ahead, place: Place) -> usize {
         let found = self.found.at(place.at);
         let mut longest = 0;
-        for (i, &packed) in found.iter().take(MOST).enumerate() {
+        for (i, &packed) in found[..found.len().min(MOST)].iter().enumerate() {
             let Found { length, offset } = unpack(packed);
             let length = length.min(place.max);
             if length < MIN_MATCH {
-                continue;
+                break;
             }
             let slot = slot_of(offset).min(MAX_SLOTS - 1);
-            // A longer match with the same slot does as well.
-            if let Some(&next) = found.get(i + 1)
-                && slot_of(unpack(next).offset) == slot
-            {
-                continue;
-            }
             let step = (place.base + FIRST_FOUND + i as u32)
                 .wrapping_add(self.costs.aligned(slot, offset));
             self.try_match(ahead, place, length, slot, step);
@@ -300,7 +294,7 @@ impl<R: Reach> Cut<'_, R> {
             Some(which) => {
                 unpack(self.found.lists().at(self.range.start + from)[which as usize]).offset as u32
             }
-            None => recent.0[(kind % GAP - FIRST_RECENT) as usize],
+            None => recent.at((kind % GAP - FIRST_RECENT) as usize),
         }
     }
 
