@@ -86,7 +86,7 @@ impl Recent {
 
     /// Makes the one at `place` the latest, which trades places with it.
     #[inline(always)]
-    pub(super) fn swap(&mut self, place: usize) {
+    fn swap(&mut self, place: usize) {
         let shift = place as u32 * OFFSET_BITS;
         let difference = (self.0 ^ self.0 >> shift) & OFFSET_MASK;
         self.0 ^= difference | difference << shift;
@@ -124,6 +124,18 @@ impl Recent {
 mod tests {
     use super::*;
     use crate::codec::lzx::tables::MAX_SLOTS;
+
+    #[test]
+    fn an_offset_that_is_recent_twice_is_the_later_one() {
+        let mut recent = Recent::START;
+        assert_eq!(recent.take(5), None);
+        assert_eq!(recent.all(), [5, 1, 1]);
+        assert_eq!(recent.take(1), Some(1));
+        assert_eq!(recent.all(), [1, 5, 1]);
+        assert_eq!((recent.take(1), recent.all()), (Some(0), [1, 5, 1]));
+        assert_eq!(recent.take((1 << 21) - 1), None);
+        assert_eq!((recent.take(5), recent.all()), (Some(2), [5, 1, (1 << 21) - 1]));
+    }
 
     #[test]
     fn slots_agree_with_the_tables() {

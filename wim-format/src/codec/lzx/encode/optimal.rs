@@ -184,7 +184,7 @@ impl<R: Reach> Forward<'_, R> {
             let found = self.found.at(self.start + from)[(kind - FIRST_FOUND) as usize];
             recent.take(unpack(found).offset as u32);
         } else if kind >= FIRST_RECENT {
-            recent.swap((kind - FIRST_RECENT) as usize);
+            recent.take(recent.at((kind - FIRST_RECENT) as usize));
         }
         recent
     }

@@ -60,7 +60,7 @@ impl Plan {
             Level::Fast => (12, 24, 0),
             Level::Balanced => (24, 48, 0),
             Level::Usual => (36, 96, 0),
-            Level::Best => (20, 80, 2),
+            Level::Best => (20, 80, 1),
             Level::Smallest => (64, 256, 4),
         };
         Self { effort: Effort { depth, nice }, passes }
