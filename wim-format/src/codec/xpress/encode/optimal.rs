@@ -1,6 +1,7 @@
 //! Cuts a chunk into the matches and literals that cost least, given what each costs.
 
-use super::{Match, Plan, count, lazy};
+use super::lazy::Parse;
+use super::{Match, Plan, count};
 use crate::codec::cpu::{Cpu, Stage};
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::entropy::{self, BIT};
@@ -30,7 +31,6 @@ pub(super) struct Optimal {
     found: Matches,
     costs: Costs,
     nodes: Vec<u32>,
-    cpu: Cpu,
 }
 
 /// Costs in the upper half of a number, as nodes have them.
@@ -53,13 +53,18 @@ impl Optimal {
                 rows: rows.unwrap_or_else(|_| unreachable!("there are ROWS rows")),
             },
             nodes: vec![FAR; chunk_size + SLACK],
-            cpu: Cpu::detect(),
         }
     }
 
     /// Cuts the chunk into `matches`.
-    pub(super) fn parse(&mut self, text: &Text<Near>, plan: &Plan, matches: &mut Vec<Match>) {
-        let Self { trees, found, costs, nodes, cpu } = self;
+    pub(super) fn parse(
+        &mut self,
+        cpu: Cpu,
+        text: &Text<Near>,
+        plan: &Plan,
+        matches: &mut Vec<Match>,
+    ) {
+        let Self { trees, found, costs, nodes } = self;
         let effort = plan.effort;
         cpu.run(Fill {
             text,
@@ -69,7 +74,7 @@ impl Optimal {
             effort,
             matches: found,
         });
-        lazy::parse(text, &mut found.lists(), effort.nice, matches);
+        cpu.run(Parse { text, source: found.lists(), nice: effort.nice, matches });
         for _ in 0..plan.passes {
             costs.set(&count(text.chunk(), matches));
             let nodes = &mut nodes[..text.len() + SLACK];
