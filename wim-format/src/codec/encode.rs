@@ -6,6 +6,8 @@ pub(crate) mod entropy;
 pub(crate) mod matches;
 pub(crate) mod nodes;
 pub(crate) mod prefix;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod registers;
 pub(crate) mod source;
 #[cfg(test)]
 mod tests;

@@ -2,15 +2,17 @@
 
 use super::text::{Link, Reach, View, boxed};
 
-/// Log2 of the number of hash values.
-const ORDER: u32 = 15;
+/// Log2 of the number of hashes of three bytes: only near ones are worth a match.
+const THREES: u32 = 13;
+/// Log2 of the number of hashes of four bytes.
+const FOURS: u32 = 15;
 
 /// The latest position of each hash of three and of four bytes, and for each position the one before
 /// it with the same hash of four.
 #[derive(Debug)]
 pub(crate) struct Chains<R: Reach> {
-    threes: Box<[R::Link; 1 << ORDER]>,
-    fours: Box<[R::Link; 1 << ORDER]>,
+    threes: Box<[R::Link; 1 << THREES]>,
+    fours: Box<[R::Link; 1 << FOURS]>,
     before: Box<R::Links>,
 }
 
@@ -58,8 +60,8 @@ impl<R: Reach> Chains<R> {
     /// Enters `at`, and gives the positions it follows: of three bytes, and of four.
     #[inline(always)]
     fn enter(&mut self, word: u32, at: usize) -> (R::Link, R::Link) {
-        let three = &mut self.threes[hash3(word, ORDER)];
-        let four = &mut self.fours[hash4(word, ORDER)];
+        let three = &mut self.threes[hash3(word, THREES)];
+        let four = &mut self.fours[hash4(word, FOURS)];
         let heads = (*three, *four);
         *three = R::Link::to(at);
         *four = R::Link::to(at);

@@ -36,12 +36,13 @@ impl Matches {
         Self { starts: vec![0; chunk_size + 1], packed: vec![0; chunk_size * ROOM + MOST], used: 0 }
     }
 
-    /// Adds a match of the current position, unless there is no room.
+    /// Adds a match of the current position if it `is` one, unless there is no room. It is written
+    /// in any case: whether it counts takes no branch, which would be guessed wrongly too often.
     #[inline(always)]
-    pub(crate) fn push(&mut self, length: usize, offset: usize) {
+    pub(crate) fn push(&mut self, is: bool, length: usize, offset: usize) {
         if let Some(slot) = self.packed.get_mut(self.used) {
             *slot = (offset << LENGTH_BITS | length) as u32;
-            self.used += 1;
+            self.used += usize::from(is);
         }
     }
 
@@ -106,9 +107,7 @@ impl<R: Reach> Stage for Fill<'_, R> {
                 if max >= 3 {
                     trees.skip(text, at, max, effort, matches);
                 }
-                if rest >= shortest {
-                    matches.push(rest, offset);
-                }
+                matches.push(rest >= shortest, rest, offset);
                 at += 1;
             }
         }

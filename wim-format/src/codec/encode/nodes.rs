@@ -50,6 +50,41 @@ pub(crate) fn relax(nodes: &mut [u32], row: &[u32], base: u32, count: usize) {
     }
 }
 
+/// The nodes ahead, where a step to them from the current node may be tried.
+pub(crate) trait Ahead {
+    /// Like [`relax`]; `nodes` are all nodes from the nearest that is tried on.
+    fn relax(&mut self, nodes: &mut [u32], row: &[u32], base: u32, count: usize);
+    /// Goes on by a node. Gives what it knew of the nearest node that is now too near.
+    fn advance(&mut self) -> u32;
+    /// Writes all that it knows of the nodes ahead into `nodes`, to go on from any of them.
+    fn flush(&mut self, nodes: &mut [u32]);
+}
+
+/// Everything is in the nodes themselves.
+#[derive(Debug)]
+pub(crate) struct InMemory;
+
+impl Ahead for InMemory {
+    #[inline(always)]
+    fn relax(&mut self, nodes: &mut [u32], row: &[u32], base: u32, count: usize) {
+        relax(nodes, row, base, count);
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) -> u32 {
+        FAR
+    }
+
+    #[inline(always)]
+    fn flush(&mut self, _: &mut [u32]) {}
+}
+
+/// Whether costs have become high, so that they are to be made lower.
+#[inline(always)]
+pub(crate) fn is_high(node: u32) -> bool {
+    node >= HIGH
+}
+
 /// Keeps costs small: where that of the first node has become high, all get less by as much.
 #[inline(always)]
 pub(crate) fn lower(nodes: &mut [u32]) {

@@ -41,6 +41,10 @@ pub(crate) trait Reach: Debug + Send + 'static {
     const SIZE: usize;
     /// What positions are stored in.
     type Link: Link;
+    /// Log2 of the number of hashes of four bytes, in trees.
+    const HASHES: u32;
+    /// One for each of these.
+    type Roots: AsRef<[Self::Link]> + AsMut<[Self::Link]> + Debug + Send;
     /// One for each position.
     type Links: AsRef<[Self::Link]> + AsMut<[Self::Link]> + Debug + Send;
     /// Two for each position.
@@ -48,6 +52,8 @@ pub(crate) trait Reach: Debug + Send + 'static {
     /// Bytes of the chunk and what may be read behind it.
     type Bytes: AsRef<[u8]> + AsMut<[u8]> + Debug + Send;
 
+    /// No roots.
+    fn roots() -> Box<Self::Roots>;
     /// No links.
     fn links() -> Box<Self::Links>;
     /// No pairs of links.
@@ -65,17 +71,23 @@ pub(crate) fn boxed<T: Copy + Debug + Default, const N: usize>() -> Box<[T; N]> 
 }
 
 macro_rules! reach {
-    ($(#[$doc:meta])* $name:ident, $link:ty, $size:expr) => {
+    ($(#[$doc:meta])* $name:ident, $link:ty, $size:expr, $hashes:expr) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub(crate) struct $name;
 
         impl Reach for $name {
             const SIZE: usize = $size;
+            const HASHES: u32 = $hashes;
             type Link = $link;
+            type Roots = [$link; 1 << $hashes];
             type Links = [$link; $size];
             type Pairs = [[$link; 2]; $size];
             type Bytes = [u8; $size + PAD];
+
+            fn roots() -> Box<Self::Roots> {
+                boxed()
+            }
 
             fn links() -> Box<Self::Links> {
                 boxed()
@@ -95,13 +107,15 @@ reach!(
     /// Chunks of up to 64 KiB.
     Near,
     u16,
-    1 << 16
+    1 << 16,
+    15
 );
 reach!(
     /// Chunks of up to 2 MiB.
     Far,
     u32,
-    1 << 21
+    1 << 21,
+    18
 );
 
 /// One chunk.
@@ -187,14 +201,22 @@ impl<R: Reach> View<'_, R> {
     /// `max`, which does not reach beyond the chunk's end.
     #[inline(always)]
     pub(crate) fn common(self, a: usize, b: usize, known: usize, max: usize) -> usize {
+        self.compare(a, b, known, max).0
+    }
+
+    /// Like [`common`](Self::common), and whether, if these are fewer than `max`, the bytes from `a`
+    /// sort before those from `b`.
+    #[inline(always)]
+    pub(crate) fn compare(self, a: usize, b: usize, known: usize, max: usize) -> (usize, bool) {
         let mut length = known;
         while length < max {
-            let difference = self.long(a + length) ^ self.long(b + length);
-            if difference != 0 {
-                return (length + difference.trailing_zeros() as usize / 8).min(max);
+            let (from_a, from_b) = (self.long(a + length), self.long(b + length));
+            if from_a != from_b {
+                let same = (from_a ^ from_b).trailing_zeros() as usize / 8;
+                return ((length + same).min(max), from_a.swap_bytes() < from_b.swap_bytes());
             }
             length += 8;
         }
-        max
+        (max, false)
     }
 }

@@ -11,8 +11,6 @@ use super::text::{Link, Reach, View, boxed};
 const TWOS: u32 = 13;
 /// Log2 of the number of hashes of three bytes.
 const THREES: u32 = 15;
-/// Log2 of the number of trees.
-const FOURS: u32 = 16;
 /// Two bytes from further away cost more than two literals.
 const FAR_FOR_TWO: usize = 1 << 11;
 
@@ -21,21 +19,21 @@ const FAR_FOR_TWO: usize = 1 << 11;
 pub(crate) struct Trees<R: Reach> {
     twos: Box<[R::Link; 1 << TWOS]>,
     threes: Box<[R::Link; 1 << THREES]>,
-    roots: Box<[R::Link; 1 << FOURS]>,
+    roots: Box<R::Roots>,
     /// For each position the subtrees of those that sort before and behind it.
     sides: Box<R::Pairs>,
 }
 
 impl<R: Reach> Trees<R> {
     pub(crate) fn new() -> Self {
-        Self { twos: boxed(), threes: boxed(), roots: boxed(), sides: R::pairs() }
+        Self { twos: boxed(), threes: boxed(), roots: R::roots(), sides: R::pairs() }
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.twos.fill(R::Link::default());
         self.threes.fill(R::Link::default());
-        self.roots.fill(R::Link::default());
+        self.roots.as_mut().as_mut().fill(R::Link::default());
     }
 
     /// Enters `at` and adds to `matches`, for each length that there is up to `max`, the nearest
@@ -56,22 +54,16 @@ impl<R: Reach> Trees<R> {
         let (from_two, from_three) = (two.get(), three.get());
         *two = R::Link::to(at);
         *three = R::Link::to(at);
-        let mut best = 0;
-        if shortest == 2
-            && let Some(from) = from_two
-            && at - from < FAR_FOR_TWO
-            && (text.word(from) ^ word) as u16 == 0
-            && from_two != from_three
-        {
-            matches.push(2, at - from);
-            best = 2;
-        }
-        if let Some(from) = from_three
-            && (text.word(from) ^ word) << 8 == 0
-        {
-            matches.push(3, at - from);
-            best = 3;
-        }
+        // Where there is none, the position itself is looked at, and is at no distance.
+        let (from_two, from_three) = (from_two.unwrap_or(at), from_three.unwrap_or(at));
+        let is_two = shortest == 2
+            && (from_two != from_three)
+                & (at.wrapping_sub(from_two).wrapping_sub(1) < FAR_FOR_TWO - 1)
+                & ((text.word(from_two) ^ word) as u16 == 0);
+        matches.push(is_two, 2, at.wrapping_sub(from_two));
+        let is_three = (from_three != at) & ((text.word(from_three) ^ word) << 8 == 0);
+        matches.push(is_three, 3, at.wrapping_sub(from_three));
+        let best = if is_three { 3 } else { 2 * usize::from(is_two) };
         self.descend::<true>(text, at, word, max, best.max(3), effort, matches).max(best)
     }
 
@@ -105,7 +97,7 @@ impl<R: Reach> Trees<R> {
         matches: &mut Matches,
     ) -> usize {
         let mask = R::SIZE - 1;
-        let root = &mut self.roots[hash4(word, FOURS)];
+        let root = &mut self.roots.as_mut().as_mut()[hash4(word, R::HASHES)];
         let mut link = *root;
         *root = R::Link::to(at);
         let sides = self.sides.as_mut().as_mut().as_flattened_mut();
@@ -124,20 +116,20 @@ impl<R: Reach> Trees<R> {
             };
             depth -= 1;
             let from = from & mask;
-            let length = text.common(from, at, known_before.min(known_behind), max);
-            if length > best {
-                best = length;
-                if RECORD {
-                    found = length;
-                    matches.push(length, at - from);
-                }
+            let known = known_before.min(known_behind);
+            let (length, is_before) = text.compare(from, at, known, max);
+            if RECORD {
+                let is_better = length > best;
+                matches.push(is_better, length, at.wrapping_sub(from));
+                best = best.max(length);
+                found = if is_better { length } else { found };
             }
             if length >= nice {
                 sides[before] = sides[2 * from];
                 sides[behind] = sides[2 * from + 1];
                 return found;
             }
-            if text.byte(from + length) < text.byte(at + length) {
+            if is_before {
                 sides[before] = link;
                 before = 2 * from + 1;
                 known_before = length;

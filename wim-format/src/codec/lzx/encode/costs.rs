@@ -14,6 +14,15 @@ pub(super) const ROW: usize = MAX_MATCH - 1 + LANES;
 /// Where the length is in a step.
 pub(super) const LENGTH_SHIFT: u32 = 6;
 
+/// What it is that shows how often symbols occur.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// A choice of matches made in a hurry.
+    FirstChoice,
+    /// The cheapest way by other costs.
+    Ways,
+}
+
 /// Costs in the upper half of a number, as nodes have them.
 #[derive(Debug)]
 pub(super) struct Costs {
@@ -36,10 +45,14 @@ impl Costs {
     }
 
     /// Takes the costs from how often symbols occur.
-    pub(super) fn set(&mut self, frequencies: &Frequencies, symbols: usize) {
+    pub(super) fn set(&mut self, frequencies: &Frequencies, symbols: usize, from: From) {
         let mut main = [0; MAX_MAIN_SYMBOLS];
         let mut length = [0; LENGTH_SYMBOLS];
-        entropy::costs(&frequencies.main[..symbols], 16, &mut main[..symbols]);
+        let mut expected = frequencies.main;
+        if from == From::FirstChoice {
+            expect(&mut expected[..symbols]);
+        }
+        entropy::costs(&expected[..symbols], 16, &mut main[..symbols]);
         entropy::costs(&frequencies.length, 16, &mut length);
         for (cost, &main) in self.literal.iter_mut().zip(&main) {
             *cost = u32::from(main) << STEP_BITS;
@@ -70,6 +83,33 @@ impl Costs {
     #[inline(always)]
     pub(super) fn aligned(&self, slot: usize, offset: usize) -> u32 {
         if slot < FIRST_ALIGNED_SLOT { 0 } else { self.aligned[(offset + 2) % ALIGNED_SYMBOLS] }
+    }
+}
+
+/// Units of an expected symbol.
+const ONE: u32 = 16;
+
+/// Changes how often each symbol of the main code occurs after the first choice to how often it will
+/// on the cheapest way, in parts of [`ONE`]: matches at recent offsets and near ones are chosen more
+/// often, far ones less, and those of two bytes, of which the first choice takes only recent ones,
+/// for the first time. The factors are what large trees of files have shown.
+fn expect(main: &mut [u32]) {
+    let (literals, matches) = main.split_at_mut(LITERALS);
+    literals.iter_mut().for_each(|count| *count = *count * ONE + ONE / 4);
+    let all: u32 = matches.iter().sum();
+    for (slot, counts) in matches.chunks_exact_mut(LENGTH_HEADERS).enumerate() {
+        let (factor, of_three, twos) = match slot {
+            0 => (18, 21, 0),
+            1..3 => (16, 18, 0),
+            3..8 => (17, 23, all * 3 / 32),
+            8..16 => (17, 21, all * 3 / 128),
+            16..22 => (15, 15, 4),
+            22..26 => (13, 13, 4),
+            _ => (11, 11, 4),
+        };
+        counts.iter_mut().for_each(|count| *count = *count * factor + ONE / 2);
+        counts[1] = counts[1] / factor * of_three + ONE / 2;
+        counts[0] += twos;
     }
 }
 

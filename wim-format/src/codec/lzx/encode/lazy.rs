@@ -2,6 +2,7 @@
 //! as a better one starts there.
 
 use super::matches::{MAX_MATCH, Match, Recent};
+use crate::codec::cpu::Stage;
 use crate::codec::encode::source::Source;
 use crate::codec::encode::text::{Reach, Text, View};
 
@@ -33,7 +34,7 @@ fn candidate<R: Reach>(
     let max = (len - at).min(MAX_MATCH);
     let mut best: Option<Candidate> = None;
     let word = text.word(at);
-    for &offset in &recent.0 {
+    for offset in recent.all() {
         let offset = offset as usize;
         if offset <= at && (text.word(at - offset) ^ word) as u16 == 0 {
             let length = text.common(at - offset, at, 2, max);
@@ -55,7 +56,26 @@ fn candidate<R: Reach>(
 }
 
 /// Cuts the chunk into `matches`; those of `nice` bytes are not put off.
-pub(super) fn parse<R: Reach>(
+#[derive(Debug)]
+pub(super) struct Parse<'a, R: Reach, S: Source<R>> {
+    pub(super) text: &'a Text<R>,
+    pub(super) source: S,
+    pub(super) nice: usize,
+    pub(super) matches: &'a mut Vec<Match>,
+}
+
+impl<R: Reach, S: Source<R>> Stage for Parse<'_, R, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) {
+        let Self { text, mut source, nice, matches } = self;
+        parse(text, &mut source, nice, matches);
+    }
+}
+
+#[inline(always)]
+fn parse<R: Reach>(
     text: &Text<R>,
     source: &mut impl Source<R>,
     nice: usize,

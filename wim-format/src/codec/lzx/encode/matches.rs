@@ -59,31 +59,51 @@ pub(super) fn slot_of(offset: usize) -> usize {
     (2 * order + (value >> (order - 1) & 1)) as usize
 }
 
-/// The three recent offsets.
+/// Bits of an offset: the largest window is 2^21 bytes.
+const OFFSET_BITS: u32 = 21;
+const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
+
+/// The three recent offsets, the latest in the lowest bits, so that they are stored and loaded at
+/// once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Recent(pub(super) [u32; RECENT_SLOTS]);
+pub(super) struct Recent(u64);
 
 impl Recent {
     /// Those at the start of a chunk.
-    pub(super) const START: Self = Self([1; RECENT_SLOTS]);
+    pub(super) const START: Self = Self(1 | 1 << OFFSET_BITS | 1 << (2 * OFFSET_BITS));
+
+    /// All three.
+    #[inline(always)]
+    pub(super) fn all(self) -> [u32; RECENT_SLOTS] {
+        [0, 1, 2].map(|place| (self.0 >> (place * OFFSET_BITS) & OFFSET_MASK) as u32)
+    }
+
+    /// The one at `place`.
+    #[inline(always)]
+    pub(super) fn at(self, place: usize) -> u32 {
+        (self.0 >> (place as u32 * OFFSET_BITS) & OFFSET_MASK) as u32
+    }
+
+    /// Makes the one at `place` the latest, which trades places with it.
+    #[inline(always)]
+    fn swap(&mut self, place: usize) {
+        let shift = place as u32 * OFFSET_BITS;
+        let difference = (self.0 ^ self.0 >> shift) & OFFSET_MASK;
+        self.0 ^= difference | difference << shift;
+    }
 
     /// Makes `offset` the latest, and gives its place if it was one of the recent.
     #[inline(always)]
     pub(super) fn take(&mut self, offset: u32) -> Option<usize> {
-        let [first, second, third] = self.0;
-        let place = if offset == first {
-            0
-        } else if offset == second {
-            self.0 = [second, first, third];
-            1
-        } else if offset == third {
-            self.0 = [third, second, first];
-            2
-        } else {
-            self.0 = [offset, first, second];
-            return None;
-        };
-        Some(place)
+        let [first, second, third] = self.all();
+        if (offset == first) | (offset == second) | (offset == third) {
+            let place = if offset == first { 0 } else { 1 + usize::from(offset != second) };
+            self.swap(place);
+            return Some(place);
+        }
+        let all = (1 << (3 * OFFSET_BITS)) - 1;
+        self.0 = (self.0 << OFFSET_BITS & all) | u64::from(offset);
+        None
     }
 
     /// The match of `length` bytes at `at` from `offset` bytes back, which becomes the latest.
@@ -104,6 +124,18 @@ impl Recent {
 mod tests {
     use super::*;
     use crate::codec::lzx::tables::MAX_SLOTS;
+
+    #[test]
+    fn an_offset_that_is_recent_twice_is_the_later_one() {
+        let mut recent = Recent::START;
+        assert_eq!(recent.take(5), None);
+        assert_eq!(recent.all(), [5, 1, 1]);
+        assert_eq!(recent.take(1), Some(1));
+        assert_eq!(recent.all(), [1, 5, 1]);
+        assert_eq!((recent.take(1), recent.all()), (Some(0), [1, 5, 1]));
+        assert_eq!(recent.take((1 << 21) - 1), None);
+        assert_eq!((recent.take(5), recent.all()), (Some(2), [5, 1, (1 << 21) - 1]));
+    }
 
     #[test]
     fn slots_agree_with_the_tables() {

@@ -19,7 +19,8 @@ use crate::codec::encode::source::Search;
 use crate::codec::encode::text::{Far, Near, Reach, Text};
 use crate::codec::encode::tree::Trees;
 use block::{Blocks, Frequencies};
-use costs::Costs;
+use costs::{Costs, From};
+use lazy::Parse;
 use matches::{MAX_MATCH, Match, Recent};
 use optimal::{Cut, Gaps, Ways};
 use split::{Segment, Splitter};
@@ -74,11 +75,11 @@ struct Plan {
 impl Plan {
     const fn of(level: Level) -> Self {
         let (depth, nice, passes, gaps, shortest_block) = match level {
-            Level::Fast => (20, 40, 0, Gaps::Longest, 4096),
-            Level::Balanced => (6, 48, 1, Gaps::Longest, 4096),
-            Level::Usual => (12, 80, 2, Gaps::Longest, 4096),
-            Level::Best => (32, 128, 4, Gaps::All, 4096),
-            Level::Smallest => (64, 257, 8, Gaps::All, 4096),
+            Level::Fast => (16, 32, 0, Gaps::Longest, 4096),
+            Level::Balanced => (4, 32, 1, Gaps::Longest, 2048),
+            Level::Usual => (12, 48, 1, Gaps::Longest, 2048),
+            Level::Best => (24, 128, 2, Gaps::All, 2048),
+            Level::Smallest => (32, 257, 6, Gaps::All, 2048),
         };
         Self { effort: Effort { depth, nice }, passes, gaps, shortest_block }
     }
@@ -86,6 +87,7 @@ impl Plan {
 
 #[derive(Debug)]
 struct Engine<R: Reach> {
+    cpu: Cpu,
     plan: Plan,
     text: Text<R>,
     method: Method<R>,
@@ -111,7 +113,6 @@ struct Optimal<R: Reach> {
     /// The matches chosen in a block.
     chosen: Vec<Match>,
     symbols: usize,
-    cpu: Cpu,
 }
 
 impl<R: Reach> Engine<R> {
@@ -128,10 +129,10 @@ impl<R: Reach> Engine<R> {
                 ways: Ways::new(chunk_size),
                 chosen: Vec::with_capacity(chunk_size / 2 + 1),
                 symbols: main_symbols(order),
-                cpu: Cpu::detect(),
             })),
         };
         Self {
+            cpu: Cpu::detect(),
             plan,
             text: Text::new(),
             method,
@@ -142,17 +143,18 @@ impl<R: Reach> Engine<R> {
     }
 
     fn encode(&mut self, src: &[u8], dst: &mut [u8]) -> Option<usize> {
-        let Self { plan, text, method, matches, splitter, blocks } = self;
+        let Self { cpu, plan, text, method, matches, splitter, blocks } = self;
+        let cpu = *cpu;
         text.set(src);
         translate::translate(text.chunk_mut());
         matches.clear();
         match method {
             Method::Lazy(chains) => {
                 chains.clear();
-                let mut search = Search { chains, effort: plan.effort };
-                lazy::parse(text, &mut search, plan.effort.nice, matches);
+                let source = Search { chains, effort: plan.effort };
+                cpu.run(Parse { text, source, nice: plan.effort.nice, matches });
             }
-            Method::Optimal(optimal) => optimal.seed(text, plan, matches),
+            Method::Optimal(optimal) => optimal.seed(cpu, text, plan, matches),
         }
         let mut bits = BitWriter::new(dst);
         blocks.start();
@@ -167,7 +169,7 @@ impl<R: Reach> Engine<R> {
                 }
                 Method::Optimal(optimal) => {
                     let frequencies;
-                    (recent, frequencies) = optimal.cut(text, plan, &block, recent, segment);
+                    (recent, frequencies) = optimal.cut(cpu, text, plan, &block, recent, segment);
                     blocks.write(&mut bits, text.chunk(), block, &optimal.chosen, &frequencies);
                 }
             }
@@ -179,8 +181,8 @@ impl<R: Reach> Engine<R> {
 
 impl<R: Reach> Optimal<R> {
     /// Finds all matches, and makes a first choice of them that shows what symbols cost.
-    fn seed(&mut self, text: &Text<R>, plan: &Plan, matches: &mut Vec<Match>) {
-        let Self { trees, found, cpu, .. } = self;
+    fn seed(&mut self, cpu: Cpu, text: &Text<R>, plan: &Plan, matches: &mut Vec<Match>) {
+        let Self { trees, found, .. } = self;
         cpu.run(Fill {
             text,
             trees,
@@ -189,13 +191,15 @@ impl<R: Reach> Optimal<R> {
             effort: plan.effort,
             matches: found,
         });
-        lazy::parse(text, &mut found.lists(), plan.effort.nice, matches);
+        let (source, nice) = (found.lists(), plan.effort.nice);
+        cpu.run(Parse { text, source, nice, matches });
     }
 
     /// Chooses the matches of a block, and gives the recent offsets behind it and how often each
     /// symbol occurs.
     fn cut(
         &mut self,
+        cpu: Cpu,
         text: &Text<R>,
         plan: &Plan,
         block: &Range<usize>,
@@ -204,10 +208,11 @@ impl<R: Reach> Optimal<R> {
     ) -> (Recent, Frequencies) {
         let mut frequencies = segment.frequencies.clone();
         let mut behind = recent;
-        for _ in 0..plan.passes {
-            self.costs.set(&frequencies, self.symbols);
+        for pass in 0..plan.passes {
+            let from = if pass == 0 { From::FirstChoice } else { From::Ways };
+            self.costs.set(&frequencies, self.symbols, from);
             self.chosen.clear();
-            behind = self.cpu.run(Cut {
+            behind = cpu.run(Cut {
                 text,
                 found: &self.found,
                 costs: &self.costs,

@@ -11,7 +11,9 @@ use super::matches::{MAX_MATCH, Match, Recent, slot_of};
 use crate::codec::cpu::Stage;
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::matches::{Lists, Matches, unpack};
-use crate::codec::encode::nodes::{FAR, LANES, lower, relax};
+use crate::codec::encode::nodes::{Ahead, FAR, InMemory, LANES, is_high, lower, relax};
+#[cfg(target_arch = "x86_64")]
+use crate::codec::encode::registers::InRegisters;
 use crate::codec::encode::text::{Reach, Text, View};
 
 /// The furthest that a step leads.
@@ -84,6 +86,7 @@ impl<R: Reach> Stage for Cut<'_, R> {
     type Output = Recent;
 
     #[inline(always)]
+    #[allow(unsafe_code)]
     fn run<const MODERN: bool>(mut self) -> Recent {
         let start = self.range.start;
         let nodes = &mut self.ways.nodes[..self.range.len() + SLACK];
@@ -102,7 +105,13 @@ impl<R: Reach> Stage for Cut<'_, R> {
             nice: self.nice,
             gaps: self.gaps,
         };
-        forward.run();
+        #[cfg(target_arch = "x86_64")]
+        if MODERN {
+            // SAFETY: `MODERN` runs only where AVX2 is.
+            forward.run(unsafe { InRegisters::new() });
+            return self.collect();
+        }
+        forward.run(InMemory);
         self.collect()
     }
 }
@@ -135,24 +144,32 @@ struct Place {
 impl<R: Reach> Forward<'_, R> {
     /// Finds the cheapest way to every node of the block.
     #[inline(always)]
-    fn run(&mut self) {
+    fn run(&mut self, mut ahead: impl Ahead) {
         let len = self.end - self.start;
         let mut node = 0;
         while node < len {
             let at = self.start + node;
-            lower(&mut self.nodes[node..node + SLACK]);
+            if is_high(self.nodes[node]) {
+                ahead.flush(&mut self.nodes[node + 1..]);
+                lower(&mut self.nodes[node..node + SLACK]);
+            }
             let recent = self.recent_at(node);
             self.recent[node % RING] = recent;
             let base = self.nodes[node] & !0xFFFF;
             let literal = base + self.costs.literal[usize::from(self.text.byte(at))];
             let next = &mut self.nodes[node + 1];
-            *next = (*next).min(literal + (1 << LENGTH_SHIFT));
+            *next = (*next).min(ahead.advance()).min(literal + (1 << LENGTH_SHIFT));
             let place = Place { node, at, max: (self.end - at).min(MAX_MATCH), base };
-            let mut longest = self.try_recent(place, recent);
+            let mut longest = self.try_recent(&mut ahead, place, recent);
             if longest < self.nice {
-                longest = self.try_found(place);
+                longest = self.try_found(&mut ahead, place);
             }
-            node += if longest < self.nice { 1 } else { longest };
+            if longest < self.nice {
+                node += 1;
+            } else {
+                ahead.flush(&mut self.nodes[node + MIN_MATCH..]);
+                node += longest;
+            }
         }
     }
 
@@ -167,14 +184,14 @@ impl<R: Reach> Forward<'_, R> {
             let found = self.found.at(self.start + from)[(kind - FIRST_FOUND) as usize];
             recent.take(unpack(found).offset as u32);
         } else if kind >= FIRST_RECENT {
-            recent.take(recent.0[(kind - FIRST_RECENT) as usize]);
+            recent.take(recent.at((kind - FIRST_RECENT) as usize));
         }
         recent
     }
 
     /// Tries the matches at recent offsets, and gives the length of the longest.
     #[inline(always)]
-    fn try_recent(&mut self, place: Place, recent: Recent) -> usize {
+    fn try_recent(&mut self, ahead: &mut impl Ahead, place: Place, recent: Recent) -> usize {
         let Place { at, max, .. } = place;
         if max < MIN_MATCH {
             return 0;
@@ -187,16 +204,16 @@ impl<R: Reach> Forward<'_, R> {
             u32::from((text.word(at.wrapping_sub(offset)) ^ word) as u16 == 0)
                 & u32::from(offset <= at)
         };
-        let [first, second, third] = recent.0.map(starts_at);
+        let [first, second, third] = recent.all().map(starts_at);
         let mut slots = first | second << 1 | third << 2;
         let mut longest = 0;
         while slots != 0 {
             let slot = slots.trailing_zeros() as usize % RECENT_SLOTS;
             slots &= slots - 1;
-            let offset = recent.0[slot] as usize;
+            let offset = recent.at(slot) as usize;
             let length = text.common(at - offset, at, MIN_MATCH, max);
             let step = place.base + FIRST_RECENT + slot as u32;
-            self.try_match(place, length, slot, step);
+            self.try_match(ahead, place, length, slot, step);
             if self.gaps == Gaps::All || length > longest {
                 self.try_gap(place, length, offset, slot, step);
             }
@@ -207,25 +224,19 @@ impl<R: Reach> Forward<'_, R> {
 
     /// Tries the other matches, and gives the length of the longest.
     #[inline(always)]
-    fn try_found(&mut self, place: Place) -> usize {
+    fn try_found(&mut self, ahead: &mut impl Ahead, place: Place) -> usize {
         let found = self.found.at(place.at);
         let mut longest = 0;
-        for (i, &packed) in found.iter().take(MOST).enumerate() {
+        for (i, &packed) in found[..found.len().min(MOST)].iter().enumerate() {
             let Found { length, offset } = unpack(packed);
             let length = length.min(place.max);
             if length < MIN_MATCH {
-                continue;
+                break;
             }
             let slot = slot_of(offset).min(MAX_SLOTS - 1);
-            // A longer match with the same slot does as well.
-            if let Some(&next) = found.get(i + 1)
-                && slot_of(unpack(next).offset) == slot
-            {
-                continue;
-            }
             let step = (place.base + FIRST_FOUND + i as u32)
                 .wrapping_add(self.costs.aligned(slot, offset));
-            self.try_match(place, length, slot, step);
+            self.try_match(ahead, place, length, slot, step);
             if self.gaps == Gaps::All || i + 1 == found.len() {
                 self.try_gap(place, length, offset, slot, step);
             }
@@ -236,8 +247,15 @@ impl<R: Reach> Forward<'_, R> {
 
     /// Tries all lengths of a match up to `length`.
     #[inline(always)]
-    fn try_match(&mut self, place: Place, length: usize, slot: usize, step: u32) {
-        relax(&mut self.nodes[place.node + MIN_MATCH..], &self.rows[slot], step, length - 1);
+    fn try_match(
+        &mut self,
+        ahead: &mut impl Ahead,
+        place: Place,
+        length: usize,
+        slot: usize,
+        step: u32,
+    ) {
+        ahead.relax(&mut self.nodes[place.node + MIN_MATCH..], &self.rows[slot], step, length - 1);
     }
 
     /// Tries a match, a literal and the match at the same offset that follows.
@@ -276,7 +294,7 @@ impl<R: Reach> Cut<'_, R> {
             Some(which) => {
                 unpack(self.found.lists().at(self.range.start + from)[which as usize]).offset as u32
             }
-            None => recent.0[(kind % GAP - FIRST_RECENT) as usize],
+            None => recent.at((kind % GAP - FIRST_RECENT) as usize),
         }
     }
 

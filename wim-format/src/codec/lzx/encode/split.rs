@@ -5,7 +5,10 @@ use super::matches::Match;
 use crate::codec::encode::entropy::{self, BIT};
 
 /// What the codeword length of one symbol costs in a block's header, in bits.
-const HEADER: u64 = 6;
+const HEADER: u64 = 7;
+/// What a block costs beside its symbols and their lengths, in bits: three pretrees, and codes that
+/// fit what was expected less well the shorter the block is.
+const BLOCK: u64 = 250;
 
 /// A part of the chunk.
 #[derive(Debug, Clone)]
@@ -126,7 +129,7 @@ fn cost(frequencies: &Frequencies) -> u64 {
     let Frequencies { main, length, aligned } = frequencies;
     let used = |counts: &[u32]| counts.iter().map(|&count| u64::from(count != 0)).sum::<u64>();
     let raw = u64::from(3 * BIT * aligned.iter().sum::<u32>());
-    let header = (3 + HEADER * (used(main) + used(length))) * u64::from(BIT);
+    let header = (BLOCK + HEADER * (used(main) + used(length))) * u64::from(BIT);
     let aligned = raw.min(entropy::total(aligned) + 24 * u64::from(BIT));
     entropy::total(main) + entropy::total(length) + aligned + header
 }

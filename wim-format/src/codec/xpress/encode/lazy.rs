@@ -2,6 +2,7 @@
 //! as a better one starts there.
 
 use super::Match;
+use crate::codec::cpu::Stage;
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::source::Source;
 use crate::codec::encode::text::{Reach, Text};
@@ -20,7 +21,26 @@ fn score(found: Found) -> i32 {
 }
 
 /// Cuts the chunk into `matches`; those of `nice` bytes are not put off.
-pub(super) fn parse<R: Reach>(
+#[derive(Debug)]
+pub(super) struct Parse<'a, R: Reach, S: Source<R>> {
+    pub(super) text: &'a Text<R>,
+    pub(super) source: S,
+    pub(super) nice: usize,
+    pub(super) matches: &'a mut Vec<Match>,
+}
+
+impl<R: Reach, S: Source<R>> Stage for Parse<'_, R, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) {
+        let Self { text, mut source, nice, matches } = self;
+        parse(text, &mut source, nice, matches);
+    }
+}
+
+#[inline(always)]
+fn parse<R: Reach>(
     text: &Text<R>,
     source: &mut impl Source<R>,
     nice: usize,

@@ -5,11 +5,13 @@ mod optimal;
 mod writer;
 
 use super::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS, TABLE_LEN};
+use crate::codec::cpu::Cpu;
 use crate::codec::encode::Level;
 use crate::codec::encode::chains::{Chains, Effort};
 use crate::codec::encode::prefix::{Builder, codewords};
 use crate::codec::encode::source::Search;
 use crate::codec::encode::text::{Near, Text};
+use lazy::Parse;
 use optimal::Optimal;
 use writer::Writer;
 
@@ -60,7 +62,7 @@ impl Plan {
             Level::Fast => (12, 24, 0),
             Level::Balanced => (24, 48, 0),
             Level::Usual => (36, 96, 0),
-            Level::Best => (20, 80, 2),
+            Level::Best => (20, 80, 1),
             Level::Smallest => (64, 256, 4),
         };
         Self { effort: Effort { depth, nice }, passes }
@@ -70,6 +72,7 @@ impl Plan {
 /// Encoder state.
 #[derive(Debug)]
 pub(crate) struct Encoder {
+    cpu: Cpu,
     plan: Plan,
     text: Text<Near>,
     method: Method,
@@ -93,6 +96,7 @@ impl Encoder {
             _ => Method::Optimal(Box::new(Optimal::new(chunk_size as usize))),
         };
         Self {
+            cpu: Cpu::detect(),
             plan,
             text: Text::new(),
             method,
@@ -106,16 +110,16 @@ impl Encoder {
         if src.len() < MIN_CHUNK {
             return None;
         }
-        let Self { plan, text, method, matches, builder } = self;
+        let Self { cpu, plan, text, method, matches, builder } = self;
         text.set(src);
         matches.clear();
         match method {
             Method::Lazy(chains) => {
                 chains.clear();
-                let mut search = Search { chains, effort: plan.effort };
-                lazy::parse(text, &mut search, plan.effort.nice, matches);
+                let source = Search { chains, effort: plan.effort };
+                cpu.run(Parse { text, source, nice: plan.effort.nice, matches });
             }
-            Method::Optimal(optimal) => optimal.parse(text, plan, matches),
+            Method::Optimal(optimal) => optimal.parse(*cpu, text, plan, matches),
         }
         let mut lengths = [0; SYMBOLS];
         builder.lengths(&count(src, matches), MAX_LENGTH, &mut lengths);

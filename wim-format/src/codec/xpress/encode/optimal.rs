@@ -1,11 +1,14 @@
 //! Cuts a chunk into the matches and literals that cost least, given what each costs.
 
-use super::{Match, Plan, count, lazy};
+use super::lazy::Parse;
+use super::{Match, Plan, count};
 use crate::codec::cpu::{Cpu, Stage};
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::entropy::{self, BIT};
 use crate::codec::encode::matches::{Fill, Lists, MAX_LENGTH, Matches, unpack};
-use crate::codec::encode::nodes::{FAR, LANES, STEP_BITS, lower, relax};
+use crate::codec::encode::nodes::{Ahead, FAR, InMemory, LANES, STEP_BITS, is_high, lower};
+#[cfg(target_arch = "x86_64")]
+use crate::codec::encode::registers::InRegisters;
 use crate::codec::encode::text::{Near, Text, View};
 use crate::codec::encode::tree::Trees;
 use crate::codec::xpress::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS};
@@ -28,7 +31,6 @@ pub(super) struct Optimal {
     found: Matches,
     costs: Costs,
     nodes: Vec<u32>,
-    cpu: Cpu,
 }
 
 /// Costs in the upper half of a number, as nodes have them.
@@ -51,13 +53,18 @@ impl Optimal {
                 rows: rows.unwrap_or_else(|_| unreachable!("there are ROWS rows")),
             },
             nodes: vec![FAR; chunk_size + SLACK],
-            cpu: Cpu::detect(),
         }
     }
 
     /// Cuts the chunk into `matches`.
-    pub(super) fn parse(&mut self, text: &Text<Near>, plan: &Plan, matches: &mut Vec<Match>) {
-        let Self { trees, found, costs, nodes, cpu } = self;
+    pub(super) fn parse(
+        &mut self,
+        cpu: Cpu,
+        text: &Text<Near>,
+        plan: &Plan,
+        matches: &mut Vec<Match>,
+    ) {
+        let Self { trees, found, costs, nodes } = self;
         let effort = plan.effort;
         cpu.run(Fill {
             text,
@@ -67,7 +74,7 @@ impl Optimal {
             effort,
             matches: found,
         });
-        lazy::parse(text, &mut found.lists(), effort.nice, matches);
+        cpu.run(Parse { text, source: found.lists(), nice: effort.nice, matches });
         for _ in 0..plan.passes {
             costs.set(&count(text.chunk(), matches));
             let nodes = &mut nodes[..text.len() + SLACK];
@@ -124,7 +131,20 @@ impl Stage for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(unsafe_code)]
     fn run<const MODERN: bool>(self) {
+        #[cfg(target_arch = "x86_64")]
+        if MODERN {
+            // SAFETY: `MODERN` runs only where AVX2 is.
+            return self.find(unsafe { InRegisters::new() });
+        }
+        self.find(InMemory);
+    }
+}
+
+impl Forward<'_> {
+    #[inline(always)]
+    fn find(self, mut ahead: impl Ahead) {
         let Self { text, found, costs, nodes, nice } = self;
         let rows = &*costs.rows;
         nodes.fill(FAR);
@@ -132,10 +152,14 @@ impl Stage for Forward<'_> {
         let len = nodes.len() - SLACK;
         let mut at = 0;
         while at < len {
-            lower(&mut nodes[at..at + SLACK]);
+            if is_high(nodes[at]) {
+                ahead.flush(&mut nodes[at + MIN_MATCH - 1..]);
+                lower(&mut nodes[at..at + SLACK]);
+            }
             let base = nodes[at] & !0xFFFF;
             let literal = base + costs.literal[usize::from(text.byte(at))] + (1 << LENGTH_SHIFT);
             nodes[at + 1] = nodes[at + 1].min(literal);
+            nodes[at + MIN_MATCH - 1] = nodes[at + MIN_MATCH - 1].min(ahead.advance());
             let found = found.at(at);
             let mut longest = 1;
             for (i, &packed) in found.iter().take(MOST).enumerate() {
@@ -149,9 +173,15 @@ impl Stage for Forward<'_> {
                     continue;
                 }
                 let step = base + 1 + i as u32;
-                relax(&mut nodes[at + MIN_MATCH..], &rows[bits], step, length + 1 - MIN_MATCH);
+                let nodes = &mut nodes[at + MIN_MATCH..];
+                ahead.relax(nodes, &rows[bits], step, length + 1 - MIN_MATCH);
             }
-            at += if longest < nice { 1 } else { longest };
+            if longest < nice {
+                at += 1;
+            } else {
+                ahead.flush(&mut nodes[at + MIN_MATCH..]);
+                at += longest;
+            }
         }
     }
 }
