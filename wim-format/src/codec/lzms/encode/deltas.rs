@@ -4,6 +4,7 @@
 use super::state::DeltaSource;
 use super::trees::{PAD, word};
 use crate::codec::encode::chains::hash4;
+use crate::codec::encode::text::boxed;
 use crate::codec::lzms::slots::POWERS;
 
 /// Log2 of the number of hashes.
@@ -68,7 +69,7 @@ pub(super) fn common(text: &[u8], at: usize, span: usize, distance: usize, max: 
 
 impl Deltas {
     pub(super) fn new() -> Self {
-        Self { latest: crate::codec::encode::text::boxed() }
+        Self { latest: boxed() }
     }
 
     /// Starts a chunk.

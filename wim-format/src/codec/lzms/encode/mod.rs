@@ -36,10 +36,10 @@ use trees::{PAD, Trees};
 impl Plan {
     const fn of(level: Level) -> Self {
         let (depth, nice, powers) = match level {
-            Level::Fast => (6, 24, 0),
-            Level::Balanced => (8, 32, 3),
-            Level::Usual => (16, 96, POWERS),
-            Level::Best => (48, 128, POWERS),
+            Level::Fast => (6, 24, 3),
+            Level::Balanced => (12, 48, 4),
+            Level::Usual => (32, 128, POWERS),
+            Level::Best => (64, 192, POWERS),
             Level::Smallest => (200, MAX_NICE, POWERS),
         };
         Self { effort: Effort { depth, nice }, powers: powers as u32 }

@@ -244,13 +244,12 @@ impl Step<'_, '_> {
         let of = self.coder.decisions.costs(state.contexts);
         let lengths = codes.length_costs();
         let nice = self.effort.nice.min(max);
-        let mut beyond = 1;
         let mut long: Option<Item> = None;
         let mut repeats = [0; 3];
         let offsets = state.lz_repeats();
         for i in 0..3 {
             let offset = offsets[i] as usize;
-            if offset > at || max < 2 || self.differs(at, offset) {
+            if offset > at || self.text[at] != self.text[at - offset] {
                 continue;
             }
             repeats[i] = common(self.text, at - offset, at, 0, nice);
@@ -260,7 +259,6 @@ impl Step<'_, '_> {
                     long = Some(Item { kind: LZ_REPEATS_OF[i], source: 0, length });
                 }
             }
-            beyond = beyond.max(repeats[i]);
         }
         if let Some(&Found { length, offset }) = found.last()
             && length >= self.effort.nice
@@ -274,18 +272,15 @@ impl Step<'_, '_> {
         }
         self.literal(ways, cost, &state, &of);
         for i in 0..3 {
-            if repeats[i] >= 2 {
+            if repeats[i] > 0 {
                 let way = (LZ_REPEATS_OF[i], 0);
-                ways.relax(here, way, cost + of.lz_repeats[i], 2..=repeats[i], lengths);
+                ways.relax(here, way, cost + of.lz_repeats[i], 1..=repeats[i], lengths);
                 let base = cost + of.lz_repeats[i] + u32::from(lengths[repeats[i]]);
                 self.again(ways, way, repeats[i], offsets[i] as usize, base, state.contexts);
             }
         }
-        let mut shortest = beyond + 1;
+        let mut shortest = 2;
         for &Found { length, offset } in found {
-            if length < shortest {
-                continue;
-            }
             let way = (Kind::Lz, offset as u32);
             let base = cost + of.lz + codes.cost_of_offset(symbols::Kind::LzOffset, offset as u32);
             ways.relax(here, way, base, shortest..=length, lengths);

@@ -4,6 +4,7 @@
 
 use crate::codec::cpu::prefetch;
 use crate::codec::encode::chains::{Effort, Found, hash3, hash4};
+use crate::codec::encode::text::boxed;
 
 /// Bytes behind a chunk that may be read.
 pub(super) const PAD: usize = 8;
@@ -15,9 +16,10 @@ const AHEAD: usize = 2;
 /// No position.
 const NONE: u32 = 0;
 
-/// The trees, and the latest position of each three bytes. Positions are stored plus one.
+/// The trees, and the latest position of each two and three bytes. Positions are stored plus one.
 #[derive(Debug)]
 pub(super) struct Trees {
+    twos: Box<[u32; 1 << 16]>,
     threes: Vec<u32>,
     roots: Vec<u32>,
     /// For each position the subtrees of those that sort before and behind it. What no tree leads to
@@ -57,6 +59,7 @@ impl Trees {
     pub(super) fn new(chunk_size: usize) -> Self {
         let [trees, threes] = orders(chunk_size);
         Self {
+            twos: boxed(),
             threes: vec![NONE; 1 << threes],
             roots: vec![NONE; 1 << trees],
             sides: vec![[NONE; 2]; chunk_size],
@@ -67,6 +70,7 @@ impl Trees {
     /// Starts a chunk of `size` bytes.
     pub(super) fn reset(&mut self, size: usize) {
         self.orders = orders(size);
+        self.twos.fill(NONE);
         self.roots[..1 << self.orders[0]].fill(NONE);
         self.threes[..1 << self.orders[1]].fill(NONE);
     }
@@ -87,7 +91,10 @@ impl Trees {
             return;
         }
         let word = word(text, at);
-        let three = self.enter_three(word, at);
+        let (two, three) = self.enter_short(word, at);
+        if two != NONE && two != three {
+            found.push(Found { length: 2, offset: at + 1 - two as usize });
+        }
         let mut best = 2;
         if three != NONE {
             let from = three as usize - 1;
@@ -113,13 +120,17 @@ impl Trees {
             return;
         }
         let word = word(text, at);
-        self.enter_three(word, at);
+        self.enter_short(word, at);
         self.descend::<false>(text, at, word, max, 3, effort, found);
     }
 
+    /// Enters `at` among the positions of two and of three bytes, and gives those before it.
     #[inline(always)]
-    fn enter_three(&mut self, word: u32, at: usize) -> u32 {
-        std::mem::replace(&mut self.threes[hash3(word, self.orders[1])], at as u32 + 1)
+    fn enter_short(&mut self, word: u32, at: usize) -> (u32, u32) {
+        let here = at as u32 + 1;
+        let three = &mut self.threes[hash3(word, self.orders[1])];
+        let two = &mut self.twos[usize::from(word as u16)];
+        (std::mem::replace(two, here), std::mem::replace(three, here))
     }
 
     /// Makes `at` the root of its tree, and what was in the tree its sides.
