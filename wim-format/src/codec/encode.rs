@@ -81,7 +81,7 @@ pub enum EncodeError {
 }
 
 /// The largest LZMS chunks that are written, 64 MiB: what wimlib and Microsoft use for solid resources.
-/// An encoder takes some 9 bytes for each byte of the chunk, and 17 MiB.
+/// An encoder takes some 9 bytes for each byte of the chunk, and 18 MiB.
 pub const LZMS_LIMIT: u32 = 1 << 26;
 
 /// Encoder state for chunks of one codec and chunk size. It allocates when made, never per chunk.

@@ -88,22 +88,15 @@ impl Deltas {
         beyond: usize,
         max: usize,
     ) -> Option<FoundDelta> {
+        if max < SHORTEST {
+            return None;
+        }
         let mut best = None;
         let mut longest = beyond.max(SHORTEST - 1);
-        for power in 0..powers {
-            let span = 1 << power;
-            if span > at || max < SHORTEST {
-                break;
-            }
-            let changes = subtract(word(text, at).into(), word(text, at - span).into()) as u32;
-            if changes == 0 {
-                continue;
-            }
-            let phase = power + (at & (span - 1)) as u32 * POWERS as u32;
-            let hash = hash4(changes ^ phase.wrapping_mul(0x85EB_CA6B), ORDER);
-            let latest = std::mem::replace(&mut self.latest[hash], at as u32 + 1) as usize;
-            let Some(from) = latest.checked_sub(1) else { continue };
-            let distance = at - from;
+        let latest = self.enter(text, at, powers);
+        for (power, latest) in (0..).zip(latest) {
+            let Some(from) = (latest as usize).checked_sub(1) else { continue };
+            let (span, distance) = (1 << power, at - from);
             if from < span || distance == 0 || distance & (span - 1) != 0 {
                 continue;
             }
@@ -114,6 +107,27 @@ impl Deltas {
             }
         }
         best
+    }
+
+    /// Enters `at` for each power below `powers`, and gives the positions before it. All are asked for
+    /// before any is looked at, so that waiting for them overlaps.
+    #[inline(always)]
+    fn enter(&mut self, text: &[u8], at: usize, powers: u32) -> [u32; POWERS] {
+        let here = word(text, at);
+        let mut latest = [0; POWERS];
+        for (power, latest) in (0..powers).zip(&mut latest) {
+            let span = 1 << power;
+            if span > at {
+                break;
+            }
+            let changes = subtract(here.into(), word(text, at - span).into()) as u32;
+            let phase = power + (at & (span - 1)) as u32 * POWERS as u32;
+            let hash = hash4(changes ^ phase.wrapping_mul(0x85EB_CA6B), ORDER);
+            let before = std::mem::replace(&mut self.latest[hash], at as u32 + 1);
+            // Where nothing changes, an LZ match does as well.
+            *latest = if changes == 0 { 0 } else { before };
+        }
+        latest
     }
 }
 
