@@ -37,9 +37,7 @@ use crate::archive::Wim;
 use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
-use crate::export::{
-    self, Boot, Compression, Existing, IntegrityTable, Pipable, Verification,
-};
+use crate::export::{self, Boot, Compression, Existing, IntegrityTable, Pipable, Verification};
 use crate::pipeline::Threads;
 use crate::pipeline::team::share_among;
 use crate::progress::{Amount, Phase, Progress};
@@ -223,8 +221,7 @@ pub fn to_stream(
 ) -> Result<Outcome, Error> {
     let coding = coding(options, None)?;
     let context = Context { threads: options.threads, progress, cancel };
-    let session =
-        Session::stream(out, coding, options.pipable, options.integrity, options.guid)?;
+    let session = Session::stream(out, coding, options.pipable, options.integrity, options.guid)?;
     let fix = fixes_links(options, None);
     let pending = scan(sources, fix, options, session.path(), context)?;
     let packing = Packing { coding, level: options.level };

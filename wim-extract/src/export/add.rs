@@ -295,7 +295,9 @@ impl<'a> Adder<'a> {
             return Err(self.wim().damaged(id, Damage::Overlap));
         }
         let again = matches!(self.manner.recode, Recode::Always(_));
-        if self.is_in_order() || self.draft.takes_solid() && (self.manner.solid == Solid::Spread || again) {
+        if self.is_in_order()
+            || self.draft.takes_solid() && (self.manner.solid == Solid::Spread || again)
+        {
             self.added.to_pack.extend(plan.blobs.iter().map(|blob| blob.id));
             return Ok(());
         }

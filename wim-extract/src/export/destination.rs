@@ -60,7 +60,8 @@ pub(super) fn stream(
     let coding = add::coding(wim, options.compression);
     let selection = Selection::of(wim, images, options.threads, context.cancel)?;
     let packing = Packing { coding, level: options.level };
-    let mut session = Session::stream(out, coding, options.pipable, options.integrity, options.guid)?;
+    let mut session =
+        Session::stream(out, coding, options.pipable, options.integrity, options.guid)?;
     inherit(&mut session.header, wim, options);
     copy(session, selection, packing, Solid::Spread, options, context)
 }
@@ -163,7 +164,8 @@ pub(crate) fn add_to<'a>(
 ) -> Result<Session<'a>, Error> {
     let layout = pipable.layout(old.wim.header().layout);
     let layouts = (old.wim.header().layout, layout);
-    let as_it_is = packing.coding == old.wim.coding() && layouts == (Layout::Normal, Layout::Normal);
+    let as_it_is =
+        packing.coding == old.wim.coding() && layouts == (Layout::Normal, Layout::Normal);
     if existing == Existing::Append && as_it_is {
         return Session::append(old);
     }

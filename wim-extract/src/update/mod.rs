@@ -27,9 +27,7 @@ use crate::progress::{Phase, Progress};
 use crate::rebuild;
 use crate::write::pack::Packing;
 use crate::write::place::Locked;
-use crate::write::session::{
-    Context, count_references, parameter, release_references, set_counts,
-};
+use crate::write::session::{Context, count_references, parameter, release_references, set_counts};
 
 /// How to update.
 #[derive(Debug, Clone, Default)]

@@ -231,11 +231,7 @@ impl Writer<'_> {
 }
 
 /// Checks the blobs that are copied, if that is asked for.
-pub(crate) fn check(
-    job: &Job<'_>,
-    progress: &dyn Progress,
-    cancel: &Cancel,
-) -> Result<(), Error> {
+pub(crate) fn check(job: &Job<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
     if job.verification == Verification::Trust {
         return Ok(());
     }

@@ -249,9 +249,7 @@ impl Draft {
 
     /// Whether solid resources may be copied; else what is in them has to be decoded.
     pub(crate) fn takes_solid(&self) -> bool {
-        self.coding.codec.is_some()
-            && self.kind == Kind::Archive
-            && self.layout == Layout::Normal
+        self.coding.codec.is_some() && self.kind == Kind::Archive && self.layout == Layout::Normal
     }
 
     /// Where the next segment goes.

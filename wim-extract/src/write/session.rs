@@ -142,11 +142,7 @@ impl<'a> Session<'a> {
 
     /// Begins a new file that takes the place of an archive. Nothing is taken over but its XML and
     /// header.
-    pub(crate) fn rebuild(
-        old: &'a Locked,
-        coding: Coding,
-        layout: Layout,
-    ) -> Result<Self, Error> {
+    pub(crate) fn rebuild(old: &'a Locked, coding: Coding, layout: Layout) -> Result<Self, Error> {
         let wim = &old.wim;
         let header = Header { layout, ..unmarked(wim.header()) };
         Ok(Self {

@@ -190,7 +190,10 @@ impl WimWriter {
             self.draft.add_image(Item::stored(metadata, hash, ResourceFlags::empty()));
         }
         let piece_size = integrity::new_piece_size(self.options.integrity);
-        let header = Header { boot_index: self.boot, ..new_header(STORED, Layout::Normal, self.options.guid) };
+        let header = Header {
+            boot_index: self.boot,
+            ..new_header(STORED, Layout::Normal, self.options.guid)
+        };
         let drafted = self.draft.finish(header, self.xml, piece_size)?;
         let job = Job {
             inputs: Vec::new(),
