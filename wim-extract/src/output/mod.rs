@@ -6,7 +6,7 @@ mod space;
 
 pub use self::{
     atomic::AtomicFile,
-    copy::{Copied, Copier},
+    copy::{Copied, Copier, shares_blocks},
     space::{available_space, require_space},
 };
 

@@ -100,7 +100,7 @@ impl<'a, R: Read> Filler<'a, R> {
         match self.records.next()? {
             None => Err(self.records.ends("the image: not all of its data has come")),
             // The end of a part of a split set, or the beginning of the next one.
-            Some(Record::Header(_)) => Ok(()),
+            Some(Record::Header) => Ok(()),
             Some(Record::Resource(header)) => {
                 let open = self.records.open(header, self.chunk_size)?;
                 match self.take(&header) {

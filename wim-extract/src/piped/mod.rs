@@ -120,7 +120,8 @@ impl<R: Read + Send> PipedWim<R> {
                 format!("{} {:?}", image.index, image.name.as_deref().unwrap_or_default())
             });
             let known = known.collect::<Vec<_>>().join(", ");
-            let known = format!("{count} images: {known}; of a stream one image can be chosen");
+            let images = if count == 1 { "image" } else { "images" };
+            let known = format!("{count} {images}: {known}; choose one of them");
             let operand = operand.unwrap_or_default().to_owned();
             Error::NoSuchImage { file: self.name().to_owned(), operand, known }
         })
@@ -166,7 +167,7 @@ impl<R: Read + Send> PipedWim<R> {
     fn next_of_all(&mut self, what: &str) -> Result<BlobHeader, Error> {
         match self.records.next()? {
             Some(Record::Resource(header)) => Ok(header),
-            Some(Record::Header(_)) => Err(Error::BrokenStream {
+            Some(Record::Header) => Err(Error::BrokenStream {
                 file: self.name().to_owned(),
                 offset: self.records.at(),
                 problem: format!("a header stands where {what} should"),

@@ -24,8 +24,8 @@ const MAGIC_LEN: usize = 8;
 /// What a stream is made of.
 #[derive(Debug)]
 pub(super) enum Record {
-    /// Of the archive, or of a further part of a split set: before its resources or behind them.
-    Header(Header),
+    /// A header: at the end of the archive or of a part of a split set, or before the next part.
+    Header,
     /// A resource follows.
     Resource(BlobHeader),
 }
@@ -115,8 +115,8 @@ impl<R: Read> Records<R> {
         }
         if bytes.starts_with(b"WLPWM\0\0\0") {
             self.exact(&mut bytes[MAGIC_LEN..], "a header")?;
-            let header = Header::parse(&bytes).map_err(|source| self.malformed(source))?;
-            return Ok(Some(Record::Header(header)));
+            Header::parse(&bytes).map_err(|source| self.malformed(source))?;
+            return Ok(Some(Record::Header));
         }
         self.exact(&mut bytes[MAGIC_LEN..BLOB_HEADER_LEN], "a blob header")?;
         let header = BlobHeader::parse(&bytes[..BLOB_HEADER_LEN]);
