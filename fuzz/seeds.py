@@ -89,11 +89,13 @@ def archives(folder):
         content = wim.read_bytes()
         if name == "pipable":
             seed("header", name, content[:208])
+            seed("piped", name, content)
         else:
             structures(name, content)
         seed("archive", name, content)
     for vector in ["ntfs.wim", "v1.wim", "v3.wim", "v4.wim"]:
         seed("archive", vector, (DATA / "vectors" / vector).read_bytes())
+    seed("piped", "v4.wim", (DATA / "vectors" / "v4.wim").read_bytes())
 
 
 def chunks():

@@ -75,8 +75,20 @@ pub fn run(command: &mut Command) -> Finished {
 /// # Panics
 /// When it does not start or does not end in time.
 pub fn run_within(command: &mut Command, limit: Duration) -> Finished {
+    run_on(command, Stdio::null(), limit)
+}
+
+/// Runs `command` with this on standard input, at most [`TIME_LIMIT`].
+///
+/// # Panics
+/// When it does not start or does not end in time.
+pub fn run_with_input(command: &mut Command, input: impl Into<Stdio>) -> Finished {
+    run_on(command, input.into(), TIME_LIMIT)
+}
+
+fn run_on(command: &mut Command, input: Stdio, limit: Duration) -> Finished {
     let text = format!("{command:?}");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =
         command.spawn().unwrap_or_else(|error| panic!("{text} does not start: {error}"));
     let stdout = collect(child.stdout.take().expect("stdout is a pipe"));

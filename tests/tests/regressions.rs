@@ -30,6 +30,7 @@ replay! {
     lzms "../../fuzz/fuzz_targets/lzms.rs";
     lzx "../../fuzz/fuzz_targets/lzx.rs";
     metadata "../../fuzz/fuzz_targets/metadata.rs";
+    piped "../../fuzz/fuzz_targets/piped.rs";
     reparse "../../fuzz/fuzz_targets/reparse.rs";
     udf "../../fuzz/fuzz_targets/udf.rs";
     xml "../../fuzz/fuzz_targets/xml.rs";

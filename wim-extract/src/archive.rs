@@ -46,6 +46,11 @@ impl BlobId {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// The blob at a position.
+    pub(crate) const fn at(position: u32) -> Self {
+        Self(position)
+    }
 }
 
 /// Names an image of an open [`Wim`], by its index from 1.

@@ -14,6 +14,8 @@
 //!
 //! The header is one 208-byte write at the start of the file, within one disk sector. Where the file
 //! has data behind its tables, which no tool writes, the new tables stay at the end (after step 2).
+//!
+//! A pipable archive begins with its XML, and is written anew.
 
 use std::fs::File;
 use std::io;
@@ -21,6 +23,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
+use wim_format::Level;
 use wim_format::blob_table::BlobPlace;
 use wim_format::header::{HEADER_LEN, Header, HeaderFlags, Layout};
 use wim_format::resource::{ResourceFlags, ResourceHeader};
@@ -29,7 +32,12 @@ use wim_format::xml::{EditError, WimXml};
 use crate::archive::{ImageIndex, Wim};
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
+use crate::export::{self, Existing, Verification};
+use crate::pipeline::Threads;
 use crate::progress::Progress;
+use crate::write::pack::Packing;
+use crate::write::place::Locked;
+use crate::write::session::Context;
 use crate::{integrity, output};
 
 /// What to change.
@@ -98,7 +106,7 @@ pub enum Outcome {
 /// Makes the changes in the archive at `path`, which is open as `wim`.
 ///
 /// # Errors
-/// The file is read-only, a part of a split set, inside an ISO image, pipable, or locked by another
+/// The file is read-only, a part of a split set, inside an ISO image, or locked by another
 /// process; a property's path or value is impossible, or a name is taken; writing fails. The file is
 /// then as it was.
 pub fn run(
@@ -117,6 +125,11 @@ pub fn run(
     if header == *wim.header() && xml.to_bytes() == wim.xml().to_bytes() {
         return Ok(Outcome::Unchanged);
     }
+    if header.layout == Layout::Pipable {
+        drop(wim);
+        let context = Context { threads: Threads::default(), progress, cancel };
+        return rebuild(path, xml, header.boot_index, changes.integrity, context);
+    }
     let file = open_for_writing(path, &wim)?;
     let table = integrity_table(&wim, changes.integrity, progress, cancel)?;
     let final_place = end_of_data(&wim);
@@ -127,6 +140,29 @@ pub fn run(
     drop(wim);
     cancel.check()?;
     tables.write(&file, header, final_place, old_len).map_err(Error::io(Action::Write, path))?;
+    Ok(Outcome::Changed)
+}
+
+/// Writes a pipable archive anew, with another XML document.
+fn rebuild(
+    path: &Path,
+    xml: WimXml,
+    boot_index: u32,
+    integrity: IntegrityTable,
+    context: Context<'_>,
+) -> Result<Outcome, Error> {
+    let old = Locked::open(path)?;
+    let packing = Packing { coding: old.wim.coding(), level: Level::default() };
+    let mut session =
+        export::add_to(&old, Existing::Rebuild, export::Pipable::Keep, packing, context)?;
+    session.xml = xml;
+    session.header.boot_index = boot_index;
+    let table = match integrity {
+        IntegrityTable::Keep => export::IntegrityTable::Keep,
+        IntegrityTable::Write => export::IntegrityTable::Write,
+        IntegrityTable::Remove => export::IntegrityTable::Omit,
+    };
+    session.finish(table, Verification::Trust, context)?;
     Ok(Outcome::Changed)
 }
 
@@ -166,12 +202,6 @@ fn open_for_writing(path: &Path, wim: &Wim) -> Result<File, Error> {
     }
     if header.flags.contains(HeaderFlags::READONLY) {
         return Err(read_only("it is marked as read-only"));
-    }
-    if header.layout == Layout::Pipable {
-        return Err(Error::Unsupported(format!(
-            "{}: a pipable archive cannot be changed in place; export its images to a new file",
-            wim.name()
-        )));
     }
     let opened = File::options().read(true).write(true).open(path);
     let file = opened.map_err(|error| read_only(&error.to_string()))?;

@@ -252,6 +252,38 @@ pub enum Error {
         damage: Damage,
     },
 
+    /// What comes through a pipe is an archive that has to be searched.
+    #[error(
+        "{file}: is not pipable: its tables are at its end; save it to a file, or write it with \
+         --pipable"
+    )]
+    NotPipable {
+        /// Name of the stream.
+        file: String,
+    },
+
+    /// A stream ends too soon.
+    #[error("{file}: ends after {offset} bytes, within {what}; was its sender stopped?")]
+    StreamEnds {
+        /// Name of the stream.
+        file: String,
+        /// Bytes that have come.
+        offset: u64,
+        /// What is not whole.
+        what: String,
+    },
+
+    /// What comes through a pipe is not what has to come next.
+    #[error("{file}: at byte {offset}: {problem}")]
+    BrokenStream {
+        /// Name of the stream.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        problem: String,
+    },
+
     /// A source cannot be opened.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -461,6 +493,9 @@ impl Error {
             Self::DamagedTable { damage, .. } | Self::DamagedMetadata { damage, .. } => {
                 damage.code()
             }
+            Self::NotPipable { .. } => 44,
+            Self::StreamEnds { .. } => 65,
+            Self::BrokenStream { .. } => 26,
             Self::Source(SourceError::NotAFile { .. }) => 50,
             Self::Source(_) => 47,
             Self::Memory { .. } => 39,

@@ -182,7 +182,9 @@ pub fn run(
     let Options { threads, verification, .. } = *options;
     let job = Job { inputs: vec![wim], drafted: &drafted, threads, verification };
     execute::write(&job, file.file(), file.target(), progress, cancel)?;
-    file.write_at(&drafted.header.to_bytes(), 0)?;
+    if let Some(head) = drafted.head() {
+        file.write_at(&head, 0)?;
+    }
     file.commit()?;
     Ok(outcome)
 }
@@ -190,10 +192,9 @@ pub fn run(
 /// Lays out the archive.
 fn draft(selection: &Selection<'_>, options: &Options) -> Result<(Drafted, Outcome), Error> {
     let wim = selection.wim;
-    let mut draft = Draft::new(wim.coding());
+    let mut draft = Draft::new(wim.coding(), Layout::Normal);
     let manner = Manner { recode: Recode::Never, solid: Solid::Keep };
-    let added = add::add_blobs(&mut draft, selection, manner)?;
-    let added = add::add_metadata(&mut draft, selection, manner, added, options.threads)?;
+    let added = add::add_all(&mut draft, selection, manner, options.threads)?;
     let old = wim.header();
     let mut flags = old.flags;
     flags.remove(HeaderFlags::SPANNED | HeaderFlags::WRITE_IN_PROGRESS);

@@ -18,6 +18,7 @@ mod integrity;
 pub mod join;
 pub mod map;
 pub mod output;
+pub mod piped;
 pub mod pipeline;
 pub mod progress;
 pub mod rebuild;

@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use wim_format::Level;
-use wim_format::header::Layout;
 use wim_format::xml::EditError;
 
 use crate::archive::{ImageIndex, Wim};
@@ -13,6 +12,7 @@ use crate::error::Error;
 use crate::export::{self, Compression, IntegrityTable, Recompress, Verification};
 use crate::pipeline::Threads;
 use crate::progress::Progress;
+pub use crate::write::Pipable;
 use crate::write::pack::Packing;
 use crate::write::place::Locked;
 use crate::write::session::{Context, Session, parameter};
@@ -34,18 +34,8 @@ pub struct Options {
     pub integrity: IntegrityTable,
     /// Whether the SHA-1 of every copied blob is checked.
     pub verification: Verification,
-    /// Whether a pipable archive may become one that is not.
+    /// Whether the archive is pipable from now on.
     pub pipable: Pipable,
-}
-
-/// What becomes of a pipable archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Pipable {
-    /// It would have to stay one, which this version cannot do.
-    #[default]
-    Keep,
-    /// It becomes a normal one.
-    Normal,
 }
 
 /// What was done.
@@ -64,7 +54,7 @@ pub struct Outcome {
 /// Writes the archive at `path` anew.
 ///
 /// # Errors
-/// It is read-only, locked, pipable or part of a split set; damaged metadata or data that has to be
+/// It is read-only, locked or part of a split set; damaged metadata or data that has to be
 /// decoded; those of writing; [`Error::Cancelled`]. Unless it succeeds, the file is as it was.
 pub fn run(
     path: &Path,
@@ -74,23 +64,17 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     let old = Locked::open(path)?;
     let wim = &old.wim;
-    if wim.header().layout == Layout::Pipable && options.pipable == Pipable::Keep {
-        return Err(Error::Unsupported(format!(
-            "{}: is pipable, which this version cannot write; --not-pipable makes a normal archive \
-             of it",
-            wim.name()
-        )));
-    }
     let coding = export::add::coding(wim, options.compression);
     let context = Context { threads: options.threads, progress, cancel };
     let kept: Vec<_> = wim.images().filter(|image| !options.without.contains(image)).collect();
-    let mut session = Session::rebuild(&old, coding)?;
+    let layout = options.pipable.layout(wim.header().layout);
+    let mut session = Session::rebuild(&old, coding, layout)?;
     let packing = Packing { coding, level: options.level };
-    let done = export::keep(&mut session, wim, &kept, options.recompress, packing, context)?;
+    export::keep(&mut session, wim, &kept, options.recompress, packing, context)?;
     remove_images(&mut session, &options.without).map_err(parameter)?;
     let before = wim.parts()[0].source.len();
-    let after = session.finish(options.integrity, options.verification, context)?;
-    Ok(Outcome { before, after, copied: done.copied, decoded: done.decoded })
+    let done = session.finish(options.integrity, options.verification, context)?;
+    Ok(Outcome { before, after: done.len, copied: done.copied, decoded: done.decoded })
 }
 
 /// How long the archive would be if it were written anew, all images kept and all data copied.

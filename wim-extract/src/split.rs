@@ -169,8 +169,7 @@ impl Set<'_> {
         let share = self.selection.some(&shares[number - 1].blobs, images);
         let mut draft = Draft::of_part(number as u16, wim.coding());
         let manner = Manner { recode: Recode::Never, solid: Solid::Keep };
-        let added = add::add_blobs(&mut draft, &share, manner)?;
-        let added = add::add_metadata(&mut draft, &share, manner, added, self.options.threads)?;
+        let added = add::add_all(&mut draft, &share, manner, self.options.threads)?;
         let header = self.header(number, shares.len());
         let table = integrity::wanted_piece_size(&wim.parts()[0], self.options.integrity)?;
         let drafted = draft.finish_part(header, wim.xml_bytes().clone(), table)?;
@@ -224,7 +223,9 @@ impl Set<'_> {
             }
             file.reserve(job.drafted.to_reserve())?;
             execute::write(job, file.file(), file.target(), &OneOfMany(progress), cancel)?;
-            file.write_at(&job.drafted.header.to_bytes(), 0)?;
+            if let Some(head) = job.drafted.head() {
+                file.write_at(&head, 0)?;
+            }
             // Now, so that nothing can fail once the first has its name.
             file.file().sync_all().map_err(Error::io(Action::Write, file.target()))?;
             files.push(file);

@@ -6,9 +6,9 @@ use std::{collections::HashMap, path::PathBuf};
 
 use wim_format::metadata::{Dentry, DentryId, FileAttributes};
 
-use super::{Options, Structure, warnings::Warnings};
+use super::{Options, Structure, blobs::Blobs, warnings::Warnings};
 use crate::{
-    archive::{BlobId, ImageTree, Wim},
+    archive::{BlobId, ImageTree},
     beneath::{Component, Node},
     error::Error,
 };
@@ -87,8 +87,6 @@ pub(super) struct Layout {
     more_links: HashMap<FileId, Vec<Link>>,
     /// Files by blob, in order.
     by_blob: Vec<(BlobId, FileId)>,
-    /// Sum of the sizes of files.
-    bytes: u64,
     /// Bytes that the files will take up at most.
     space: u64,
 }
@@ -96,14 +94,14 @@ pub(super) struct Layout {
 impl Layout {
     /// The layout for the files `chosen` with all below them. Nothing is changed on disk.
     pub(super) fn new(
-        wim: &Wim,
+        blobs: &dyn Blobs,
         tree: &ImageTree,
         options: &Options,
         chosen: &[DentryId],
         structure: Structure,
         warnings: &Warnings<'_>,
     ) -> Result<Layout, Error> {
-        let mut layout = build::layout(wim, tree, options, chosen, structure, warnings)?;
+        let mut layout = build::layout(blobs, tree, options, chosen, structure, warnings)?;
         layout.by_blob.sort_unstable();
         Ok(layout)
     }
@@ -160,9 +158,13 @@ impl Layout {
         &self.by_blob[start..start + len]
     }
 
-    /// Sum of the sizes of files.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+    /// Sum of the sizes of files, as far as they are known.
+    pub(super) fn bytes(&self, blobs: &dyn Blobs) -> u64 {
+        let sizes = self.files.iter().filter_map(|file| match file.content {
+            Content::Data(blob) => blobs.size(blob),
+            _ => None,
+        });
+        sizes.fold(0, u64::saturating_add)
     }
 
     /// Bytes that the files need; sparse ones are not counted, as nobody knows before.

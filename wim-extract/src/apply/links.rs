@@ -2,6 +2,14 @@
 
 use wim_format::metadata::reparse::ReparsePoint;
 
+/// Most bytes that the data of a reparse point may have: Windows allows 16 KiB with its header.
+pub(super) const MAX_DATA: usize = 16 * 1024 - 8;
+
+/// How many of the bytes of a link's data are kept until all are there: one more than there may be.
+pub(super) fn len_to_keep(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX).min(MAX_DATA + 1)
+}
+
 /// The target of a link, as bytes for `symlink(2)`.
 ///
 /// Separators are exchanged: `\` becomes `/`, and `/`, which Windows does not take for one, `\`. An

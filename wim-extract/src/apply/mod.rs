@@ -23,6 +23,7 @@
 //! each kind that says how many files had it.
 
 mod attributes;
+mod blobs;
 mod directories;
 mod layout;
 mod links;
@@ -40,9 +41,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wim_format::{header::HeaderFlags, metadata::DentryId, xml::WimXml};
+use wim_format::{
+    header::{Header, HeaderFlags},
+    metadata::DentryId,
+    xml::WimXml,
+};
 
-use self::{directories::Directories, layout::Layout, warnings::Warnings, write::Writer};
+use self::{
+    blobs::{Blobs, Piped},
+    directories::Directories,
+    layout::Layout,
+    warnings::Warnings,
+    write::Writer,
+};
 pub use self::{
     select::{Matching, Selection, Structure, Unmatched},
     stream::to_writer,
@@ -53,7 +64,8 @@ use crate::{
     cancel::Cancel,
     error::{Action, Error},
     output,
-    pipeline::{self, DamagedData, Plan, Threads},
+    piped::{PipedBlobs, PipedWim},
+    pipeline::{self, DamagedData, Plan, Threads, run_tasks},
     progress::{Amount, Phase, Progress},
 };
 
@@ -69,6 +81,17 @@ pub enum LinkTargets {
     Fix,
     /// They stay absolute.
     Keep,
+}
+
+impl LinkTargets {
+    /// Whether links of the archive with this header are fixed up.
+    fn fix(self, header: &Header) -> bool {
+        match self {
+            Self::AsArchiveSays => header.flags.contains(HeaderFlags::RP_FIX),
+            Self::Fix => true,
+            Self::Keep => false,
+        }
+    }
 }
 
 /// What becomes of owner, group, mode, device nodes and extended attributes that were captured on
@@ -162,13 +185,39 @@ pub fn run(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Outcome, Error> {
-    let fix = match options.links {
-        LinkTargets::AsArchiveSays => wim.header().flags.contains(HeaderFlags::RP_FIX),
-        LinkTargets::Fix => true,
-        LinkTargets::Keep => false,
-    };
-    let extraction = Extraction { wim, image, target, options, progress, cancel };
-    extraction.run(&[DentryId::ROOT], Structure::Flat, fix)
+    let fix = options.links.fix(wim.header());
+    let tree = wim.metadata(image)?;
+    let extraction = Extraction { blobs: wim, tree: &tree, target, options, progress, cancel };
+    extraction.run(&[DentryId::ROOT], Structure::Flat, fix, |layout, writer| {
+        extraction.read(wim, layout, writer)
+    })
+}
+
+/// Applies a whole image, of index `image`, of an archive that comes through a pipe. Its data is
+/// written as it comes; how much it is, nobody knows before.
+///
+/// # Errors
+/// As [`run`], and those of [`PipedWim`]. What is complete by then stays.
+pub fn run_piped<R: io::Read + Send>(
+    mut wim: PipedWim<R>,
+    image: u32,
+    target: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Outcome, Error> {
+    let fix = options.links.fix(wim.header());
+    let tree = wim.metadata(image)?;
+    let blobs = PipedBlobs::of(&tree);
+    let piped = Piped { blobs: &blobs, name: wim.name().to_owned() };
+    let extraction = Extraction { blobs: &piped, tree: &tree, target, options, progress, cancel };
+    extraction.run(&[DentryId::ROOT], Structure::Flat, fix, |layout, writer| {
+        extraction.begin(Amount::new(0, layout.blobs().count() as u64));
+        run_tasks(writer.tasks(cancel), options.threads, cancel)?;
+        wim.data(&blobs, layout.blobs(), writer, &extraction.pipeline(), progress, cancel)?;
+        extraction.end();
+        Ok(())
+    })
 }
 
 /// Applies every image to a directory of its own in `target`, as [`image_directory`] names it.
@@ -232,14 +281,16 @@ pub fn extract(
 ) -> Result<Outcome, Error> {
     let tree = wim.metadata(image)?;
     let chosen = selection.find(wim, image, &tree, progress)?;
-    let extraction = Extraction { wim, image, target, options, progress, cancel };
-    extraction.run(&chosen, selection.structure, false)
+    let extraction = Extraction { blobs: wim, tree: &tree, target, options, progress, cancel };
+    extraction.run(&chosen, selection.structure, false, |layout, writer| {
+        extraction.read(wim, layout, writer)
+    })
 }
 
 /// One run of an extraction.
 struct Extraction<'a> {
-    wim: &'a Wim,
-    image: ImageIndex,
+    blobs: &'a dyn Blobs,
+    tree: &'a ImageTree,
     target: &'a Path,
     options: &'a Options,
     progress: &'a dyn Progress,
@@ -247,11 +298,18 @@ struct Extraction<'a> {
 }
 
 impl Extraction<'_> {
-    fn run(&self, chosen: &[DentryId], structure: Structure, fix: bool) -> Result<Outcome, Error> {
-        let tree = self.wim.metadata(self.image)?;
+    /// Makes what is chosen; `read` has the data brought to the writer.
+    fn run(
+        &self,
+        chosen: &[DentryId],
+        structure: Structure,
+        fix: bool,
+        read: impl FnOnce(&Layout, &Writer<'_>) -> Result<(), Error>,
+    ) -> Result<Outcome, Error> {
+        let Self { blobs, tree, .. } = *self;
         let warnings = Warnings::new(self.progress);
-        warnings.about_tree(&tree);
-        let layout = Layout::new(self.wim, &tree, self.options, chosen, structure, &warnings)?;
+        warnings.about_tree(tree);
+        let layout = Layout::new(blobs, tree, self.options, chosen, structure, &warnings)?;
         self.cancel.check()?;
         let made = make_target(self.target)?;
         self.require_space(&layout)?;
@@ -261,16 +319,15 @@ impl Extraction<'_> {
             true => Some(beneath::absolute(self.target).map_err(self.io(Action::Open))?),
             false => None,
         };
-        let writer =
-            Writer::new(self.wim, &tree, &layout, &directories, self.options, fix, &warnings);
-        self.write_files(&layout, &writer)?;
-        self.set_attributes(&tree, &layout, &directories, &warnings)?;
+        let writer = Writer::new(blobs, tree, &layout, &directories, self.options, fix, &warnings);
+        read(&layout, &writer)?;
+        self.set_attributes(tree, &layout, &directories, &warnings)?;
         warnings.finish();
         Ok(Outcome {
             directories: layout.directories().len() as u64 - 1,
             files: layout.files().len() as u64,
             hard_links: layout.hard_links(),
-            bytes: layout.bytes(),
+            bytes: layout.bytes(blobs),
         })
     }
 
@@ -311,18 +368,27 @@ impl Extraction<'_> {
         Ok(())
     }
 
-    fn write_files(&self, layout: &Layout, writer: &Writer<'_>) -> Result<(), Error> {
-        let plan = Plan::new(self.wim, layout.blobs());
-        self.progress.begin(Phase::Extract, plan.amount());
-        let options = pipeline::Options {
-            threads: self.options.threads,
-            damaged: self.options.damaged,
-            ..pipeline::Options::default()
-        };
-        let tasks = writer.tasks(self.cancel);
+    /// Reads the data from an archive.
+    fn read(&self, wim: &Wim, layout: &Layout, writer: &Writer<'_>) -> Result<(), Error> {
+        let plan = Plan::new(wim, layout.blobs());
+        self.begin(plan.amount());
+        let (options, tasks) = (self.pipeline(), writer.tasks(self.cancel));
         pipeline::run_with(&plan, tasks, writer, &options, self.progress, self.cancel)?;
-        self.progress.end(Phase::Extract);
+        self.end();
         Ok(())
+    }
+
+    fn begin(&self, total: Amount) {
+        self.progress.begin(Phase::Extract, total);
+    }
+
+    fn end(&self) {
+        self.progress.end(Phase::Extract);
+    }
+
+    fn pipeline(&self) -> pipeline::Options {
+        let Options { threads, damaged, .. } = *self.options;
+        pipeline::Options { threads, damaged, ..pipeline::Options::default() }
     }
 
     fn set_attributes(

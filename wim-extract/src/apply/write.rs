@@ -19,13 +19,14 @@ use wim_format::metadata::reparse::ReparsePoint;
 use super::{
     Options,
     attributes::Restore,
+    blobs::Blobs,
     directories::{Directories, is_about_the_name, is_too_many_open},
     layout::{Content, FileId, Layout, Link},
     links, sparse,
     warnings::Warnings,
 };
 use crate::{
-    archive::{BlobId, ImageTree, Wim},
+    archive::{BlobId, ImageTree},
     beneath::{Component, Dir},
     cancel::Cancel,
     error::{Action, Damage, Error},
@@ -41,7 +42,7 @@ const BUFFER: usize = 1 << 20;
 
 /// Makes the files of a layout.
 pub(super) struct Writer<'a> {
-    wim: &'a Wim,
+    blobs: &'a dyn Blobs,
     tree: &'a ImageTree,
     layout: &'a Layout,
     directories: &'a Directories<'a>,
@@ -84,7 +85,7 @@ impl Drop for Open<'_> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(
-        wim: &'a Wim,
+        blobs: &'a dyn Blobs,
         tree: &'a ImageTree,
         layout: &'a Layout,
         directories: &'a Directories<'a>,
@@ -93,7 +94,12 @@ impl<'a> Writer<'a> {
         warnings: &'a Warnings<'a>,
     ) -> Writer<'a> {
         let (partial, whole) = (Lock::default(), Lock::default());
-        Writer { wim, tree, layout, directories, options, fix, warnings, partial, whole }
+        Writer { blobs, tree, layout, directories, options, fix, warnings, partial, whole }
+    }
+
+    /// The length of a blob that has begun to come.
+    fn size(&self, blob: BlobId) -> u64 {
+        self.blobs.size(blob).unwrap_or(0)
     }
 
     /// The work that needs no blob: empty and special files.
@@ -149,18 +155,17 @@ impl<'a> Writer<'a> {
         if let Some(partial) = partials.get(&blob) {
             return Ok(partial.clone());
         }
-        let size = self.wim.blob(blob).size;
+        let size = self.size(blob);
         let mut partial = Partial { file: None, link_data: None };
         for &(_, id) in self.layout.files_of(blob) {
             match self.layout.file(id).content {
-                // The layout makes links of small blobs only.
                 Content::Link(_) if partial.link_data.is_none() => {
-                    partial.link_data = Some(Lock::new(vec![0; size as usize]));
+                    partial.link_data = Some(Lock::new(vec![0; links::len_to_keep(size)]));
                 }
                 Content::Data(_) if partial.file.is_none() => {
                     partial.file = self.create(id)?;
                     if let Some(open) = &partial.file {
-                        self.reserve(open, size)?;
+                        self.reserve(open, self.blobs.size_to_reserve(blob))?;
                     }
                 }
                 _ => {}
@@ -190,7 +195,7 @@ impl<'a> Writer<'a> {
     fn finish_partial(&self, blob: BlobId, partial: Partial<'a>) -> Result<(), Error> {
         let Partial { file, link_data } = partial;
         let link_data = link_data.map(Lock::into_inner);
-        let size = self.wim.blob(blob).size;
+        let size = self.size(blob);
         let first = file.as_ref().map(|open| open.id);
         for &(_, id) in self.layout.files_of(blob) {
             match (self.layout.file(id).content, &link_data, &file) {
@@ -298,7 +303,10 @@ impl<'a> Writer<'a> {
         let (_, flags) = dentry.reparse_flags();
         let fix = self.fix.as_deref().filter(|_| flags & 1 == 0);
         let tag = dentry.reparse_tag().unwrap_or_default();
-        let target = ReparsePoint::parse(tag, data).map_err(|error| error.to_string());
+        let target = match data.len() > links::MAX_DATA {
+            true => Err(format!("its target has more than {} bytes", links::MAX_DATA)),
+            false => ReparsePoint::parse(tag, data).map_err(|error| error.to_string()),
+        };
         let target = target.and_then(|link| links::target(&link, fix).map_err(str::to_owned));
         let target = match target {
             Ok(target) => target,
@@ -395,13 +403,13 @@ impl<'a> Writer<'a> {
     /// What to do about a damaged blob: it ends the run, or its files are made as far as possible.
     fn damaged(&self, blob: BlobId, damage: Damage) -> Result<(), Error> {
         let files = self.layout.files_of(blob);
-        let hash = self.wim.blob(blob).hash;
+        let hash = self.blobs.hash(blob);
         if self.options.damaged == DamagedData::Withhold {
             let path = files.first().map(|&(_, id)| {
                 let path = self.tree.path(self.layout.file(id).dentry);
                 String::from_utf8_lossy(&path).into_owned()
             });
-            let file = self.wim.parts()[self.wim.part_of(blob)].source.name();
+            let file = self.blobs.file(blob);
             return Err(Error::Damaged { file, path, hash, damage });
         }
         for &(_, id) in files {
@@ -421,7 +429,7 @@ fn copy_whole(from: &File, to: &File, len: u64) -> io::Result<()> {
 
 impl Sink for Writer<'_> {
     fn piece(&self, blob: BlobId, offset: u64, data: &[u8]) -> Result<(), Error> {
-        if offset == 0 && data.len() as u64 == self.wim.blob(blob).size {
+        if offset == 0 && data.len() as u64 == self.size(blob) {
             if self.options.damaged == DamagedData::Deliver {
                 self.whole.lock().insert(blob);
             }

@@ -4,6 +4,9 @@
 //! is there already costs no more than that. Of a larger file the hash is known only at its end: it
 //! is packed while it is read. Only where something else has the very same length is it hashed
 //! first, and read again if it is new.
+//!
+//! A pipable archive has the hashes before the data. For it everything is read twice: to be hashed
+//! ([`Files::hash`]), and again what is new ([`Files::again`]).
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -50,6 +53,8 @@ pub(crate) struct Files<'a> {
     data: &'a [Data],
     /// The hash of each, as they become known.
     pub(crate) hashes: Vec<Sha1Hash>,
+    /// Whether they are known already, since this has been read before.
+    pass: Pass,
     /// The hashes of everything that is packed or need not be.
     known: HashSet<Sha1Hash>,
     /// How many things have a length.
@@ -60,6 +65,13 @@ pub(crate) struct Files<'a> {
     grain: usize,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
+}
+
+/// How often data has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    First,
+    Second,
 }
 
 /// A large file that is being read.
@@ -94,14 +106,69 @@ impl<'a> Files<'a> {
             *lengths.entry(data.len()).or_default() += 1;
         }
         let hashes = vec![Sha1Hash::ZERO; data.len()];
-        Self { data, hashes, known, lengths, next: 0, open: None, grain, progress, cancel }
+        let pass = Pass::First;
+        Self { data, hashes, pass, known, lengths, next: 0, open: None, grain, progress, cancel }
+    }
+
+    /// Reads data again that has these hashes, each another.
+    pub(crate) fn again(
+        data: &'a [Data],
+        hashes: Vec<Sha1Hash>,
+        grain: usize,
+        progress: &'a dyn Progress,
+        cancel: &'a Cancel,
+    ) -> Self {
+        Self { hashes, pass: Pass::Second, ..Self::new(data, [], grain, progress, cancel) }
+    }
+
+    /// Reads everything, only to know the hashes.
+    ///
+    /// # Errors
+    /// As of [`fill`](Supply::fill).
+    pub(crate) fn hash(mut self, mut batch: Batch) -> Result<Vec<Sha1Hash>, Error> {
+        while let Some(data) = self.data.get(self.next) {
+            self.cancel.check()?;
+            if let (Data::File(path, stamp), (0, _)) = (data, self.whole(batch.data.len())) {
+                self.hashes[self.next] = hash_file(path, *stamp, self.cancel)?;
+                self.next += 1;
+                self.progress.advance(Amount::new(stamp.size, 1));
+                continue;
+            }
+            self.fill_whole(&mut batch)?;
+            let bytes = batch.pieces.iter().map(|piece| piece.range.len() as u64).sum();
+            self.progress.advance(Amount::new(bytes, batch.pieces.len() as u64));
+            batch.pieces.clear();
+        }
+        Ok(self.hashes)
+    }
+
+    /// Takes the hash of what has been read.
+    fn learn(&mut self, index: usize, hash: Sha1Hash) -> Result<(), Error> {
+        match (self.pass, &self.data[index]) {
+            (Pass::Second, Data::File(path, _)) if self.hashes[index] != hash => {
+                Err(Error::Changed { path: path.clone() })
+            }
+            _ => {
+                self.hashes[index] = hash;
+                Ok(())
+            }
+        }
+    }
+
+    /// The hash of what is read next, if that is known.
+    fn known_hash(&self) -> Option<Sha1Hash> {
+        match self.pass {
+            Pass::First => None,
+            Pass::Second => Some(self.hashes[self.next]),
+        }
     }
 
     /// Passes over large files that are there already.
     fn skip_known(&mut self, batch_len: usize) -> Result<(), Error> {
         while let Some(Data::File(path, stamp)) = self.data.get(self.next) {
             let is_alone = self.lengths.get(&stamp.size).is_none_or(|&count| count < 2);
-            if self.open.is_some() || stamp.size <= batch_len as u64 || is_alone {
+            let again = self.pass == Pass::Second;
+            if self.open.is_some() || stamp.size <= batch_len as u64 || is_alone || again {
                 return Ok(());
             }
             let hash = hash_file(path, *stamp, self.cancel)?;
@@ -148,9 +215,9 @@ impl<'a> Files<'a> {
             let size = self.data[index].len();
             let range = start..start + size as usize;
             start = range.end;
-            self.hashes[index] = hash;
+            self.learn(index, hash)?;
             if self.known.insert(hash) {
-                let begins = Some(Begin { size, references: 0 });
+                let begins = Some(Begin { size, references: 0, hash: Some(hash) });
                 batch.pieces.push(Piece { range, begins, ends: Some(hash) });
             } else {
                 self.progress.advance(Amount::new(size, 1));
@@ -163,7 +230,9 @@ impl<'a> Files<'a> {
     /// Reads the next piece of a large file to the batch.
     fn fill_piece(&mut self, batch: &mut Batch) -> Result<(), Error> {
         let Some(Data::File(path, stamp)) = self.data.get(self.next) else { return Ok(()) };
-        let begins = self.open.is_none().then_some(Begin { size: stamp.size, references: 0 });
+        let hash = self.known_hash();
+        let begins = Begin { size: stamp.size, references: 0, hash };
+        let begins = self.open.is_none().then_some(begins);
         let mut open = match self.open.take() {
             Some(open) => open,
             None => Open { file: open_file(path)?, sha1: Sha1::new(), done: 0 },
@@ -176,7 +245,7 @@ impl<'a> Files<'a> {
         if open.done == stamp.size {
             check_stamp(&open.file, path, *stamp)?;
             let hash = open.sha1.finish();
-            self.hashes[self.next] = hash;
+            self.learn(self.next, hash)?;
             self.known.insert(hash);
             self.next += 1;
             ends = Some(hash);

@@ -1,10 +1,11 @@
 //! What was found as an image, and the data that it needs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use wim_format::Sha1Hash;
+use wim_format::header::Layout;
 use wim_format::metadata::{BuildError, EntryId, ImageBuilder, Inode};
 use wim_format::name::{CaseSensitivity, Utf16NameBuf};
 use wim_format::time::FileTime;
@@ -13,8 +14,9 @@ use super::Replace;
 use super::files::{Data, Files};
 use super::scan::{FileData, Found, Kind};
 use crate::error::{Error, TreeProblem};
-use crate::progress::Amount;
-use crate::write::pack::Packing;
+use crate::pipeline::team::share_among;
+use crate::progress::{Amount, Phase};
+use crate::write::pack::{Batch, Packing, batch_len};
 use crate::write::session::{Context, Session};
 
 /// Pieces of large files are a multiple of this long, and of the chunk size.
@@ -201,8 +203,8 @@ impl Pending {
         self.linked.retain(|_, entry| image.is_linked(*entry));
     }
 
-    /// Reads the data, and packs what is not `known`. Gives the finished tree, and the bytes
-    /// written.
+    /// Reads the data, and packs what is not `known`; in a layout with the images first, only sees to
+    /// it that it will be packed. Gives the finished tree.
     ///
     /// # Errors
     /// A file cannot be read or has changed; those of writing; [`Error::Cancelled`].
@@ -212,18 +214,51 @@ impl Pending {
         packing: Packing,
         known: Vec<(Sha1Hash, u64)>,
         context: Context<'_>,
-    ) -> Result<(ImageBuilder, u64), Error> {
+    ) -> Result<ImageBuilder, Error> {
         let grain = packing.coding.chunk_size.max(MIN_GRAIN) as usize;
-        let Context { progress, cancel, .. } = context;
-        let mut files = Files::new(&self.data, known, grain, progress, cancel);
-        let stored = session.pack(packing, &mut files, context)?;
-        let hashes = files.hashes;
-        Ok((self.with_hashes(hashes), stored))
+        let Context { threads, progress, cancel } = context;
+        if session.draft.layout() == Layout::Normal {
+            let mut files = Files::new(&self.data, known, grain, progress, cancel);
+            session.done.stored += session.pack(packing, &mut files, context)?;
+            let hashes = files.hashes;
+            return Ok(self.with_hashes(&hashes));
+        }
+        let files = Files::new(&self.data, [], grain, progress, cancel);
+        let batch = Batch::new(batch_len(threads));
+        let hashes = share_among(threads, || files.hash(batch))?;
+        let known: HashSet<Sha1Hash> = known.into_iter().map(|(hash, _)| hash).collect();
+        let (image, new) = self.new_data(hashes, known);
+        for (data, hash) in &new {
+            session.draft.announce(*hash, data.len(), 0);
+        }
+        session.write_data(context, move |session, context| {
+            let (data, hashes): (Vec<_>, Vec<_>) = new.into_iter().unzip();
+            let Context { progress, cancel, .. } = context;
+            let bytes = data.iter().map(Data::len).fold(0, u64::saturating_add);
+            progress.begin(Phase::Compress, Amount::new(bytes, data.len() as u64));
+            let mut files = Files::again(&data, hashes, grain, progress, cancel);
+            session.done.stored += session.pack(packing, &mut files, context)?;
+            progress.end(Phase::Compress);
+            Ok(())
+        })?;
+        Ok(image)
+    }
+
+    /// The finished tree, and the data that is not `known`, each once.
+    fn new_data(
+        mut self,
+        hashes: Vec<Sha1Hash>,
+        mut known: HashSet<Sha1Hash>,
+    ) -> (ImageBuilder, Vec<(Data, Sha1Hash)>) {
+        let data = std::mem::take(&mut self.data);
+        let image = self.with_hashes(&hashes);
+        let new = data.into_iter().zip(hashes).filter(|(_, hash)| known.insert(*hash));
+        (image, new.collect())
     }
 
     /// The image, now that the hashes of its data are known.
-    fn with_hashes(mut self, hashes: Vec<Sha1Hash>) -> ImageBuilder {
-        for ((entry, part), hash) in self.owners.into_iter().zip(hashes) {
+    fn with_hashes(mut self, hashes: &[Sha1Hash]) -> ImageBuilder {
+        for ((entry, part), &hash) in self.owners.into_iter().zip(hashes) {
             let inode = self.image.inode_mut(entry);
             match part {
                 Part::Contents => inode.data = hash,

@@ -16,12 +16,13 @@ mod image;
 mod links;
 mod scan;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use wim_format::header::HeaderFlags;
+use wim_format::header::{HeaderFlags, Layout};
 use wim_format::metadata::{ImageBuilder, Inode};
 use wim_format::name::{CaseSensitivity, Utf16NameBuf};
 use wim_format::time::FileTime;
@@ -36,7 +37,7 @@ use crate::archive::Wim;
 use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
-use crate::export::{self, Boot, Compression, Existing, IntegrityTable, Verification};
+use crate::export::{self, Boot, Compression, Existing, IntegrityTable, Pipable, Verification};
 use crate::pipeline::Threads;
 use crate::pipeline::team::share_among;
 use crate::progress::{Amount, Phase, Progress};
@@ -78,6 +79,8 @@ pub struct Options {
     pub into: Into,
     /// How it is added to it.
     pub existing: Existing,
+    /// Whether the archive is pipable.
+    pub pipable: Pipable,
     /// Archives whose blobs are referred to but not stored: the result is a delta.
     pub delta_from: Vec<Arc<Wim>>,
 }
@@ -193,16 +196,53 @@ pub fn run(
     let fix = fixes_links(options, old.as_ref());
     let pending = scan(sources, fix, options, destination, context)?;
     let packing = Packing { coding, level: options.level };
-    let mut session = match &old {
-        None => Session::create(destination, coding, options.guid)?,
-        Some(old) => export::add_to(old, options.existing, packing, context)?,
+    let session = match &old {
+        None => {
+            let layout = options.pipable.layout(Layout::Normal);
+            Session::create(destination, coding, layout, options.guid)?
+        }
+        Some(old) => export::add_to(old, options.existing, options.pipable, packing, context)?,
     };
+    add(session, pending, fix, packing, options, context)
+}
+
+/// Captures `sources`, each laid over those before it, to a new archive that goes to `out` one byte
+/// after the other: a pipable one.
+///
+/// # Errors
+/// Those of [`run`]; [`Error::Parameter`] for another layout, or an integrity table. What was written
+/// by then is not a whole archive.
+pub fn to_stream(
+    sources: &[SourceTree],
+    out: File,
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Outcome, Error> {
+    let coding = coding(options, None)?;
+    let context = Context { threads: options.threads, progress, cancel };
+    let session = Session::stream(out, coding, options.pipable, options.integrity, options.guid)?;
+    let fix = fixes_links(options, None);
+    let pending = scan(sources, fix, options, session.path(), context)?;
+    let packing = Packing { coding, level: options.level };
+    add(session, pending, fix, packing, options, context)
+}
+
+/// Adds what was found to what a session has begun, and finishes it.
+fn add(
+    mut session: Session<'_>,
+    pending: Pending,
+    fix: bool,
+    packing: Packing,
+    options: &Options,
+    context: Context<'_>,
+) -> Result<Outcome, Error> {
     if fix {
         session.header.flags |= HeaderFlags::RP_FIX;
     }
     let outcome = add_image(&mut session, pending, packing, options, context)?;
-    let len = session.finish(options.integrity, Verification::Trust, context)?;
-    Ok(Outcome { len, ..outcome })
+    let done = session.finish(options.integrity, Verification::Trust, context)?;
+    Ok(Outcome { len: done.len, stored: done.stored, ..outcome })
 }
 
 /// The compression of what is written.
@@ -310,7 +350,7 @@ fn add_image(
     let base = base.map(|(_, blob)| (blob.hash, blob.size));
     let known: Vec<_> = session.draft.known().chain(base).collect();
     progress.begin(Phase::Write, pending.amount());
-    let (image, stored) = pending.pack(session, packing, known, context)?;
+    let image = pending.pack(session, packing, known, context)?;
     progress.end(Phase::Write);
     let metadata = image.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
     let metadata = Bytes::from(metadata);
@@ -329,7 +369,7 @@ fn add_image(
         directories: stats.dir_count,
         files: stats.file_count,
         bytes: stats.total_bytes,
-        stored,
+        stored: 0,
     })
 }
 

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
+use wim_format::Sha1Hash;
 use wim_format::blob_table::{Blob, BlobPlace, MetadataEntry, SolidResource};
 use wim_format::header::Layout;
 use wim_format::resource::{ResourceFlags, ResourceHeader};
 
 use super::select::Selection;
-use super::{Compression, Outcome, recast};
+use super::{Compression, recast};
 use crate::archive::{BlobId, Wim};
 use crate::blob::{Coding, Form, Resource, read_whole};
 use crate::error::{Damage, Error};
 use crate::hash::sha1;
 use crate::pipeline::{Plan, SolidPlan, Threads};
-use crate::write::layout::{Draft, Segment};
+use crate::write::layout::{Draft, Item, Segment};
 use crate::write::pack::{Packing, pack_bytes};
 
 /// What resources of an archive made from `wim` look like, unless they are solid.
@@ -52,37 +53,66 @@ pub(crate) enum Solid {
     Spread,
 }
 
-/// What became of a selection.
-#[derive(Debug, Default)]
-pub(crate) struct Added {
-    pub(crate) outcome: Outcome,
-    /// Blobs that have to be compressed anew, in the order of the file. They are not entered yet.
-    pub(crate) to_pack: Vec<BlobId>,
-    /// Number of the input, and index of its first file among the draft's sources.
-    input: usize,
+/// An archive that a draft takes resources from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Input {
+    /// Its number among those of the draft.
+    number: usize,
+    /// Index of its first file among the draft's sources.
     first_source: usize,
 }
 
-/// Adds the blobs of a selection to a layout.
+/// What became of a selection.
+#[derive(Debug, Default)]
+pub(crate) struct Added {
+    pub(crate) copied: u64,
+    pub(crate) decoded: u64,
+    pub(crate) carried: u64,
+    /// Blobs that were placed, or have to be packed.
+    pub(crate) blobs: u64,
+    /// Blobs that have to be compressed anew, in the order of the file. They have no place yet.
+    pub(crate) to_pack: Vec<BlobId>,
+}
+
+/// The blobs of a selection, by what the draft has of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Announced {
+    /// How many are new to it.
+    pub(crate) new: u64,
+    /// How many it had already.
+    pub(crate) shared: u64,
+}
+
+/// Says which blobs will be added, and counts the references to them.
+pub(crate) fn announce(draft: &mut Draft, selection: &Selection<'_>) -> (Input, Announced) {
+    let wim = selection.wim;
+    let sources = wim.parts().iter().map(|part| Arc::clone(&part.source));
+    let (number, first_source) = draft.add_input(sources);
+    let mut announced = Announced::default();
+    for id in selection.blobs() {
+        let Blob { hash, size, .. } = *wim.blob(id);
+        if draft.share(&hash, selection.count(id)) {
+            announced.shared += 1;
+        } else {
+            draft.announce(hash, size, selection.count(id));
+            announced.new += 1;
+        }
+    }
+    (Input { number, first_source }, announced)
+}
+
+/// Adds the blobs of a selection that the draft waits for.
 pub(crate) fn add_blobs(
     draft: &mut Draft,
     selection: &Selection<'_>,
+    input: Input,
     manner: Manner,
 ) -> Result<Added, Error> {
     let wim = selection.wim;
-    let sources = wim.parts().iter().map(|part| Arc::clone(&part.source));
-    let (input, first_source) = draft.add_input(sources);
-    let mut added = Added { input, first_source, ..Added::default() };
-    let mut new = Vec::new();
-    for id in selection.blobs() {
-        match draft.share(&wim.blob(id).hash, selection.count(id)) {
-            true => added.outcome.shared += 1,
-            false => new.push(id),
-        }
-    }
-    let plan = Plan::new(wim, new);
-    added.outcome.blobs = plan.amount().items;
-    let mut adder = Adder { selection, draft, manner, added };
+    let wanted = selection.blobs().filter(|&id| draft.awaits(&wim.blob(id).hash));
+    let plan = Plan::new(wim, wanted);
+    let added = Added { blobs: plan.amount().items, ..Added::default() };
+    let mut adder = Adder { selection, draft, input, manner, added };
     let mut solid = plan.solid.iter().peekable();
     for &id in &plan.single {
         let at = (wim.part_of(id), wim.file_offset(id));
@@ -99,23 +129,39 @@ pub(crate) fn add_blobs(
     Ok(adder.added)
 }
 
-/// Adds the metadata of the images of a selection whose blobs were added.
+/// Adds the metadata of the images of a selection. Gives the bytes copied and decoded.
 pub(crate) fn add_metadata(
     draft: &mut Draft,
     selection: &Selection<'_>,
+    input: Input,
     manner: Manner,
-    added: Added,
     threads: Threads,
-) -> Result<Outcome, Error> {
-    let mut adder = Adder { selection, draft, manner, added };
+) -> Result<Added, Error> {
+    let mut adder = Adder { selection, draft, input, manner, added: Added::default() };
     selection.images.iter().try_for_each(|image| adder.metadata(image.metadata, threads))?;
-    Ok(adder.added.outcome)
+    Ok(adder.added)
+}
+
+/// Adds a whole selection to a layout.
+pub(crate) fn add_all(
+    draft: &mut Draft,
+    selection: &Selection<'_>,
+    manner: Manner,
+    threads: Threads,
+) -> Result<Added, Error> {
+    let (input, _) = announce(draft, selection);
+    let mut added = add_blobs(draft, selection, input, manner)?;
+    let images = add_metadata(draft, selection, input, manner, threads)?;
+    added.copied = added.copied.saturating_add(images.copied);
+    added.decoded = added.decoded.saturating_add(images.decoded);
+    Ok(added)
 }
 
 /// Adds the resources of one input to a draft.
 struct Adder<'a> {
     selection: &'a Selection<'a>,
     draft: &'a mut Draft,
+    input: Input,
     manner: Manner,
     added: Added,
 }
@@ -129,14 +175,24 @@ impl<'a> Adder<'a> {
     fn blob(&mut self, id: BlobId) -> Result<(), Error> {
         let resource = self.wim().resource(id);
         let part = self.wim().part_of(id);
-        let place = match self.resource(part, &resource) {
-            Ok(Some(place)) => place,
+        let hash = self.wim().blob(id).hash;
+        let place = match self.resource(part, &resource, hash) {
+            Ok(Some(item)) => self.draft.place(item),
+            Ok(None) if self.is_in_order() => {
+                self.added.to_pack.push(id);
+                return Ok(());
+            }
             Ok(None) => self.decoded(id),
             Err(Refusal::Damaged(damage)) => return Err(self.wim().damaged(id, damage)),
             Err(Refusal::Coding(coding)) => return self.pack_later(id, part, coding),
         };
         self.enter(id, BlobPlace::Resource(place));
         Ok(())
+    }
+
+    /// Whether the layout is for who writes one byte after the other.
+    fn is_in_order(&self) -> bool {
+        self.draft.layout() == Layout::Pipable
     }
 
     /// Leaves a blob for later that has to be compressed anew.
@@ -152,8 +208,8 @@ impl<'a> Adder<'a> {
     fn decoded(&mut self, blob: BlobId) -> ResourceHeader {
         let len = self.wim().blob(blob).size;
         let place = self.draft.stored(len, ResourceFlags::empty());
-        self.draft.push(Segment::Decoded { input: self.added.input, blob, len });
-        self.added.outcome.decoded = self.added.outcome.decoded.saturating_add(len);
+        self.draft.push(Segment::Decoded { input: self.input.number, blob, len });
+        self.added.decoded = self.added.decoded.saturating_add(len);
         place
     }
 
@@ -167,14 +223,13 @@ impl<'a> Adder<'a> {
             hash: entry.hash,
             damage,
         };
-        let place = match (self.resource(0, &resource), self.manner.recode) {
-            (Ok(Some(place)), _) => place,
+        let hash = entry.hash;
+        let item = match (self.resource(0, &resource, hash), self.manner.recode) {
+            (Ok(Some(item)), _) => item,
             (Ok(None), _) => {
                 let bytes = read_whole(&resource, threads).map_err(damaged)?;
-                let place = self.draft.stored(bytes.len() as u64, ResourceFlags::empty());
-                self.added.outcome.decoded += place.size;
-                self.draft.literal(bytes);
-                place
+                self.added.decoded += bytes.len() as u64;
+                Item::stored(bytes, hash, ResourceFlags::empty())
             }
             (Err(Refusal::Damaged(damage)), _) => return Err(damaged(damage)),
             (Err(Refusal::Coding(coding)), Recode::Never) => {
@@ -183,26 +238,25 @@ impl<'a> Adder<'a> {
             (Err(Refusal::Coding(_)), Recode::WhenNeeded(packing) | Recode::Always(packing)) => {
                 let bytes = read_whole(&resource, threads).map_err(damaged)?;
                 let found = sha1(&bytes);
-                if found != entry.hash {
-                    return Err(damaged(Damage::Hash { expected: entry.hash, found }));
+                if found != hash {
+                    return Err(damaged(Damage::Hash { expected: hash, found }));
                 }
-                let packed = pack_bytes(packing, &bytes, threads)?;
-                self.added.outcome.decoded += bytes.len() as u64;
-                packed.add_to(self.draft, bytes.len() as u64)
+                self.added.decoded += bytes.len() as u64;
+                pack_bytes(packing, &bytes, hash, self.draft.layout(), threads)?
             }
         };
-        self.draft.enter_metadata(place, entry.hash);
+        self.draft.add_image(item);
         Ok(())
     }
 
-    /// Adds a resource that is not solid as it is; `None` when it has to be decoded.
+    /// A resource that is not solid, as it is; `None` when it has to be decoded.
     fn resource(
         &mut self,
         part: usize,
         resource: &Resource<'_>,
-    ) -> Result<Option<ResourceHeader>, Refusal> {
-        let start = self.draft.at();
-        let source = self.added.first_source + part;
+        hash: Sha1Hash,
+    ) -> Result<Option<Item>, Refusal> {
+        let source = self.input.first_source + part;
         // Whatever follows, what is copied has to be there.
         resource.check_range(0, resource.place.size).map_err(Refusal::Damaged)?;
         let ResourceHeader { offset, size: len, .. } = resource.place;
@@ -215,34 +269,37 @@ impl<'a> Adder<'a> {
         if untried && self.draft.coding().codec.is_some() && self.manner.recode != Recode::Never {
             return Err(Refusal::Coding(Coding { codec: None, chunk_size: 0 }));
         }
-        let flags = match resource.form {
-            Form::Stored => {
-                self.draft.push(Segment::Copy { source, offset, len });
-                ResourceFlags::empty()
-            }
+        let as_it_is = |flags| (flags, vec![Segment::Copy { source, offset, len }]);
+        let wanted = self.draft.layout();
+        let (flags, segments) = match resource.form {
+            Form::Stored => as_it_is(ResourceFlags::empty()),
             _ if self.draft.coding().codec.is_none() => return Ok(None),
             Form::Chunks(coding, _) if coding != self.draft.coding() => {
                 return Err(Refusal::Coding(coding));
             }
-            Form::Chunks(_, Layout::Normal) => {
-                self.draft.push(Segment::Copy { source, offset, len });
-                ResourceFlags::COMPRESSED
-            }
-            Form::Chunks(_, Layout::Pipable) => {
-                recast::from_pipable(resource, source, self.draft).map_err(Refusal::Damaged)?
+            Form::Chunks(_, layout) if layout == wanted => as_it_is(ResourceFlags::COMPRESSED),
+            Form::Chunks(..) => {
+                recast::to_layout(resource, source, wanted).map_err(Refusal::Damaged)?
             }
             Form::Solid(_) => return Ok(None),
         };
-        let size = self.draft.at() - start;
-        self.added.outcome.copied += size;
         let uncompressed_size = resource.uncompressed_size();
-        Ok(Some(ResourceHeader { size, flags, offset: start, uncompressed_size }))
+        let item = Item { hash, flags, uncompressed_size, segments };
+        self.added.copied = self.added.copied.saturating_add(item.len());
+        Ok(Some(item))
     }
 
     /// Adds what is wanted of a solid resource.
     fn solid(&mut self, plan: &SolidPlan) -> Result<(), Error> {
         if let Some(&id) = plan.overlapping.first() {
             return Err(self.wim().damaged(id, Damage::Overlap));
+        }
+        let again = matches!(self.manner.recode, Recode::Always(_));
+        if self.is_in_order()
+            || self.draft.takes_solid() && (self.manner.solid == Solid::Spread || again)
+        {
+            self.added.to_pack.extend(plan.blobs.iter().map(|blob| blob.id));
+            return Ok(());
         }
         if !self.draft.takes_solid() {
             for blob in &plan.blobs {
@@ -251,14 +308,9 @@ impl<'a> Adder<'a> {
             }
             return Ok(());
         }
-        let again = matches!(self.manner.recode, Recode::Always(_));
-        if self.manner.solid == Solid::Spread || again {
-            self.added.to_pack.extend(plan.blobs.iter().map(|blob| blob.id));
-            return Ok(());
-        }
         let start = self.draft.at();
         let resource = self.wim().parts()[plan.part].solid(plan.index);
-        let source = self.added.first_source + plan.part;
+        let source = self.input.first_source + plan.part;
         let taken = recast::solid_chunks(&resource, plan, source, self.draft);
         let (header, offsets) =
             taken.map_err(|damage| self.wim().damaged(plan.blobs[0].id, damage))?;
@@ -269,13 +321,13 @@ impl<'a> Adder<'a> {
             uncompressed_size: header.uncompressed_size,
         };
         let index = self.draft.enter_solid(SolidResource { resource: place, header });
-        self.added.outcome.copied += place.size;
+        self.added.copied += place.size;
         let mut carried = header.uncompressed_size;
         for (blob, offset) in plan.blobs.iter().zip(offsets) {
             carried = carried.saturating_sub(blob.end - blob.offset);
             self.enter(blob.id, BlobPlace::Solid { resource: index, offset });
         }
-        self.added.outcome.carried += carried;
+        self.added.carried += carried;
         Ok(())
     }
 
@@ -283,7 +335,7 @@ impl<'a> Adder<'a> {
     fn enter(&mut self, id: BlobId, place: BlobPlace) {
         let refcount = self.selection.count(id);
         let blob = Blob { refcount, place, ..*self.wim().blob(id) };
-        self.draft.enter(blob, Some((self.added.input, id)));
+        self.draft.enter(blob, Some((self.input.number, id)));
     }
 
     fn needs_compression(&self, part: usize, from: Coding) -> Error {

@@ -1,15 +1,18 @@
-//! Exporting to a file: a new one, or an archive that is there already.
+//! Exporting to a file, a new one or an archive that is there already, or to a pipe.
 
+use std::fs::File;
 use std::path::Path;
 
-use wim_format::header::{HeaderFlags, Version};
+use wim_format::header::{HeaderFlags, Layout, Version};
 
-use super::add::{self, Manner, Recode, Solid, add_blobs, add_metadata};
+use super::add::{
+    self, Added, Announced, Manner, Recode, Solid, add_blobs, add_metadata, announce,
+};
 use super::select::Selection;
 use super::{
-    Compression, Existing, Options, Outcome, Recompress, boot_index, copy_images, inherit,
+    Compression, Existing, Options, Outcome, Pipable, Recompress, boot_index, copy_images, inherit,
 };
-use crate::archive::{ImageIndex, Wim};
+use crate::archive::{BlobId, ImageIndex, Wim};
 use crate::blob::Coding;
 use crate::error::{Action, Error};
 use crate::progress::{Amount, Phase};
@@ -34,69 +37,139 @@ pub(super) fn run(
     };
     let selection = Selection::of(wim, images, options.threads, context.cancel)?;
     let packing = Packing { coding, level: options.level };
-    let mut session = match &old {
+    let session = match &old {
         None => {
-            let mut session = Session::create(destination, coding, options.guid)?;
+            let layout = options.pipable.layout(Layout::Normal);
+            let mut session = Session::create(destination, coding, layout, options.guid)?;
             inherit(&mut session.header, wim, options);
             session
         }
-        Some(old) => add_to(old, options.existing, packing, context)?,
+        Some(old) => add_to(old, options.existing, options.pipable, packing, context)?,
     };
-    let manner = Manner {
-        recode: match options.recompress {
-            _ if coding.codec.is_none() => Recode::Never,
-            Recompress::WhenNeeded => Recode::WhenNeeded(packing),
-            Recompress::Always => Recode::Always(packing),
-        },
-        solid: solid(options, old.as_ref()),
-    };
-    let mut outcome = add(&mut session, &selection, manner, context)?;
-    session.header.flags |= wim.header().flags & HeaderFlags::RP_FIX;
-    outcome.images = copy_images(&mut session.xml, &selection, options)?;
-    match boot_index(wim, images, &outcome.images, options)? {
-        0 => {}
-        index => session.header.boot_index = index,
-    }
-    outcome.len = session.finish(options.integrity, options.verification, context)?;
-    Ok(outcome)
+    copy(session, selection, packing, solid(options, old.as_ref()), options, context)
 }
 
-/// Adds the blobs and metadata of a selection: what can be copied, then what is packed anew.
-fn add<'a>(
-    session: &mut Session<'a>,
-    selection: &Selection<'a>,
-    manner: Manner,
+/// Copies `images` of `wim` to a new archive that is written to `out`, one byte after the other.
+pub(super) fn stream(
+    wim: &Wim,
+    images: &[ImageIndex],
+    out: File,
+    options: &Options,
+    context: Context<'_>,
+) -> Result<Outcome, Error> {
+    let coding = add::coding(wim, options.compression);
+    let selection = Selection::of(wim, images, options.threads, context.cancel)?;
+    let packing = Packing { coding, level: options.level };
+    let mut session =
+        Session::stream(out, coding, options.pipable, options.integrity, options.guid)?;
+    inherit(&mut session.header, wim, options);
+    copy(session, selection, packing, Solid::Spread, options, context)
+}
+
+/// Copies a selection to what a session has begun.
+fn copy<'a>(
+    mut session: Session<'a>,
+    selection: Selection<'a>,
+    packing: Packing,
+    solid: Solid,
+    options: &Options,
     context: Context<'_>,
 ) -> Result<Outcome, Error> {
     let wim = selection.wim;
-    session.inputs.push(wim);
-    let mut added = add_blobs(&mut session.draft, selection, manner)?;
-    let to_pack = std::mem::take(&mut added.to_pack);
-    if let (false, Recode::WhenNeeded(packing) | Recode::Always(packing)) =
-        (to_pack.is_empty(), manner.recode)
-    {
-        let bytes = to_pack.iter().map(|&blob| wim.blob(blob).size).fold(0, u64::saturating_add);
-        context.progress.begin(Phase::Compress, Amount::new(bytes, to_pack.len() as u64));
-        let references = |blob| selection.count(blob);
-        repack(session, wim, &to_pack, &references, packing, context)?;
-        context.progress.end(Phase::Compress);
-        added.outcome.decoded = added.outcome.decoded.saturating_add(bytes);
+    let images: Vec<_> = selection.images.iter().map(|image| image.index).collect();
+    session.header.flags |= wim.header().flags & HeaderFlags::RP_FIX;
+    let indices = copy_images(&mut session.xml, &selection, options)?;
+    match boot_index(wim, &images, &indices, options)? {
+        0 => {}
+        index => session.header.boot_index = index,
     }
-    add_metadata(&mut session.draft, selection, manner, added, context.threads)
+    let manner = Manner { recode: recode(options.recompress, packing), solid };
+    let before = session.done;
+    let announced = add(&mut session, selection, packing, manner, context)?;
+    let done = session.finish(options.integrity, options.verification, context)?;
+    Ok(Outcome {
+        images: indices,
+        len: done.len,
+        copied: done.copied - before.copied,
+        decoded: done.decoded - before.decoded,
+        blobs: announced.new,
+        shared: announced.shared,
+        carried: done.carried - before.carried,
+    })
+}
+
+fn recode(recompress: Recompress, packing: Packing) -> Recode {
+    match (packing.coding.codec, recompress) {
+        (None, _) => Recode::Never,
+        (_, Recompress::WhenNeeded) => Recode::WhenNeeded(packing),
+        (_, Recompress::Always) => Recode::Always(packing),
+    }
+}
+
+/// Adds the images of a selection and their blobs: what can be copied, then what is packed anew.
+fn add<'a>(
+    session: &mut Session<'a>,
+    selection: Selection<'a>,
+    packing: Packing,
+    manner: Manner,
+    context: Context<'_>,
+) -> Result<Announced, Error> {
+    session.inputs.push(selection.wim);
+    let (input, announced) = announce(&mut session.draft, &selection);
+    let images = add_metadata(&mut session.draft, &selection, input, manner, context.threads)?;
+    count(session, &images);
+    session.write_data(context, move |session, context| {
+        let added = add_blobs(&mut session.draft, &selection, input, manner)?;
+        count(session, &added);
+        pack(session, &selection, &added.to_pack, packing, context)
+    })?;
+    Ok(announced)
+}
+
+fn count(session: &mut Session<'_>, added: &Added) {
+    let done = &mut session.done;
+    done.copied = done.copied.saturating_add(added.copied);
+    done.decoded = done.decoded.saturating_add(added.decoded);
+    done.carried = done.carried.saturating_add(added.carried);
+}
+
+/// Decodes blobs and packs them.
+fn pack(
+    session: &mut Session<'_>,
+    selection: &Selection<'_>,
+    blobs: &[BlobId],
+    packing: Packing,
+    context: Context<'_>,
+) -> Result<(), Error> {
+    if blobs.is_empty() {
+        return Ok(());
+    }
+    let wim = selection.wim;
+    let bytes = blobs.iter().map(|&blob| wim.blob(blob).size).fold(0, u64::saturating_add);
+    context.progress.begin(Phase::Compress, Amount::new(bytes, blobs.len() as u64));
+    repack(session, wim, blobs, &|blob| selection.count(blob), packing, context)?;
+    context.progress.end(Phase::Compress);
+    session.done.decoded = session.done.decoded.saturating_add(bytes);
+    Ok(())
 }
 
 /// Begins to add to an archive: in place, or to a new file with all its images. Another compression
-/// than its own needs a new file.
+/// or layout than its own needs a new file, and a pipable one always does.
 pub(crate) fn add_to<'a>(
     old: &'a Locked,
     existing: Existing,
+    pipable: Pipable,
     packing: Packing,
     context: Context<'_>,
 ) -> Result<Session<'a>, Error> {
-    if existing == Existing::Append && packing.coding == old.wim.coding() {
+    let layout = pipable.layout(old.wim.header().layout);
+    let layouts = (old.wim.header().layout, layout);
+    let as_it_is =
+        packing.coding == old.wim.coding() && layouts == (Layout::Normal, Layout::Normal);
+    if existing == Existing::Append && as_it_is {
         return Session::append(old);
     }
-    let mut session = Session::rebuild(old, packing.coding)?;
+    let mut session = Session::rebuild(old, packing.coding, layout)?;
     let images: Vec<_> = old.wim.images().collect();
     keep(&mut session, &old.wim, &images, Recompress::WhenNeeded, packing, context)?;
     Ok(session)
@@ -110,16 +183,12 @@ pub(crate) fn keep<'a>(
     recompress: Recompress,
     packing: Packing,
     context: Context<'_>,
-) -> Result<Outcome, Error> {
+) -> Result<(), Error> {
     let selection = Selection::of(old, images, context.threads, context.cancel)?;
-    let recode = match (packing.coding.codec, recompress) {
-        (None, _) => Recode::Never,
-        (_, Recompress::WhenNeeded) => Recode::WhenNeeded(packing),
-        (_, Recompress::Always) => Recode::Always(packing),
-    };
     let same = packing.coding == old.coding();
     let solid = if same { Solid::Keep } else { Solid::Spread };
-    add(session, &selection, Manner { recode, solid }, context)
+    let manner = Manner { recode: recode(recompress, packing), solid };
+    add(session, selection, packing, manner, context).map(drop)
 }
 
 /// What becomes of the solid resources of the source.

@@ -19,10 +19,11 @@ mod destination;
 mod recast;
 pub(crate) mod select;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use wim_format::header::{Header, HeaderFlags, Version};
+use wim_format::header::{Header, HeaderFlags, Layout, Version};
 use wim_format::xml::{EditError, WimXml};
 use wim_format::{Codec, Level};
 
@@ -37,6 +38,7 @@ use crate::output::{AtomicFile, require_space};
 use crate::pipeline::Threads;
 use crate::progress::Progress;
 use crate::source::Source;
+pub use crate::write::Pipable;
 pub use crate::write::execute::Verification;
 use crate::write::layout::{Draft, Drafted};
 use crate::write::session::{self, Context};
@@ -71,6 +73,8 @@ pub struct Options {
     pub guid: Option<[u8; 16]>,
     /// What is done with an existing destination.
     pub existing: Existing,
+    /// Whether the destination is pipable.
+    pub pipable: Pipable,
 }
 
 /// Whether an exported image becomes the one to boot.
@@ -174,17 +178,24 @@ pub fn plan<'w>(
 ) -> Result<ExportPlan<'w>, Error> {
     check_options(images, options)?;
     let selection = Selection::of(wim, images, options.threads, cancel)?;
-    let mut draft = Draft::new(add::coding(wim, options.compression));
+    let mut draft = Draft::new(add::coding(wim, options.compression), Layout::Normal);
     let manner = Manner { recode: Recode::Never, solid: Solid::Keep };
-    let added = add::add_blobs(&mut draft, &selection, manner)?;
-    let mut outcome = add::add_metadata(&mut draft, &selection, manner, added, options.threads)?;
+    let added = add::add_all(&mut draft, &selection, manner, options.threads)?;
     let mut xml = WimXml::new();
-    outcome.images = copy_images(&mut xml, &selection, options)?;
+    let indices = copy_images(&mut xml, &selection, options)?;
     let mut header = new_header(wim, &draft, options);
-    header.boot_index = boot_index(wim, images, &outcome.images, options)?;
+    header.boot_index = boot_index(wim, images, &indices, options)?;
     let table = integrity::new_piece_size(options.integrity);
     let drafted = draft.finish(header, xml, table)?;
-    outcome.len = drafted.len();
+    let outcome = Outcome {
+        images: indices,
+        len: drafted.len(),
+        copied: added.copied,
+        decoded: added.decoded,
+        blobs: added.blobs,
+        shared: 0,
+        carried: added.carried,
+    };
     let Options { threads, verification, .. } = *options;
     Ok(ExportPlan { wim, drafted, outcome, threads, verification })
 }
@@ -223,7 +234,9 @@ impl ExportPlan<'_> {
         require_space(file.directory(), self.drafted.len())?;
         file.reserve(self.drafted.to_reserve())?;
         execute::write(&self.job(), file.file(), file.target(), progress, cancel)?;
-        file.write_at(&self.drafted.header.to_bytes(), 0)?;
+        if let Some(head) = self.drafted.head() {
+            file.write_at(&head, 0)?;
+        }
         file.commit()?;
         Ok(self.outcome)
     }
@@ -277,6 +290,26 @@ pub fn run(
     check_options(images, options)?;
     let context = Context { threads: options.threads, progress, cancel };
     destination::run(wim, images, destination, options, context)
+}
+
+/// Copies `images` of `wim` to a new archive, which goes to `out` one byte after the other: a pipable
+/// one.
+///
+/// # Errors
+/// Those of [`plan`], but not for data that has to be compressed anew; [`Error::Parameter`] for
+/// another layout, or an integrity table; those of reading and writing. What was written by then is
+/// not a whole archive.
+pub fn to_stream(
+    wim: &Wim,
+    images: &[ImageIndex],
+    out: File,
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Outcome, Error> {
+    check_options(images, options)?;
+    let context = Context { threads: options.threads, progress, cancel };
+    destination::stream(wim, images, out, options, context)
 }
 
 fn check_options(images: &[ImageIndex], options: &Options) -> Result<(), Error> {
@@ -340,7 +373,7 @@ fn boot_index(
 
 /// The header of a new file, its tables still unknown.
 fn new_header(wim: &Wim, draft: &Draft, options: &Options) -> Header {
-    let mut header = session::new_header(draft.coding(), options.guid);
+    let mut header = session::new_header(draft.coding(), Layout::Normal, options.guid);
     inherit(&mut header, wim, options);
     if draft.has_solid() {
         header.version = Version::Solid;

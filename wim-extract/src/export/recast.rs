@@ -1,5 +1,7 @@
 //! The same chunks in another arrangement.
 
+use bytes::Bytes;
+use wim_format::header::Layout;
 use wim_format::resource::{ChunkTable, ResourceFlags, SOLID_HEADER_LEN, SolidHeader};
 
 use crate::blob::{Form, Resource};
@@ -7,27 +9,39 @@ use crate::error::Damage;
 use crate::pipeline::SolidPlan;
 use crate::write::layout::{Draft, Segment};
 
-/// Adds a compressed resource of a pipable archive in the normal layout: the table goes before the
-/// chunks, and the length before each chunk goes away. The table's entries are the same in both.
-pub(super) fn from_pipable(
+/// A compressed resource in another layout. The entries of the chunk table are the same in both; the
+/// pipable one has the table behind the chunks, and before each chunk its length.
+pub(super) fn to_layout(
     resource: &Resource<'_>,
     source: usize,
-    draft: &mut Draft,
-) -> Result<ResourceFlags, Damage> {
-    let Some(table) = resource.table()? else { return Ok(ResourceFlags::empty()) };
+    layout: Layout,
+) -> Result<(ResourceFlags, Vec<Segment>), Damage> {
+    let compressed = ResourceFlags::COMPRESSED;
     let start = resource.place.offset;
-    let range = resource.table_range()?;
     let copy = |offset, len| Segment::Copy { source, offset: start + offset, len };
+    let Some(table) = resource.table()? else {
+        return Ok((ResourceFlags::empty(), vec![copy(0, resource.place.size)]));
+    };
+    let range = resource.table_range()?;
+    let mut segments = Vec::new();
+    let whole_table = copy(range.start, range.end - range.start);
     // Only a pipable resource may be called compressed when none of its chunks is.
-    let all_raw = is_all_raw(&table)?;
-    if !all_raw {
-        draft.push(copy(range.start, range.end - range.start));
+    let all_raw = layout == Layout::Normal && is_all_raw(&table)?;
+    if layout == Layout::Normal && !all_raw {
+        segments.push(whole_table.clone());
     }
     for span in table.iter() {
         let span = span.map_err(Damage::Layout)?;
-        draft.push(copy(span.offset, span.compressed.into()));
+        if layout == Layout::Pipable {
+            let len = span.compressed.to_le_bytes();
+            segments.push(Segment::Literal(Bytes::copy_from_slice(&len)));
+        }
+        segments.push(copy(span.offset, span.compressed.into()));
     }
-    Ok(if all_raw { ResourceFlags::empty() } else { ResourceFlags::COMPRESSED })
+    if layout == Layout::Pipable {
+        segments.push(whole_table);
+    }
+    Ok((if all_raw { ResourceFlags::empty() } else { compressed }, segments))
 }
 
 fn is_all_raw(table: &ChunkTable<'_>) -> Result<bool, Damage> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use wim_format::resource::ChunkTable;
-use wim_format::{Codec, Decoder};
+use wim_format::{Codec, DecodeError, Decoder};
 
 use crate::blob::Resource;
 use crate::error::Damage;
@@ -164,4 +164,24 @@ impl Decoders {
         };
         Ok(&mut self.0[index].1)
     }
+}
+
+/// Decodes one chunk; one that is as long as its contents is stored raw. The decoder for `coder` is
+/// made when it is first needed.
+pub(crate) fn decode_one(
+    decoder: &mut Option<Decoder>,
+    coder: Option<(Codec, u32)>,
+    src: &[u8],
+    dst: &mut [u8],
+) -> Result<(), DecodeError> {
+    if src.len() == dst.len() {
+        dst.copy_from_slice(src);
+        return Ok(());
+    }
+    let Some((codec, chunk_size)) = coder else { return Err(DecodeError::BadSize) };
+    let decoder = match decoder {
+        Some(decoder) => decoder,
+        None => decoder.insert(Decoder::new(codec, chunk_size)?),
+    };
+    decoder.decode(src, dst)
 }

@@ -21,15 +21,13 @@ use crate::archive::{ImageIndex, Wim};
 use crate::cancel::Cancel;
 use crate::capture::{Exclusions, Links, Replace, UnixMetadata};
 use crate::error::Error;
-use crate::export::{self, Existing, IntegrityTable, Verification};
+use crate::export::{self, Existing, IntegrityTable, Pipable, Verification};
 use crate::pipeline::Threads;
 use crate::progress::{Phase, Progress};
 use crate::rebuild;
 use crate::write::pack::Packing;
 use crate::write::place::Locked;
-use crate::write::session::{
-    Context, Session, count_references, parameter, release_references, set_counts,
-};
+use crate::write::session::{Context, count_references, parameter, release_references, set_counts};
 
 /// How to update.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +122,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// A command that cannot be carried out; a file that cannot be read; an archive that is read-only,
-/// locked, pipable or part of a split set; those of writing; [`Error::Cancelled`]. Unless it
+/// locked or part of a split set; those of writing; [`Error::Cancelled`]. Unless it
 /// succeeds, the file is as it was.
 pub fn run(
     path: &Path,
@@ -143,10 +141,10 @@ pub fn run(
     let pending = edit.finish();
 
     let packing = Packing { coding: wim.coding(), level: options.level };
-    let mut session = export::add_to(&old, options.existing, packing, context)?;
+    let mut session = export::add_to(&old, options.existing, Pipable::Keep, packing, context)?;
     progress.begin(Phase::Write, pending.amount());
     let known: Vec<_> = session.draft.known().collect();
-    let (new, stored) = pending.pack(&mut session, packing, known, context)?;
+    let new = pending.pack(&mut session, packing, known, context)?;
     progress.end(Phase::Write);
     release_references(&mut session.draft, &tree);
     let metadata = new.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
@@ -160,14 +158,15 @@ pub fn run(
     let now = FileTime::from(SystemTime::now());
     session.xml.set_time(index, "LASTMODIFICATIONTIME", now).map_err(parameter)?;
     let before = wim.parts()[0].source.len();
-    let after = session.finish(options.integrity, Verification::Trust, context)?;
-    Ok(Outcome { before, after, stored })
+    let done = session.finish(options.integrity, Verification::Trust, context)?;
+    Ok(Outcome { before, after: done.len, stored: done.stored })
 }
 
-/// Removes images in place. What only they referred to leaves the blob table, but not the file.
+/// Removes images in place. What only they referred to leaves the blob table, but not the file. (A
+/// pipable archive is written anew, without it.)
 ///
 /// # Errors
-/// An archive that is read-only, locked, pipable or part of a split set; damaged metadata; those of
+/// An archive that is read-only, locked or part of a split set; damaged metadata; those of
 /// writing; [`Error::Cancelled`]. Unless it succeeds, the file is as it was.
 pub fn remove_images(
     path: &Path,
@@ -181,15 +180,16 @@ pub fn remove_images(
     let mut images = images.to_vec();
     images.sort_unstable();
     images.dedup();
-    let mut session = Session::append(&old)?;
+    let context = Context { threads: options.threads, progress, cancel };
+    let packing = Packing { coding: wim.coding(), level: options.level };
+    let mut session = export::add_to(&old, Existing::Append, Pipable::Keep, packing, context)?;
     for &image in images.iter().rev() {
         release_references(&mut session.draft, &wim.load_metadata(image)?);
-        session.draft.remove_metadata(image.get());
+        session.draft.remove_image(image.get());
     }
     session.draft.drop_unreferenced();
     rebuild::remove_images(&mut session, &images).map_err(parameter)?;
-    let context = Context { threads: options.threads, progress, cancel };
     let before = wim.parts()[0].source.len();
-    let after = session.finish(options.integrity, Verification::Trust, context)?;
-    Ok(Outcome { before, after, stored: 0 })
+    let done = session.finish(options.integrity, Verification::Trust, context)?;
+    Ok(Outcome { before, after: done.len, stored: 0 })
 }

@@ -114,6 +114,22 @@ fn first_cause<T>(copied: Result<(), Error>, decoded: Result<T, Error>) -> Resul
     }
 }
 
+/// Checks the blobs that are copied, if that is asked for.
+pub(crate) fn check(job: &Job<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+    if job.verification == Verification::Trust {
+        return Ok(());
+    }
+    let options = pipeline::Options { threads: job.threads, ..pipeline::Options::default() };
+    let inputs = (0..).zip(&job.inputs);
+    progress.begin(Phase::Verify, Amount::default());
+    for (input, &wim) in inputs {
+        let plan = job.copied(input, wim);
+        pipeline::run(&plan, &Checked { wim }, &options, progress, cancel)?;
+    }
+    progress.end(Phase::Verify);
+    Ok(())
+}
+
 /// Decodes what has to be decoded, checks what is to be checked, and hashes what is copied for the
 /// integrity table. Gives the hashes, unless there is no table or they cannot be known yet.
 fn decode(

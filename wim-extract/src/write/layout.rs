@@ -1,20 +1,30 @@
 //! Where everything goes in an archive to be written.
+//!
+//! ```text
+//! normal    header' | data            | images | blob table | XML | integrity
+//! pipable   header  | [XML] [images]  | [data] | [blob table] [XML] | integrity | header'
+//! ```
+//!
+//! `header'` is the one that knows where the tables are; `[ ]` is a resource with a blob header in
+//! front, so that a reader that cannot seek knows what comes. Both layouts are made of the same
+//! [`Item`]s; they differ in what stands around an item, and in when the images are placed.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wim_format::blob_table::{Blob, BlobTable, MetadataEntry, SolidResource};
-use wim_format::header::{HEADER_LEN, Header};
+use wim_format::blob_table::{Blob, BlobPlace, BlobTable, MetadataEntry, SolidResource};
+use wim_format::header::{HEADER_LEN, Header, Layout};
 use wim_format::integrity::covered_ranges;
-use wim_format::resource::{ResourceFlags, ResourceHeader};
+use wim_format::resource::{BLOB_HEADER_LEN, BlobHeader, ResourceFlags, ResourceHeader};
 use wim_format::xml::WimXml;
 use wim_format::{FormatError, Sha1Hash, Structure};
 
 use crate::archive::{BlobId, Wim};
 use crate::blob::Coding;
 use crate::error::{Error, Of};
+use crate::hash::sha1;
 use crate::integrity;
 use crate::source::Source;
 
@@ -58,6 +68,38 @@ impl Segment {
     }
 }
 
+/// A resource that is ready, but has no place yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    /// Of the bytes after decompression.
+    pub(crate) hash: Sha1Hash,
+    pub(crate) flags: ResourceFlags,
+    pub(crate) uncompressed_size: u64,
+    /// Its bytes as they are stored.
+    pub(crate) segments: Vec<Segment>,
+}
+
+impl Item {
+    /// These bytes as they are.
+    pub(crate) fn stored(bytes: Bytes, hash: Sha1Hash, flags: ResourceFlags) -> Self {
+        let uncompressed_size = bytes.len() as u64;
+        Self { hash, flags, uncompressed_size, segments: vec![Segment::Literal(bytes)] }
+    }
+
+    /// Bytes in the file.
+    pub(crate) fn len(&self) -> u64 {
+        self.segments.iter().map(Segment::len).fold(0, u64::saturating_add)
+    }
+}
+
+/// The metadata of an image.
+#[derive(Debug)]
+enum Image {
+    Placed(MetadataEntry),
+    /// It is placed with the others: behind the data, or in front of it.
+    Pending(Item),
+}
+
 /// A finished layout.
 #[derive(Debug)]
 pub(crate) struct Drafted {
@@ -65,7 +107,7 @@ pub(crate) struct Drafted {
     pub(crate) sources: Vec<Arc<dyn Source>>,
     /// In the order of the output, without gaps from `start` on; each with its offset.
     pub(crate) segments: Vec<(u64, Segment)>,
-    /// The final header, which goes to the start of the file.
+    /// The final header.
     pub(crate) header: Header,
     /// Bytes of each piece that the integrity table covers.
     pub(crate) piece_size: Option<u32>,
@@ -122,6 +164,12 @@ impl Drafted {
         self.len
     }
 
+    /// What goes to the start of the file when all the rest is written: the final header, unless it
+    /// is at the end, among the segments.
+    pub(crate) fn head(&self) -> Option<[u8; HEADER_LEN]> {
+        (self.header.layout == Layout::Normal).then(|| self.header.to_bytes())
+    }
+
     /// End of what the integrity table covers.
     pub(crate) fn covered_end(&self) -> u64 {
         self.header.blob_table.offset + self.header.blob_table.size
@@ -141,33 +189,43 @@ enum Kind {
 #[derive(Debug)]
 pub(crate) struct Draft {
     coding: Coding,
+    layout: Layout,
     kind: Kind,
     sources: Vec<Arc<dyn Source>>,
     segments: Vec<(u64, Segment)>,
     at: u64,
     inputs: usize,
     blobs: Vec<(usize, BlobId)>,
+    images: Vec<Image>,
+    /// Without the metadata, which is in `images`.
     table: BlobTable,
     /// Where in `table` a blob is.
     known: HashMap<Sha1Hash, usize>,
 }
 
 impl Draft {
-    /// A layout of a new file, which begins behind the header.
-    pub(crate) fn new(coding: Coding) -> Self {
-        Self::behind(HEADER_LEN as u64, coding, BlobTable::default())
+    /// A layout of a new file. A pipable one begins with [`open`](Self::open).
+    pub(crate) fn new(coding: Coding, layout: Layout) -> Self {
+        let start = match layout {
+            Layout::Normal => HEADER_LEN as u64,
+            Layout::Pipable => 0,
+        };
+        Self { layout, ..Self::behind(start, coding, BlobTable::default()) }
     }
 
     /// A layout of one part of a split set; the first is number 1. It takes no solid resources.
     pub(crate) fn of_part(number: u16, coding: Coding) -> Self {
-        Self { kind: Kind::Part(number), ..Self::new(coding) }
+        Self { kind: Kind::Part(number), ..Self::new(coding, Layout::Normal) }
     }
 
-    /// A layout of what is added at `at` to a file with these blobs.
-    pub(crate) fn behind(at: u64, coding: Coding, table: BlobTable) -> Self {
+    /// A layout of what is added at `at` to a file of the normal layout with these blobs.
+    pub(crate) fn behind(at: u64, coding: Coding, mut table: BlobTable) -> Self {
         let known = table.blobs.iter().map(|blob| blob.hash).zip(0..).collect();
+        let images = std::mem::take(&mut table.metadata).into_iter().map(Image::Placed);
         Self {
+            images: images.collect(),
             coding,
+            layout: Layout::Normal,
             kind: Kind::Archive,
             sources: Vec::new(),
             segments: Vec::new(),
@@ -184,9 +242,14 @@ impl Draft {
         self.coding
     }
 
+    /// What stands where.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Whether solid resources may be copied; else what is in them has to be decoded.
     pub(crate) fn takes_solid(&self) -> bool {
-        self.coding.codec.is_some() && self.kind == Kind::Archive
+        self.coding.codec.is_some() && self.kind == Kind::Archive && self.layout == Layout::Normal
     }
 
     /// Where the next segment goes.
@@ -229,10 +292,26 @@ impl Draft {
         self.known.get(hash).map(|&known| self.table.blobs[known].size)
     }
 
+    /// Says that a blob will be there: images that refer to it may come first.
+    pub(crate) fn announce(&mut self, hash: Sha1Hash, size: u64, refcount: u32) {
+        let place = BlobPlace::Resource(ResourceHeader::default());
+        self.enter(Blob { hash, size, refcount, part_number: 1, place }, None);
+    }
+
+    /// Whether a blob was announced, and neither placed nor dropped since.
+    pub(crate) fn awaits(&self, hash: &Sha1Hash) -> bool {
+        let nowhere = BlobPlace::Resource(ResourceHeader::default());
+        self.known.get(hash).is_some_and(|&known| self.table.blobs[known].place == nowhere)
+    }
+
     /// Enters a blob in the blob table. If it comes from an input, `origin` says which one it is
     /// there.
     pub(crate) fn enter(&mut self, blob: Blob, origin: Option<(usize, BlobId)>) {
         self.blobs.extend(origin);
+        if let Some(&announced) = self.known.get(&blob.hash) {
+            self.table.blobs[announced].place = blob.place;
+            return;
+        }
         self.known.insert(blob.hash, self.table.blobs.len());
         let part_number = match self.kind {
             Kind::Archive => 1,
@@ -247,26 +326,19 @@ impl Draft {
         self.table.solid.len() - 1
     }
 
-    /// Enters the metadata of the next image in the blob table.
-    pub(crate) fn enter_metadata(&mut self, mut resource: ResourceHeader, hash: Sha1Hash) {
-        resource.flags |= ResourceFlags::METADATA;
-        self.table.metadata.push(MetadataEntry { resource, hash });
+    /// Adds the metadata of the next image.
+    pub(crate) fn add_image(&mut self, metadata: Item) {
+        self.images.push(Image::Pending(metadata));
     }
 
     /// Replaces the metadata of image `index`, which counts from 1.
-    pub(crate) fn replace_metadata(
-        &mut self,
-        index: u32,
-        mut resource: ResourceHeader,
-        hash: Sha1Hash,
-    ) {
-        resource.flags |= ResourceFlags::METADATA;
-        self.table.metadata[index as usize - 1] = MetadataEntry { resource, hash };
+    pub(crate) fn replace_image(&mut self, index: u32, metadata: Item) {
+        self.images[index as usize - 1] = Image::Pending(metadata);
     }
 
     /// Removes the metadata of image `index`, which counts from 1.
-    pub(crate) fn remove_metadata(&mut self, index: u32) {
-        self.table.metadata.remove(index as usize - 1);
+    pub(crate) fn remove_image(&mut self, index: u32) {
+        self.images.remove(index as usize - 1);
     }
 
     /// Counts one reference less to a blob.
@@ -284,6 +356,37 @@ impl Draft {
         self.known = self.table.blobs.iter().map(|blob| blob.hash).zip(0..).collect();
     }
 
+    /// Begins a pipable file, now that all is known of its images: a header that does not know where
+    /// the tables are, the XML, the images.
+    pub(crate) fn open(&mut self, header: &Header, xml: &WimXml) {
+        let header = Header {
+            image_count: self.images.len() as u32,
+            blob_table: ResourceHeader::default(),
+            xml: ResourceHeader::default(),
+            boot_metadata: ResourceHeader::default(),
+            integrity: ResourceHeader::default(),
+            ..header.clone()
+        };
+        self.literal(Bytes::copy_from_slice(&header.to_bytes()));
+        let mut xml = xml.clone();
+        xml.remove_total_bytes();
+        self.place_table(xml.to_bytes().into());
+        self.place_images();
+    }
+
+    /// Places the metadata of the images that have none yet.
+    fn place_images(&mut self) {
+        let images = std::mem::take(&mut self.images).into_iter().map(|image| match image {
+            Image::Placed(entry) => Image::Placed(entry),
+            Image::Pending(mut item) => {
+                item.flags |= ResourceFlags::METADATA;
+                let hash = item.hash;
+                Image::Placed(MetadataEntry { resource: self.place(item), hash })
+            }
+        });
+        self.images = images.collect();
+    }
+
     /// Adds the tables, and fills in `header`. With `piece_size` there is an integrity table.
     pub(crate) fn finish(
         self,
@@ -291,7 +394,7 @@ impl Draft {
         mut xml: WimXml,
         piece_size: Option<u32>,
     ) -> Result<Drafted, Error> {
-        header.image_count = self.table.metadata.len() as u32;
+        header.image_count = self.images.len() as u32;
         let xml = |at| {
             xml.set_total_bytes(at);
             xml.to_bytes().into()
@@ -319,6 +422,7 @@ impl Draft {
     ) -> Result<Drafted, Error> {
         let too_large =
             |source| Error::Malformed { file: "the destination".to_owned(), of: Of::File, source };
+        self.place_images();
         // Sizes that a malicious source claims for its blobs may add up to anything.
         if self.at > MAX_LEN {
             return Err(too_large(FormatError::TooLarge {
@@ -327,14 +431,17 @@ impl Draft {
                 expected: "less than 2^60 bytes in all",
             }));
         }
+        let metadata = self.images.iter().filter_map(|image| match image {
+            Image::Placed(entry) => Some(*entry),
+            Image::Pending(_) => None,
+        });
+        self.table.metadata = metadata.collect();
         let boot = header.boot_image().and_then(|boot| self.table.metadata.get(boot as usize - 1));
         header.boot_metadata = boot.map(|entry| entry.resource).unwrap_or_default();
         let table = self.table.to_bytes().map_err(too_large)?;
-        header.blob_table = self.stored(table.len() as u64, ResourceFlags::METADATA);
-        self.literal(table.into());
-        let xml = xml(self.at);
-        header.xml = self.stored(xml.len() as u64, ResourceFlags::METADATA);
-        self.literal(xml);
+        header.blob_table = self.place_table(table.into());
+        let xml = xml(self.at + self.blob_header_len());
+        header.xml = self.place_table(xml);
         header.integrity = ResourceHeader::default();
         let covered_end = header.blob_table.offset + header.blob_table.size;
         // A file without a blob table has no integrity table either.
@@ -344,9 +451,54 @@ impl Draft {
             header.integrity = self.stored(len, ResourceFlags::empty());
             self.push(Segment::Integrity { len });
         }
+        if self.layout == Layout::Pipable {
+            self.literal(Bytes::copy_from_slice(&header.to_bytes()));
+        }
         let Self { sources, segments, blobs, at: len, .. } = self;
         let (before, known_pieces) = (None, HashMap::new());
         Ok(Drafted { sources, segments, header, piece_size, before, known_pieces, blobs, len })
+    }
+
+    /// Places a resource behind what there is so far.
+    pub(crate) fn place(&mut self, item: Item) -> ResourceHeader {
+        let Item { hash, flags, uncompressed_size, segments } = item;
+        self.literal(self.blob_header(hash, flags, uncompressed_size));
+        let offset = self.at;
+        segments.into_iter().for_each(|segment| self.push(segment));
+        ResourceHeader { size: self.at - offset, flags, offset, uncompressed_size }
+    }
+
+    fn place_table(&mut self, table: Bytes) -> ResourceHeader {
+        let hash = sha1(&table);
+        self.place(Item::stored(table, hash, ResourceFlags::METADATA))
+    }
+
+    /// What stands before a resource: nothing, unless the layout is the pipable one.
+    pub(crate) fn blob_header(
+        &self,
+        hash: Sha1Hash,
+        flags: ResourceFlags,
+        uncompressed_size: u64,
+    ) -> Bytes {
+        match self.layout {
+            Layout::Normal => Bytes::new(),
+            Layout::Pipable => {
+                let header = BlobHeader { uncompressed_size, hash, flags };
+                Bytes::copy_from_slice(&header.to_bytes())
+            }
+        }
+    }
+
+    fn blob_header_len(&self) -> u64 {
+        match self.layout {
+            Layout::Normal => 0,
+            Layout::Pipable => BLOB_HEADER_LEN as u64,
+        }
+    }
+
+    /// The segments and what they are copied from, so far.
+    pub(crate) fn segments(&self) -> (&[(u64, Segment)], &[Arc<dyn Source>]) {
+        (&self.segments, &self.sources)
     }
 
     /// The resource header of `size` stored bytes that come next.

@@ -13,6 +13,7 @@
 //! What an interrupted run leaves behind them is overwritten by the next one.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ use super::layout::Drafted;
 use crate::archive::Wim;
 use crate::error::{Action, Error};
 use crate::output::{AtomicFile, require_space, write_all_at};
-use crate::source::{Access, FileSource};
+use crate::pipeline::lock::Lock;
+use crate::source::{Access, FileSource, read_exact_at};
 
 /// An archive that is to be changed: locked against other writers, and open for reading.
 #[derive(Debug)]
@@ -79,6 +81,72 @@ pub(crate) enum Place<'a> {
     New(AtomicFile),
     /// Behind what an archive holds.
     Behind(Addition<'a>),
+    /// One byte after the other.
+    Pipe(Pipe),
+}
+
+/// What bytes are written to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Output<'a> {
+    /// A file and what it is called: any place of it, in any order.
+    File(&'a File, &'a Path),
+    /// What takes them in order only.
+    Pipe(&'a Pipe),
+}
+
+impl<'a> Output<'a> {
+    pub(crate) fn name(self) -> &'a Path {
+        match self {
+            Self::File(_, name) => name,
+            Self::Pipe(_) => Path::new(Pipe::NAME),
+        }
+    }
+
+    /// Writes all of `bytes` at `at`.
+    pub(crate) fn write_at(self, bytes: &[u8], at: u64) -> Result<(), Error> {
+        let written = match self {
+            Self::File(file, _) => write_all_at(file, bytes, at),
+            Self::Pipe(pipe) => pipe.write_at(bytes, at),
+        };
+        written.map_err(Error::io(Action::Write, self.name()))
+    }
+
+    /// Reads back what was written at `at`.
+    pub(crate) fn read_at(self, bytes: &mut [u8], at: u64) -> Result<(), Error> {
+        let read = match self {
+            Self::File(file, _) => read_exact_at(file, bytes, at),
+            Self::Pipe(_) => Err(io::ErrorKind::NotSeekable.into()),
+        };
+        read.map_err(Error::io(Action::Read, self.name()))
+    }
+}
+
+/// A pipe, or anything else that takes bytes one after the other.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    file: File,
+    /// Bytes written so far.
+    at: Lock<u64>,
+}
+
+impl Pipe {
+    /// What it is called in messages.
+    const NAME: &str = "standard output";
+
+    /// Bytes written so far.
+    pub(crate) fn at(&self) -> u64 {
+        *self.at.lock()
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        let mut here = self.at.lock();
+        if *here != at && !bytes.is_empty() {
+            return Err(io::ErrorKind::NotSeekable.into());
+        }
+        (&self.file).write_all(bytes)?;
+        *here += bytes.len() as u64;
+        Ok(())
+    }
 }
 
 impl<'a> Place<'a> {
@@ -94,20 +162,23 @@ impl<'a> Place<'a> {
         Ok(Self::Behind(addition))
     }
 
-    /// The file to write to.
-    pub(crate) fn file(&self) -> &File {
+    /// What takes bytes one after the other, from where it is.
+    pub(crate) fn pipe(file: File) -> Self {
+        Self::Pipe(Pipe { file, at: Lock::new(0) })
+    }
+
+    /// What to write to.
+    pub(crate) fn output(&self) -> Output<'_> {
         match self {
-            Self::New(file) => file.file(),
-            Self::Behind(addition) => &addition.old.file,
+            Self::New(file) => Output::File(file.file(), file.target()),
+            Self::Behind(addition) => Output::File(&addition.old.file, &addition.old.path),
+            Self::Pipe(pipe) => Output::Pipe(pipe),
         }
     }
 
     /// What the file is or will be called.
     pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::New(file) => file.target(),
-            Self::Behind(addition) => &addition.old.path,
-        }
+        self.output().name()
     }
 
     /// Makes sure that the disk has room for a file of `len` bytes.
@@ -117,6 +188,7 @@ impl<'a> Place<'a> {
             Self::Behind(addition) => {
                 require_space(&addition.old.path, len.saturating_sub(addition.old_len()))
             }
+            Self::Pipe(_) => Ok(()),
         }
     }
 
@@ -124,7 +196,7 @@ impl<'a> Place<'a> {
     pub(crate) fn reserve(&self, len: u64) -> Result<(), Error> {
         match self {
             Self::New(file) => file.reserve(len),
-            Self::Behind(_) => Ok(()),
+            Self::Behind(_) | Self::Pipe(_) => Ok(()),
         }
     }
 
@@ -132,10 +204,13 @@ impl<'a> Place<'a> {
     pub(crate) fn commit(self, drafted: &Drafted) -> Result<(), Error> {
         match self {
             Self::New(file) => {
-                file.write_at(&drafted.header.to_bytes(), 0)?;
+                if let Some(head) = drafted.head() {
+                    file.write_at(&head, 0)?;
+                }
                 file.commit()
             }
             Self::Behind(addition) => addition.commit(drafted),
+            Self::Pipe(_) => Ok(()),
         }
     }
 }

@@ -1,5 +1,10 @@
 //! Writing an archive: beginning one or adding to one, then blobs, images, tables, header.
+//!
+//! In the pipable layout the images come before the data that they refer to. There
+//! [`Session::write_data`] only takes note of what is to be written, and [`Session::finish`] does it
+//! when the images are in their place.
 
+use std::fs::File;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -11,9 +16,10 @@ use wim_format::xml::{EditError, WimXml};
 use wim_format::{Codec, metadata::Metadata};
 
 use super::execute::{self, Verification};
-use super::layout::Draft;
+use super::layout::{Draft, Item};
 use super::pack::{self, Packing, Supply};
-use super::place::{Locked, Place, logical_end};
+use super::place::{Locked, Output, Place, logical_end};
+use super::{Pipable, stream};
 use crate::archive::{ImageTree, Wim};
 use crate::blob::Coding;
 use crate::cancel::Cancel;
@@ -22,11 +28,10 @@ use crate::export::IntegrityTable;
 use crate::hash::sha1;
 use crate::integrity;
 use crate::pipeline::Threads;
-use crate::progress::Progress;
+use crate::progress::{Amount, Phase, Progress, Silent};
 
 /// An archive that is being written. Dropped before [`finish`](Self::finish), it leaves the file as
 /// it was, or none.
-#[derive(Debug)]
 pub(crate) struct Session<'a> {
     place: Place<'a>,
     pub(crate) draft: Draft,
@@ -35,10 +40,32 @@ pub(crate) struct Session<'a> {
     pub(crate) header: Header,
     /// What segments are decoded or copied from.
     pub(crate) inputs: Vec<&'a Wim>,
+    /// What has been done so far.
+    pub(crate) done: Done,
+    /// Data that is written behind the images.
+    later: Vec<DataJob<'a>>,
     /// What there was before.
     old: Option<&'a Wim>,
     /// Where the new part begins in an archive that something is added to in place.
     behind: Option<u64>,
+}
+
+/// Writes some data of an archive.
+type DataJob<'a> = Box<dyn FnOnce(&mut Session<'a>, Context<'_>) -> Result<(), Error> + 'a>;
+
+/// What a session has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Done {
+    /// Length of the archive in bytes.
+    pub(crate) len: u64,
+    /// Bytes copied as they were.
+    pub(crate) copied: u64,
+    /// Bytes decoded.
+    pub(crate) decoded: u64,
+    /// Uncompressed bytes in copied solid chunks that no image refers to.
+    pub(crate) carried: u64,
+    /// Bytes of new file data, as they are stored.
+    pub(crate) stored: u64,
 }
 
 /// What all steps of an operation share.
@@ -54,60 +81,96 @@ impl<'a> Session<'a> {
     pub(crate) fn create(
         path: &Path,
         coding: Coding,
+        layout: Layout,
         guid: Option<[u8; 16]>,
     ) -> Result<Self, Error> {
-        Ok(Self {
-            place: Place::new(path)?,
-            draft: Draft::new(coding),
-            xml: WimXml::new(),
-            header: new_header(coding, guid),
-            inputs: Vec::new(),
-            old: None,
-            behind: None,
-        })
+        Ok(Self::new(Place::new(path)?, coding, layout, guid))
     }
 
-    /// Begins to add to an archive in place. From now on it is marked as being written to.
+    /// Begins a new archive that is written to a pipe. It can only be a pipable one, and has no
+    /// integrity table.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where it is to be something else.
+    pub(crate) fn stream(
+        out: File,
+        coding: Coding,
+        pipable: Pipable,
+        table: IntegrityTable,
+        guid: Option<[u8; 16]>,
+    ) -> Result<Self, Error> {
+        let refuse = |what: &str| {
+            let reason = format!("an archive that is written to a pipe {what}; write it to a file");
+            Err(Error::Parameter(reason))
+        };
+        match (pipable, table) {
+            (Pipable::No, _) => refuse("cannot have the normal layout"),
+            (_, IntegrityTable::Write) => refuse("cannot have an integrity table"),
+            _ => Ok(Self::new(Place::pipe(out), coding, Layout::Pipable, guid)),
+        }
+    }
+
+    fn new(place: Place<'a>, coding: Coding, layout: Layout, guid: Option<[u8; 16]>) -> Self {
+        Self {
+            place,
+            draft: Draft::new(coding, layout),
+            xml: WimXml::new(),
+            header: new_header(coding, layout, guid),
+            inputs: Vec::new(),
+            done: Done::default(),
+            later: Vec::new(),
+            old: None,
+            behind: None,
+        }
+    }
+
+    /// Begins to add to an archive of the normal layout in place. From now on it is marked as being
+    /// written to.
     pub(crate) fn append(old: &'a Locked) -> Result<Self, Error> {
         let wim = &old.wim;
-        if wim.header().layout == Layout::Pipable {
-            return Err(Error::Unsupported(format!(
-                "{}: is a pipable archive, to which nothing can be appended; make a normal archive \
-                 of it with --rebuild --not-pipable, or choose another destination",
-                wim.name()
-            )));
-        }
         let start = logical_end(wim);
+        let place = Place::behind(old)?;
         Ok(Self {
-            place: Place::behind(old)?,
             draft: Draft::behind(start, wim.coding(), wim.parts()[0].blobs.clone()),
             xml: wim.xml().clone(),
             header: unmarked(wim.header()),
-            inputs: Vec::new(),
             old: Some(wim),
             behind: Some(start),
+            ..Self::new(place, wim.coding(), Layout::Normal, None)
         })
     }
 
     /// Begins a new file that takes the place of an archive. Nothing is taken over but its XML and
     /// header.
-    pub(crate) fn rebuild(old: &'a Locked, coding: Coding) -> Result<Self, Error> {
+    pub(crate) fn rebuild(old: &'a Locked, coding: Coding, layout: Layout) -> Result<Self, Error> {
         let wim = &old.wim;
-        let header = Header { layout: Layout::Normal, ..unmarked(wim.header()) };
+        let header = Header { layout, ..unmarked(wim.header()) };
         Ok(Self {
-            place: Place::new(old.path())?,
-            draft: Draft::new(coding),
             xml: wim.xml().clone(),
             header: if coding == wim.coding() { header } else { recoded(header, coding) },
-            inputs: Vec::new(),
             old: Some(wim),
-            behind: None,
+            ..Self::new(Place::new(old.path())?, coding, layout, None)
         })
     }
 
     /// What the file is or will be called.
     pub(crate) fn path(&self) -> &Path {
         self.place.path()
+    }
+
+    /// Writes data that was announced: now, or where the layout has it behind the images.
+    pub(crate) fn write_data(
+        &mut self,
+        context: Context<'_>,
+        job: impl FnOnce(&mut Self, Context<'_>) -> Result<(), Error> + 'a,
+    ) -> Result<(), Error> {
+        match self.draft.layout() {
+            Layout::Normal => job(self, context),
+            Layout::Pipable => {
+                self.later.push(Box::new(job));
+                Ok(())
+            }
+        }
     }
 
     /// Compresses blobs behind what is laid out so far, and enters them. Returns the bytes written.
@@ -118,9 +181,11 @@ impl<'a> Session<'a> {
         context: Context<'_>,
     ) -> Result<u64, Error> {
         let Context { threads, progress, cancel } = context;
-        let (file, name) = (self.place.file(), self.place.path());
-        let run = pack::Run { file, name, threads, progress, cancel };
-        pack::pack(&mut self.draft, packing, supply, run)
+        let out = self.place.output();
+        if let Output::Pipe(pipe) = out {
+            stream::write(self.draft.segments(), pipe.at(), out, &Silent, cancel)?;
+        }
+        pack::pack(&mut self.draft, packing, supply, pack::Run { out, threads, progress, cancel })
     }
 
     /// Compresses the metadata of the next image, and enters it.
@@ -130,8 +195,8 @@ impl<'a> Session<'a> {
         metadata: &[u8],
         threads: Threads,
     ) -> Result<(), Error> {
-        let place = self.pack_metadata(packing, metadata, threads)?;
-        self.draft.enter_metadata(place, sha1(metadata));
+        let metadata = self.pack_metadata(packing, metadata, threads)?;
+        self.draft.add_image(metadata);
         Ok(())
     }
 
@@ -143,35 +208,39 @@ impl<'a> Session<'a> {
         metadata: &[u8],
         threads: Threads,
     ) -> Result<(), Error> {
-        let place = self.pack_metadata(packing, metadata, threads)?;
-        self.draft.replace_metadata(index, place, sha1(metadata));
+        let metadata = self.pack_metadata(packing, metadata, threads)?;
+        self.draft.replace_image(index, metadata);
         Ok(())
     }
 
     fn pack_metadata(
-        &mut self,
+        &self,
         packing: Packing,
         metadata: &[u8],
         threads: Threads,
-    ) -> Result<ResourceHeader, Error> {
-        let packed = pack::pack_bytes(packing, metadata, threads)?;
-        Ok(packed.add_to(&mut self.draft, metadata.len() as u64))
+    ) -> Result<Item, Error> {
+        pack::pack_bytes(packing, metadata, sha1(metadata), self.draft.layout(), threads)
     }
 
-    /// Writes what is laid out, makes it durable, and makes the file what it is to be. Returns its
-    /// length.
+    /// Writes what is laid out, makes it durable, and makes the file what it is to be.
     pub(crate) fn finish(
-        self,
+        mut self,
         table: IntegrityTable,
         verification: Verification,
         context: Context<'_>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Done, Error> {
         let Context { threads, progress, cancel } = context;
         let piece_size = match self.old {
             Some(old) => integrity::wanted_piece_size(&old.parts()[0], table)?,
             None => integrity::new_piece_size(table),
         };
-        let Self { place, draft, xml, mut header, inputs, old, behind } = self;
+        if self.draft.layout() == Layout::Pipable {
+            self.draft.open(&self.header, &self.xml);
+        }
+        for job in std::mem::take(&mut self.later) {
+            job(&mut self, context)?;
+        }
+        let Self { place, draft, xml, mut header, inputs, done, old, behind, .. } = self;
         if draft.has_solid() {
             header.version = Version::Solid;
         }
@@ -182,17 +251,25 @@ impl<'a> Session<'a> {
         place.require_space(drafted.len())?;
         place.reserve(drafted.to_reserve())?;
         let job = execute::Job { inputs, drafted: &drafted, threads, verification };
-        execute::write(&job, place.file(), place.path(), progress, cancel)?;
-        let len = drafted.len();
+        match place.output() {
+            Output::File(file, name) => execute::write(&job, file, name, progress, cancel)?,
+            out @ Output::Pipe(pipe) => {
+                execute::check(&job, progress, cancel)?;
+                progress.begin(Phase::Write, Amount::new(drafted.len() - pipe.at(), 0));
+                let segments = (&drafted.segments[..], &drafted.sources[..]);
+                stream::write(segments, pipe.at(), out, progress, cancel)?;
+                progress.end(Phase::Write);
+            }
+        }
         place.commit(&drafted)?;
-        Ok(len)
+        Ok(Done { len: drafted.len(), ..done })
     }
 }
 
 /// The header of a new archive.
-pub(crate) fn new_header(coding: Coding, guid: Option<[u8; 16]>) -> Header {
+pub(crate) fn new_header(coding: Coding, layout: Layout, guid: Option<[u8; 16]>) -> Header {
     let header = Header {
-        layout: Layout::Normal,
+        layout,
         version: Version::Normal,
         flags: HeaderFlags::empty(),
         chunk_size: 0,

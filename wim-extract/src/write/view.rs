@@ -47,8 +47,8 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn of(drafted: &Drafted, name: String) -> Self {
-        let header = Bytes::copy_from_slice(&drafted.header.to_bytes());
-        let mut segments = vec![(0, Segment::Literal(header))];
+        let head = drafted.head().map(|head| Segment::Literal(Bytes::copy_from_slice(&head)));
+        let mut segments: Vec<_> = head.into_iter().map(|head| (0, head)).collect();
         segments.extend(drafted.before.clone().map(|before| (HEADER_LEN as u64, before)));
         segments.extend(drafted.segments.iter().cloned());
         Self { name, sources: drafted.sources.clone(), segments, len: drafted.len() }

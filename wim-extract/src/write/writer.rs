@@ -5,13 +5,13 @@ use std::path::Path;
 use bytes::Bytes;
 use wim_format::Sha1Hash;
 use wim_format::blob_table::{Blob, BlobPlace};
-use wim_format::header::Header;
+use wim_format::header::{Header, Layout};
 use wim_format::resource::ResourceFlags;
 use wim_format::time::FileTime;
 use wim_format::xml::WimXml;
 
 use super::execute::{self, Job, Verification};
-use super::layout::{Draft, Segment};
+use super::layout::{Draft, Item, Segment};
 use super::session::{count_references, new_header, parameter, set_counts};
 use crate::blob::Coding;
 use crate::cancel::Cancel;
@@ -84,7 +84,7 @@ impl WimWriter {
     /// # Errors
     /// The directory does not exist or cannot be written.
     pub fn create(path: &Path, options: &Options) -> Result<Self, Error> {
-        let draft = Draft::new(STORED);
+        let draft = Draft::new(STORED, Layout::Normal);
         Ok(Self {
             file: AtomicFile::create(path)?,
             gathered: Vec::new(),
@@ -187,12 +187,13 @@ impl WimWriter {
             let path = self.file.target();
             let stats = count_references(&mut self.draft, &metadata, index, path, &|_| None)?;
             set_counts(&mut self.xml, index, &stats).map_err(parameter)?;
-            let place = self.draft.stored(metadata.len() as u64, ResourceFlags::empty());
-            self.draft.literal(metadata);
-            self.draft.enter_metadata(place, hash);
+            self.draft.add_image(Item::stored(metadata, hash, ResourceFlags::empty()));
         }
         let piece_size = integrity::new_piece_size(self.options.integrity);
-        let header = Header { boot_index: self.boot, ..new_header(STORED, self.options.guid) };
+        let header = Header {
+            boot_index: self.boot,
+            ..new_header(STORED, Layout::Normal, self.options.guid)
+        };
         let drafted = self.draft.finish(header, self.xml, piece_size)?;
         let job = Job {
             inputs: Vec::new(),
@@ -201,7 +202,9 @@ impl WimWriter {
             verification: Verification::Trust,
         };
         execute::write(&job, self.file.file(), self.file.target(), progress, cancel)?;
-        self.file.write_at(&drafted.header.to_bytes(), 0)?;
+        if let Some(head) = drafted.head() {
+            self.file.write_at(&head, 0)?;
+        }
         self.file.commit()
     }
 }

@@ -14,28 +14,27 @@ use super::{Content, Directory, DirectoryId, File, FileId, Layout, Link, Name, i
 use crate::{
     apply::{
         InvalidNames, Options, Structure, UnixData,
+        blobs::Blobs,
+        links,
         losses::Losses,
         names::{Fault, Names},
         warnings::Warnings,
     },
-    archive::{BlobId, ImageTree, Wim},
+    archive::{BlobId, ImageTree},
     beneath::Node,
     error::Error,
 };
 
-/// Most bytes that the data of a reparse point may have: Windows allows 16 KiB with its header.
-const MAX_REPARSE_DATA: u64 = 16 * 1024 - 8;
-
 /// The layout for the files `chosen`, with all below them.
 pub(super) fn layout(
-    wim: &Wim,
+    blobs: &dyn Blobs,
     tree: &ImageTree,
     options: &Options,
     chosen: &[DentryId],
     structure: Structure,
     warnings: &Warnings<'_>,
 ) -> Result<Layout, Error> {
-    let mut builder = Builder::new(wim, tree, options, warnings);
+    let mut builder = Builder::new(blobs, tree, options, warnings);
     match structure {
         Structure::Flat => builder.add_flat(chosen)?,
         Structure::Preserve => builder.add_in_place(chosen)?,
@@ -53,7 +52,7 @@ enum Kind {
 }
 
 struct Builder<'b> {
-    wim: &'b Wim,
+    blobs: &'b dyn Blobs,
     tree: &'b ImageTree,
     options: &'b Options,
     warnings: &'b Warnings<'b>,
@@ -67,7 +66,7 @@ struct Builder<'b> {
 
 impl<'b> Builder<'b> {
     fn new(
-        wim: &'b Wim,
+        blobs: &'b dyn Blobs,
         tree: &'b ImageTree,
         options: &'b Options,
         warnings: &'b Warnings<'b>,
@@ -83,11 +82,10 @@ impl<'b> Builder<'b> {
             files: Vec::new(),
             more_links: HashMap::new(),
             by_blob: Vec::new(),
-            bytes: 0,
             space: 0,
         };
         Builder {
-            wim,
+            blobs,
             tree,
             options,
             warnings,
@@ -227,8 +225,7 @@ impl<'b> Builder<'b> {
             layout.by_blob.push((blob, id));
         }
         if let Content::Data(blob) = content {
-            let size = self.wim.blob(blob).size;
-            layout.bytes = layout.bytes.saturating_add(size);
+            let size = self.blobs.size(blob).unwrap_or(0);
             if !is_sparse(&dentry) {
                 layout.space = layout.space.saturating_add(size);
             }
@@ -282,16 +279,17 @@ impl<'b> Builder<'b> {
     }
 
     fn link(&mut self, id: DentryId, hash: Sha1Hash) -> Result<Kind, Error> {
+        let max = links::MAX_DATA as u64;
         let size = match hash.is_zero() {
-            true => 0,
-            false => self.wim.blob(self.blob(id, hash)?).size,
+            true => Some(0),
+            false => self.blobs.size(self.blob(id, hash)?),
         };
-        if size == 0 || size > MAX_REPARSE_DATA {
+        if let Some(size) = size.filter(|&size| size == 0 || size > max) {
             self.warnings.one_of("links whose target is malformed", || {
                 let path = self.tree.path(id);
                 format!(
                     "not extracting the link {}: its target has {size} bytes, and should have 1 \
-                     to {MAX_REPARSE_DATA}",
+                     to {max}",
                     String::from_utf8_lossy(&path)
                 )
             });
@@ -317,9 +315,9 @@ impl<'b> Builder<'b> {
     }
 
     fn blob(&self, id: DentryId, hash: Sha1Hash) -> Result<BlobId, Error> {
-        self.wim.find(&hash).ok_or_else(|| {
+        self.blobs.find(&hash).ok_or_else(|| {
             let path = String::from_utf8_lossy(&self.tree.path(id)).into_owned();
-            self.wim.missing(hash, Some(path))
+            self.blobs.missing(hash, path)
         })
     }
 }

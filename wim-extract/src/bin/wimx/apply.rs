@@ -1,14 +1,23 @@
 //! `wimx apply`: brings whole images to a directory.
 
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::path::{Path, absolute};
 
-use wim_extract::apply::{self, LinkTargets};
+use wim_extract::apply::{self, LinkTargets, Options, Outcome};
 use wim_extract::archive::{ImageIndex, Wim};
+use wim_extract::error::Action;
+use wim_extract::piped::PipedWim;
+use wim_extract::{Cancel, Error};
 
 use crate::args::{ApplyArgs, Global};
 use crate::bar::Bar;
 use crate::failure::Failure;
 use crate::{interrupt, open, restore, stdout};
+
+/// What standard input is called in messages.
+const STDIN: &str = "standard input";
 
 /// Runs the command.
 pub(crate) fn run(args: &ApplyArgs, global: &Global) -> Result<(), Failure> {
@@ -20,6 +29,10 @@ pub(crate) fn run(args: &ApplyArgs, global: &Global) -> Result<(), Failure> {
     };
     let options = restore::options(&args.restore, links, global)?;
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
+    if args.wim.as_os_str() == "-" {
+        let outcome = run_piped(args, &options, global, &bar, &cancel)?;
+        return restore::report(outcome, "Done applying WIM image.", global, &bar);
+    }
     let wim = open::archive(&args.wim, &args.references.globs, global, &bar)?;
     let images = open::images(&wim, args.image.as_deref())?;
     if args.restore.check {
@@ -41,6 +54,37 @@ pub(crate) fn run(args: &ApplyArgs, global: &Global) -> Result<(), Failure> {
         }
     };
     restore::report(outcome, "Done applying WIM image.", global, &bar)
+}
+
+/// Applies an image of the archive on standard input.
+fn run_piped(
+    args: &ApplyArgs,
+    options: &Options,
+    global: &Global,
+    bar: &Bar,
+    cancel: &Cancel,
+) -> Result<Outcome, Failure> {
+    if !args.references.globs.is_empty() {
+        let message = "--ref: an archive on standard input has to be whole; leave it out";
+        return Err(Failure::Usage(message.into()));
+    }
+    let input = io::stdin();
+    if input.is_terminal() {
+        let message = "an archive is not read from a terminal; give a file, or pipe one in";
+        return Err(Failure::Usage(message.into()));
+    }
+    let input = input.as_fd().try_clone_to_owned().map(File::from);
+    let input = input.map_err(Error::io(Action::Open, STDIN))?;
+    let wim = PipedWim::open(input, STDIN, cancel)?;
+    let image = wim.resolve(args.image.as_deref())?;
+    if !global.quiet && !global.json {
+        let name = wim.xml().image(image).and_then(|image| image.name).unwrap_or_default();
+        stdout::line(&format!(
+            "Applying image {image} (\"{name}\") from {STDIN} to directory \"{}\"",
+            args.target.display()
+        ))?;
+    }
+    Ok(apply::run_piped(wim, image, &args.target, options, bar, cancel)?)
 }
 
 /// Says what goes where, in wimlib's words.

@@ -191,7 +191,7 @@ pub(crate) struct ExtractArgs {
 #[command(after_help = APPLY_HELP)]
 #[command(allow_missing_positional = true)]
 pub(crate) struct ApplyArgs {
-    /// The WIM, or an ISO that holds one
+    /// The WIM, or an ISO that holds one; `-` for a pipable WIM on standard input
     #[arg(value_name = "WIMFILE")]
     pub(crate) wim: PathBuf,
     /// Index, exact name or `all` (a directory for each); needed when there are several
@@ -220,7 +220,8 @@ pub(crate) struct ExportArgs {
     /// Index, exact name or `all`
     #[arg(value_name = "SRC_IMAGE")]
     pub(crate) image: String,
-    /// The WIM to write: made when missing, else the image is appended
+    /// The WIM to write: made when missing, else the image is appended; `-` for a pipable one on
+    /// standard output
     #[arg(value_name = "DEST_WIMFILE")]
     pub(crate) destination: PathBuf,
     /// Name of the image in the new place ("" for none); its old one by default
@@ -271,7 +272,7 @@ pub(crate) struct ExportArgs {
     /// Keep the source's order inside the solid resource
     #[arg(long, hide = true)]
     pub(crate) no_solid_sort: bool,
-    /// Write the pipable layout
+    /// Write the pipable layout, which Windows cannot read
     #[arg(long)]
     pub(crate) pipable: bool,
     /// Write the normal layout even when the destination was pipable
@@ -293,7 +294,7 @@ pub(crate) struct ExportArgs {
 pub(crate) struct CaptureArgs {
     /// The directory to capture
     pub(crate) source: PathBuf,
-    /// The WIM to write
+    /// The WIM to write; `-` for a pipable one on standard output
     #[arg(value_name = "WIMFILE")]
     pub(crate) wim: PathBuf,
     /// Name of the image ("" for none); the last part of SOURCE by default
@@ -367,7 +368,7 @@ pub(crate) struct CaptureArgs {
     /// Write the whole file anew instead of appending to it
     #[arg(long)]
     pub(crate) rebuild: bool,
-    /// Write the pipable layout
+    /// Write the pipable layout, which Windows cannot read
     #[arg(long)]
     pub(crate) pipable: bool,
     /// Write the normal layout
@@ -451,7 +452,7 @@ pub(crate) struct OptimizeArgs {
     /// Keep the source's order inside the solid resource
     #[arg(long, hide = true)]
     pub(crate) no_solid_sort: bool,
-    /// Write the pipable layout
+    /// Write the pipable layout, which Windows cannot read
     #[arg(long)]
     pub(crate) pipable: bool,
     /// Write the normal layout even when the file was pipable
@@ -671,6 +672,9 @@ Examples:
   wimx apply backup.wim restored --unix-data
   wimx apply install.swm 1 dir --ref='install*.swm'
   wimx apply win.iso all editions
+  ssh host 'wimx capture data -' | wimx apply - copy
+
+From standard input one image can be applied, while it comes: the WIM has to be pipable.
 
 JSON: {\"directories\", \"files\", \"hard_links\", \"bytes\", \"warnings\": [text]}.";
 
@@ -688,7 +692,8 @@ Examples:
   wimx export install.esd 6 install.wim --compress=lzx
   wimx export install.wim all smaller.wim --recompress --compress=lzx:100
 
-LZMS chunks have up to 64 MiB. --solid and --pipable end with code 68.
+LZMS chunks have up to 64 MiB. --solid ends with code 68. A destination that is pipable stays so,
+unless --not-pipable is given, and is written anew.
 --unsafe-compact rebuilds the destination, which is safe.
 
 JSON: {\"destination\", \"images\": [index], \"length\", \"copied\", \"decoded\", \"blobs\", \"shared\",
@@ -707,6 +712,9 @@ Examples:
   wimx capture data data.wim --compress=xpress --check
   wimx capture home home.wim --unix-data --config=exclude.ini
   wimx capture next delta.wim --delta-from=base.wim
+  wimx capture data - | ssh host 'wimx apply - copy'
+
+A pipable WIM has the hashes before the data, so that files are read twice for it.
 
 JSON: {\"destination\", \"image\", \"length\", \"directories\", \"files\", \"bytes\", \"stored\",
 \"warnings\": [text]}.";

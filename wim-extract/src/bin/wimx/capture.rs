@@ -14,7 +14,7 @@ use wim_extract::capture::{
     self, Exclusions, Into, Links, Options, Outcome, RootFix, SourceTree, UnixMetadata,
 };
 use wim_extract::error::Action;
-use wim_extract::export::{Boot, Compression, Existing};
+use wim_extract::export::{Boot, Compression, Existing, Pipable};
 use wim_extract::text::to_wtf8;
 use wim_format::Codec;
 
@@ -23,7 +23,9 @@ use crate::bar::Bar;
 use crate::compression::{Method, chunks};
 use crate::failure::Failure;
 use crate::words::words;
-use crate::writing::{cannot_yet, integrity, refuse_contradictions, refuse_layouts};
+use crate::writing::{
+    archive_to_stdout, integrity, is_stdout, pipable, refuse_contradictions, warn_of_pipable,
+};
 use crate::{interrupt, open, restore, stdout};
 
 /// Which of the two commands it is.
@@ -63,9 +65,11 @@ struct Document {
 
 /// Runs the command.
 pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(), Failure> {
-    refuse_what_cannot_be(args)?;
+    let pipable = refuse_what_cannot_be(args, kind)?;
+    let out = is_stdout(&args.wim).then(|| archive_to_stdout(global)).transpose()?;
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let into = match kind {
+        _ if out.is_some() => Into::New,
         Kind::New => Into::New,
         Kind::AppendOrCreate if !args.wim.exists() => Into::New,
         Kind::Append | Kind::AppendOrCreate => Into::Existing,
@@ -77,31 +81,33 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
     if let Some(old) = old.as_ref().filter(|_| args.check) {
         open::check(old, global, &bar, &cancel)?;
     }
-    let options = options(args, old.as_ref(), into, global, &bar)?;
+    let options = Options { pipable, ..options(args, old.as_ref(), into, global, &bar)? };
     // The file must not stay mapped while it is written to.
     drop(old);
+    if let Some(out) = out {
+        capture::to_stream(&sources(args)?, out, &options, &bar, &cancel)?;
+        return Ok(());
+    }
+    warn_of_pipable(pipable, &bar);
     let outcome = capture::run(&sources(args)?, &args.wim, &options, &bar, &cancel)?;
     report(args, &options.name, &outcome, global, &bar)
 }
 
-/// Options that contradict each other, and those that cannot be obeyed.
-fn refuse_what_cannot_be(args: &CaptureArgs) -> Result<(), Failure> {
+/// Options that contradict each other, and those that cannot be obeyed. Gives the layout.
+fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind) -> Result<Pipable, Failure> {
     refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
-    let pairs = [
-        (args.pipable && args.not_pipable, "--pipable", "--not-pipable"),
-        (args.rpfix && args.norpfix, "--rpfix", "--norpfix"),
-    ];
-    if let Some((_, one, other)) = pairs.into_iter().find(|(both, ..)| *both) {
-        return Err(restore::contradiction(one, other));
+    if args.rpfix && args.norpfix {
+        return Err(restore::contradiction("--rpfix", "--norpfix"));
     }
     if args.snapshot {
         let message = "--snapshot: works on Windows only; leave it out";
         return Err(Error::Unsupported(message.into()).into());
     }
-    if args.wim.as_os_str() == "-" {
-        return Err(cannot_yet("writing an archive to a pipe"));
+    if is_stdout(&args.wim) && kind == Kind::Append {
+        let message = "nothing can be appended to standard output; use `wimx capture`";
+        return Err(Failure::Usage(message.into()));
     }
-    refuse_layouts(args.pipable, args.solid)
+    pipable(args.pipable, args.not_pipable, args.solid)
 }
 
 /// What is captured: SOURCE, or what it lists.
@@ -171,6 +177,7 @@ fn options(
         guid: args.guid,
         into,
         existing: if rebuild { Existing::Rebuild } else { Existing::Append },
+        pipable: Pipable::Keep,
         delta_from: bases?,
     })
 }

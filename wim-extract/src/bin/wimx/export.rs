@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wim_extract::archive::Wim;
 use wim_extract::export::{
-    self, Boot, Compression, Existing, Options, Outcome, Recompress, Verification,
+    self, Boot, Compression, Existing, Options, Outcome, Pipable, Recompress, Verification,
 };
 use wim_extract::{Cancel, Error};
 use wim_format::Codec;
@@ -13,8 +13,10 @@ use crate::args::{ExportArgs, Global};
 use crate::bar::Bar;
 use crate::compression::{Method, chunks, default_chunk_size};
 use crate::failure::Failure;
-use crate::writing::{cannot_yet, integrity, refuse_contradictions, refuse_layouts};
-use crate::{interrupt, open, restore, stdout};
+use crate::writing::{
+    archive_to_stdout, integrity, is_stdout, pipable, refuse_contradictions, warn_of_pipable,
+};
+use crate::{interrupt, open, stdout};
 
 /// The document of `--json`.
 #[derive(Serialize)]
@@ -37,7 +39,8 @@ struct Document {
 
 /// Runs the command.
 pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
-    refuse_what_cannot_be(args)?;
+    let pipable = refuse_what_cannot_be(args)?;
+    let out = is_stdout(&args.destination).then(|| archive_to_stdout(global)).transpose()?;
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let wim = open::archive(&args.source, &args.references.globs, global, &bar)?;
     let images = wim.resolve(&args.image)?;
@@ -47,11 +50,16 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
     if open::means_all(&args.image) {
         check_all(args, &wim)?;
     }
-    let compression = match args.destination.exists() {
+    let compression = match out.is_none() && args.destination.exists() {
         true => check_destination(args, global, &bar, &cancel)?,
         false => new_compression(args, &wim)?,
     };
-    let options = options(args, compression, global);
+    let options = options(args, compression, pipable, global);
+    if let Some(out) = out {
+        export::to_stream(&wim, &images, out, &options, &bar, &cancel)?;
+        return Ok(());
+    }
+    warn_of_pipable(pipable, &bar);
     let outcome = export::run(&wim, &images, &args.destination, &options, &bar, &cancel)?;
     report(args, outcome, global, &bar)
 }
@@ -71,20 +79,14 @@ fn check_all(args: &ExportArgs, wim: &Wim) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Options that contradict each other, and those that need an encoder.
-fn refuse_what_cannot_be(args: &ExportArgs) -> Result<(), Failure> {
+/// Options that contradict each other, and those that need an encoder. Gives the layout.
+fn refuse_what_cannot_be(args: &ExportArgs) -> Result<Pipable, Failure> {
     refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
-    if args.pipable && args.not_pipable {
-        return Err(restore::contradiction("--pipable", "--not-pipable"));
-    }
     if args.unsafe_compact && !args.destination.exists() {
         let message = "--unsafe-compact is for a destination that exists; leave it out";
         return Err(Failure::Usage(message.into()));
     }
-    if args.destination.as_os_str() == "-" {
-        return Err(cannot_yet("writing an archive to a pipe"));
-    }
-    refuse_layouts(args.pipable, args.solid)
+    pipable(args.pipable, args.not_pipable, args.solid)
 }
 
 /// The compression of a new destination.
@@ -127,7 +129,12 @@ fn check_destination(
     Ok(Compression::AsSource)
 }
 
-fn options(args: &ExportArgs, compression: Compression, global: &Global) -> Options {
+fn options(
+    args: &ExportArgs,
+    compression: Compression,
+    pipable: Pipable,
+    global: &Global,
+) -> Options {
     let rebuild = args.rebuild || args.not_pipable || args.unsafe_compact;
     Options {
         threads: global.threads(),
@@ -145,6 +152,7 @@ fn options(args: &ExportArgs, compression: Compression, global: &Global) -> Opti
         verification: if args.verify { Verification::Check } else { Verification::Trust },
         guid: args.guid,
         existing: if rebuild { Existing::Rebuild } else { Existing::Append },
+        pipable,
     }
 }
 

@@ -2,21 +2,18 @@
 
 use wim_extract::archive::Wim;
 use wim_extract::export::{Compression, Recompress};
-use wim_extract::rebuild::{self, Options, Pipable};
+use wim_extract::rebuild::{self, Options};
 
 use crate::args::{Global, OptimizeArgs};
 use crate::bar::Bar;
 use crate::compression::{Method, chunks};
 use crate::failure::Failure;
-use crate::writing::{Lengths, checked_table, refuse_layouts};
+use crate::writing::{Lengths, checked_table, pipable, warn_of_pipable};
 use crate::{interrupt, open, restore};
 
 /// Runs the command.
 pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
-    if args.pipable && args.not_pipable {
-        return Err(restore::contradiction("--pipable", "--not-pipable"));
-    }
-    refuse_layouts(args.pipable, args.solid)?;
+    let pipable = pipable(args.pipable, args.not_pipable, args.solid)?;
     let recompress = args.recompress || args.compress.is_some() || args.chunk_size.is_some();
     if recompress && args.table.unsafe_compact {
         return Err(restore::contradiction("--unsafe-compact", "--recompress"));
@@ -42,9 +39,10 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
             level: args.compress.map(Method::level).unwrap_or_default(),
             recompress: if recompress { Recompress::Always } else { Recompress::WhenNeeded },
             integrity,
-            pipable: if args.not_pipable { Pipable::Normal } else { Pipable::Keep },
+            pipable,
             ..Default::default()
         };
+        warn_of_pipable(pipable, &bar);
         // The file must not stay mapped while it is replaced.
         drop(wim);
         rebuild::run(&args.wim, &options, &bar, &cancel)?

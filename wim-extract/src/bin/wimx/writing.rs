@@ -1,10 +1,12 @@
 //! What the commands that write archives have in common.
 
+use std::fs::File;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use serde::Serialize;
-use wim_extract::export::IntegrityTable;
-use wim_extract::{Cancel, Error};
+use wim_extract::export::{IntegrityTable, Pipable};
+use wim_extract::{Cancel, Error, Progress};
 
 use crate::args::{Global, TableArgs};
 use crate::bar::Bar;
@@ -80,19 +82,42 @@ impl Lengths {
     }
 }
 
-/// Layouts that cannot be written.
-pub(crate) fn refuse_layouts(pipable: bool, solid: bool) -> Result<(), Failure> {
-    let unsupported = [(pipable, "--pipable"), (solid, "--solid")];
-    match unsupported.into_iter().find(|(wanted, _)| *wanted) {
-        None => Ok(()),
-        Some((_, option)) => Err(cannot_yet(option)),
+/// What is said of the layout: whether the archive is pipable from now on.
+pub(crate) fn pipable(pipable: bool, not_pipable: bool, solid: bool) -> Result<Pipable, Failure> {
+    match (pipable, not_pipable) {
+        (true, true) => Err(contradiction("--pipable", "--not-pipable")),
+        (true, false) if solid => Err(contradiction("--pipable", "--solid")),
+        _ if solid => {
+            let message = "--solid: this version does not write solid archives; leave it out";
+            Err(Error::Unsupported(message.into()).into())
+        }
+        (true, false) => Ok(Pipable::Yes),
+        (false, true) => Ok(Pipable::No),
+        (false, false) => Ok(Pipable::Keep),
     }
 }
 
-/// The failure of what a later version may do.
-pub(crate) fn cannot_yet(what: &str) -> Failure {
-    Error::Unsupported(format!(
-        "{what}: this version writes archives of the normal layout, not solid; leave it out"
-    ))
-    .into()
+/// Says what a pipable file is not good for.
+pub(crate) fn warn_of_pipable(pipable: Pipable, bar: &Bar) {
+    if pipable == Pipable::Yes {
+        bar.warning("a pipable archive cannot be read by Windows and the tools of Microsoft");
+    }
+}
+
+/// Whether an operand means standard output.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Standard output, to write an archive to.
+pub(crate) fn archive_to_stdout(global: &Global) -> Result<File, Failure> {
+    if io::stdout().is_terminal() {
+        let message = "an archive is not written to a terminal; give a file, or pipe it somewhere";
+        return Err(Failure::Usage(message.into()));
+    }
+    if global.json {
+        let message = "--json: standard output is taken by the archive; leave it out";
+        return Err(Failure::Usage(message.into()));
+    }
+    stdout::bytes()
 }

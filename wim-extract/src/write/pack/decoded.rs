@@ -3,6 +3,8 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use wim_format::blob_table::Blob;
+
 use super::{Batch, Begin, Packing, Piece, Supply, batch_len};
 use crate::archive::{BlobId, Wim};
 use crate::error::{Damage, Error};
@@ -145,8 +147,8 @@ impl Sink for Feeder<'_> {
         let mut state = self.state.lock();
         let state = &mut *state;
         if offset == 0 {
-            let begin =
-                Begin { size: self.wim.blob(blob).size, references: (self.references)(blob) };
+            let Blob { size, hash, .. } = *self.wim.blob(blob);
+            let begin = Begin { size, references: (self.references)(blob), hash: Some(hash) };
             let range = state.used..state.used;
             state.batch.pieces.push(Piece { range, begins: Some(begin), ends: None });
         }

@@ -13,16 +13,15 @@ pub(crate) mod decoded;
 mod encode;
 mod resource;
 
-use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
 
-use wim_format::resource::{ResourceFlags, ResourceHeader};
+use wim_format::header::Layout;
 use wim_format::{Level, Sha1Hash};
 
 use self::encode::{Encoded, Encoders};
 use self::resource::ResourceWriter;
-use super::layout::Draft;
+use super::layout::{Draft, Item};
+use super::place::Output;
 use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::Error;
@@ -74,6 +73,8 @@ pub(crate) struct Begin {
     pub(crate) size: u64,
     /// How often the images refer to it.
     pub(crate) references: u32,
+    /// Its hash, where that is known: a pipable layout needs it.
+    pub(crate) hash: Option<Sha1Hash>,
 }
 
 /// Bytes that a batch holds with so many threads: enough that all are busy to the end, and that the
@@ -87,9 +88,7 @@ pub(crate) fn batch_len(threads: Threads, chunk_size: u32) -> usize {
 /// What packing needs to know of its surroundings.
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'a> {
-    pub(crate) file: &'a File,
-    /// What the file is called in messages.
-    pub(crate) name: &'a Path,
+    pub(crate) out: Output<'a>,
     pub(crate) threads: Threads,
     /// Advanced by the uncompressed bytes and the number of the blobs written.
     pub(crate) progress: &'a dyn Progress,
@@ -149,7 +148,7 @@ fn pack_here(
 }
 
 impl Batch {
-    fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         Self { data: vec![0; len], pieces: Vec::new() }
     }
 
@@ -159,13 +158,6 @@ impl Batch {
     }
 }
 
-/// Bytes to be written as a resource that is not solid, and what the resource header says of them.
-#[derive(Debug)]
-pub(crate) struct PackedBytes {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) flags: ResourceFlags,
-}
-
 /// Compresses `data` by itself: the metadata of an image.
 ///
 /// # Errors
@@ -173,18 +165,11 @@ pub(crate) struct PackedBytes {
 pub(crate) fn pack_bytes(
     packing: Packing,
     data: &[u8],
+    hash: Sha1Hash,
+    layout: Layout,
     threads: Threads,
-) -> Result<PackedBytes, Error> {
+) -> Result<Item, Error> {
     let encoders = Encoders::new(packing)?;
-    let sizes_and_bytes = share_among(threads, || encoders.encode_bytes(data));
-    resource::whole(data, packing.coding, &sizes_and_bytes)
-}
-
-impl PackedBytes {
-    /// Adds them to a draft; gives their resource header.
-    pub(crate) fn add_to(self, draft: &mut Draft, uncompressed_size: u64) -> ResourceHeader {
-        let place = draft.stored(self.bytes.len() as u64, self.flags);
-        draft.literal(self.bytes.into());
-        ResourceHeader { uncompressed_size, ..place }
-    }
+    let chunks = share_among(threads, || encoders.encode_bytes(data));
+    resource::whole(data, hash, packing.coding, layout, &chunks)
 }

@@ -1,27 +1,27 @@
 //! Writing compressed chunks as resources.
 //!
 //! ```text
-//!   chunk table   chunk 0   chunk 1   …
+//!   normal    chunk table   chunk 0   chunk 1   …
+//!   pipable   blob header   length   chunk 0   length   chunk 1   …   chunk table
 //! ```
 //!
-//! The table comes first though it is known last, so room is left for it: how long it is follows
-//! from the length of the blob.
+//! In the normal layout the table comes first though it is known last, so room is left for it: how
+//! long it is follows from the length of the blob. In the pipable one everything is known when its
+//! turn comes, the hash too, so that nothing is written but at the end.
 
-use std::io;
-
+use bytes::Bytes;
 use wim_format::Sha1Hash;
 use wim_format::blob_table::{Blob, BlobPlace};
+use wim_format::header::Layout;
 use wim_format::resource::{ChunkTable, ResourceFlags, ResourceHeader, write_chunk_table};
 
 use super::encode::{Chunks, Encoded};
-use super::{Batch, Begin, PackedBytes, Piece, Run};
+use super::{Batch, Begin, Piece, Run};
 use crate::blob::Coding;
-use crate::error::{Action, Error};
-use crate::output::write_all_at;
+use crate::error::Error;
 use crate::progress::Amount;
-use crate::source::read_exact_at;
 use crate::write::execute::too_large;
-use crate::write::layout::{Draft, Segment};
+use crate::write::layout::{Draft, Item, Segment};
 
 /// Bytes gathered before they are written.
 const GATHER: usize = 1 << 20;
@@ -88,47 +88,56 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
         begin: Begin,
         hash: Sha1Hash,
     ) -> Result<(), Error> {
-        let start = self.draft.at();
-        let chunks = match chunks {
-            Some(chunks) => Some((table(&chunks, begin.size)?, chunks)),
-            None => None,
+        let (layout, size) = (self.draft.layout(), begin.size);
+        let framed = chunks.map(|chunks| framed(&chunks, size, layout)).transpose()?;
+        let framed = framed.filter(|framed| (framed.len() as u64) < size);
+        let flags = match framed {
+            Some(_) => ResourceFlags::COMPRESSED,
+            None => ResourceFlags::empty(),
         };
-        let flags = match chunks {
-            Some((table, chunks)) if table.len() + chunks.bytes.len() < data.len() => {
-                self.put(&table)?;
-                self.put(&chunks.bytes)?;
-                ResourceFlags::COMPRESSED
-            }
-            _ => {
-                self.put(data)?;
-                ResourceFlags::empty()
-            }
+        self.put(&self.draft.blob_header(hash, flags, size))?;
+        let start = self.at();
+        self.put(framed.as_deref().unwrap_or(data))?;
+        let place = ResourceHeader {
+            size: self.at() - start,
+            flags,
+            offset: start,
+            uncompressed_size: size,
         };
-        let size = self.at() - start;
-        self.enter(
-            ResourceHeader { size, flags, offset: start, uncompressed_size: begin.size },
-            hash,
-            begin,
-        );
+        self.enter(place, hash, begin);
         Ok(())
     }
 
     /// A piece of a blob.
     fn piece(&mut self, data: &[u8], chunks: Option<Chunks>, piece: &Piece) -> Result<(), Error> {
+        let layout = self.draft.layout();
         if let Some(begin) = piece.begins {
-            let start = self.draft.at();
-            let table_len = match chunks {
-                Some(_) => ChunkTable::table_len(begin.size, self.coding.chunk_size),
-                None => 0,
+            let flags = match chunks {
+                Some(_) => ResourceFlags::COMPRESSED,
+                None => ResourceFlags::empty(),
+            };
+            let hash = begin.hash.unwrap_or_default();
+            self.put(&self.draft.blob_header(hash, flags, begin.size))?;
+            let start = self.at();
+            let table_len = match (&chunks, layout) {
+                (Some(_), Layout::Normal) => {
+                    ChunkTable::table_len(begin.size, self.coding.chunk_size)
+                }
+                _ => 0,
             };
             let table_len = usize::try_from(table_len).map_err(|_| self.no_memory())?;
             self.put(&vec![0; table_len])?;
             let chunks_start = start + table_len as u64;
             self.open = Some(Open { begin, start, chunks_start, sizes: Vec::new(), len: 0 });
         }
-        let stored = match &chunks {
-            Some(chunks) => &chunks.bytes,
-            None => data,
+        let with_lengths;
+        let stored = match (&chunks, layout) {
+            (Some(chunks), Layout::Normal) => &chunks.bytes,
+            (Some(chunks), Layout::Pipable) => {
+                with_lengths = prefixed(chunks);
+                &with_lengths
+            }
+            (None, _) => data,
         };
         self.put(stored)?;
         let Some(open) = &mut self.open else { return Ok(()) };
@@ -144,6 +153,13 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     fn close(&mut self, open: Open, hash: Sha1Hash) -> Result<(), Error> {
         let Open { begin, start, chunks_start, sizes, len } = open;
         let uncompressed_size = begin.size;
+        if let (Layout::Pipable, Some(_)) = (self.draft.layout(), self.coding.codec) {
+            self.put(&write_chunk_table(&sizes, uncompressed_size).map_err(too_large)?)?;
+            let (size, flags) = (self.at() - start, ResourceFlags::COMPRESSED);
+            let place = ResourceHeader { size, flags, offset: start, uncompressed_size };
+            self.enter(place, hash, begin);
+            return Ok(());
+        }
         self.flush()?;
         let size = chunks_start - start + len;
         let place = if self.coding.codec.is_none() {
@@ -173,8 +189,8 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     }
 
     fn enter(&mut self, place: ResourceHeader, hash: Sha1Hash, begin: Begin) {
-        self.draft.push(Segment::Written { len: place.size });
-        let Begin { size, references: refcount } = begin;
+        self.draft.push(Segment::Written { len: place.end() - self.draft.at() });
+        let Begin { size, references: refcount, .. } = begin;
         let place = BlobPlace::Resource(place);
         self.draft.enter(Blob { hash, size, refcount, part_number: 1, place }, None);
     }
@@ -207,7 +223,7 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> Result<(), Error> {
-        write_all_at(self.run.file, bytes, at).map_err(Error::io(Action::Write, self.run.name))
+        self.run.out.write_at(bytes, at)
     }
 
     /// Moves bytes of the file towards its start.
@@ -218,8 +234,7 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             self.run.cancel.check()?;
             let step = (len - done).min(GATHER as u64);
             let bytes = &mut buffer[..step as usize];
-            let read: io::Result<()> = read_exact_at(self.run.file, bytes, from + done);
-            read.map_err(Error::io(Action::Read, self.run.name))?;
+            self.run.out.read_at(bytes, from + done)?;
             self.write_at(bytes, to + done)?;
             done += step;
         }
@@ -227,25 +242,48 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     }
 
     fn no_memory(&self) -> Error {
-        Error::Memory { file: self.run.name.display().to_string(), bytes: u64::MAX }
+        Error::Memory { file: self.run.out.name().display().to_string(), bytes: u64::MAX }
     }
 }
 
-/// The chunk table of a blob that is all there.
-fn table(chunks: &Chunks, uncompressed_size: u64) -> Result<Vec<u8>, Error> {
-    write_chunk_table(&chunks.sizes, uncompressed_size).map_err(too_large)
+/// The bytes of a resource whose chunks are all there.
+fn framed(chunks: &Chunks, uncompressed_size: u64, layout: Layout) -> Result<Vec<u8>, Error> {
+    let table = write_chunk_table(&chunks.sizes, uncompressed_size).map_err(too_large)?;
+    Ok(match layout {
+        Layout::Normal => [table, chunks.bytes.clone()].concat(),
+        Layout::Pipable => [prefixed(chunks), table].concat(),
+    })
 }
 
-/// A resource that is all there, as bytes.
-pub(super) fn whole(data: &[u8], coding: Coding, chunks: &Chunks) -> Result<PackedBytes, Error> {
-    let stored = || PackedBytes { bytes: data.to_vec(), flags: ResourceFlags::empty() };
-    if coding.codec.is_none() {
-        return Ok(stored());
+/// Chunks with the length of each before it.
+fn prefixed(chunks: &Chunks) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(chunks.bytes.len() + 4 * chunks.sizes.len());
+    let mut rest = &chunks.bytes[..];
+    for size in &chunks.sizes {
+        let (chunk, behind) = rest.split_at(*size as usize);
+        bytes.extend(size.to_le_bytes());
+        bytes.extend_from_slice(chunk);
+        rest = behind;
     }
-    let mut bytes = table(chunks, data.len() as u64)?;
-    bytes.extend_from_slice(&chunks.bytes);
-    if bytes.len() >= data.len() {
-        return Ok(stored());
-    }
-    Ok(PackedBytes { bytes, flags: ResourceFlags::COMPRESSED })
+    bytes
+}
+
+/// A resource that is all there.
+pub(super) fn whole(
+    data: &[u8],
+    hash: Sha1Hash,
+    coding: Coding,
+    layout: Layout,
+    chunks: &Chunks,
+) -> Result<Item, Error> {
+    let uncompressed_size = data.len() as u64;
+    let framed = coding.codec.map(|_| framed(chunks, uncompressed_size, layout)).transpose()?;
+    Ok(match framed.filter(|framed| framed.len() < data.len()) {
+        Some(framed) => Item {
+            flags: ResourceFlags::COMPRESSED,
+            uncompressed_size,
+            ..Item::stored(framed.into(), hash, ResourceFlags::empty())
+        },
+        None => Item::stored(Bytes::copy_from_slice(data), hash, ResourceFlags::empty()),
+    })
 }
