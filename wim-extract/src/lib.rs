@@ -26,6 +26,7 @@ pub mod split;
 pub mod text;
 pub mod update;
 pub mod verify;
+mod windows;
 pub mod write;
 
 pub use cancel::Cancel;

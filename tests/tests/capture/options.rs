@@ -183,7 +183,7 @@ fn info(scratch: &Scratch, wim: &str) -> Vec<String> {
 }
 
 /// The XML, but for times.
-fn xml(scratch: &Scratch, wim: &str) -> String {
+pub(crate) fn xml(scratch: &Scratch, wim: &str) -> String {
     scratch.wimlib(&format!("info {wim} --extract-xml=xml")).ok();
     let bytes = scratch.read("xml");
     let units: Vec<u16> =
@@ -219,6 +219,9 @@ fn properties_of_an_image() {
         "--image-property=DESCRIPTION=text --image-property=FLAGS=F",
         "--image-property=WINDOWS/VERSION/MAJOR=10",
         "--wimboot",
+        "name description",
+        "name description --image-property=A=b --flags=F --wimboot",
+        "name description --image-property=DESCRIPTION=text --image-property=A=b",
         "--boot --check",
     ] {
         let line =

@@ -43,6 +43,24 @@ impl Data {
             Self::Bytes(bytes) => bytes.len() as u64,
         }
     }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not as it was.
+    pub(crate) fn read(&self) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.clone()),
+            Self::File(path, stamp) => {
+                let mut file = open_file(path)?;
+                let mut bytes = Vec::new();
+                let read = file.by_ref().take(stamp.size).read_to_end(&mut bytes);
+                read.map_err(Error::io(Action::Read, path))?;
+                check_stamp(&file, path, *stamp)?;
+                Ok(bytes)
+            }
+        }
+    }
 }
 
 /// Reads data in order.

@@ -14,6 +14,7 @@ use super::files::{Data, Files};
 use super::scan::{FileData, Found, Kind};
 use crate::error::{Error, TreeProblem};
 use crate::progress::Amount;
+use crate::windows::require_len;
 use crate::write::pack::Packing;
 use crate::write::session::{Context, Session};
 
@@ -171,6 +172,32 @@ impl Pending {
         }
     }
 
+    /// Takes the data of files from elsewhere, where `hash_of` knows its hash by the path of the file in
+    /// the image, by what it is, and by its length. It will not be read.
+    pub(super) fn take_over(
+        &mut self,
+        mut hash_of: impl FnMut(&[u8], &Inode, u64) -> Option<Sha1Hash>,
+    ) {
+        let (mut data, mut owners) = (Vec::new(), Vec::new());
+        for (found, owner) in self.data.drain(..).zip(self.owners.drain(..)) {
+            let (entry, part) = owner;
+            let hash = match (&found, part) {
+                (Data::File(_, stamp), Part::Contents) => {
+                    hash_of(&path_of(&self.image, entry), self.image.inode(entry), stamp.size)
+                }
+                _ => None,
+            };
+            match hash {
+                Some(hash) => self.image.inode_mut(entry).data = hash,
+                None => {
+                    data.push(found);
+                    owners.push(owner);
+                }
+            }
+        }
+        (self.data, self.owners) = (data, owners);
+    }
+
     /// How much data it is.
     pub(crate) fn amount(&self) -> Amount {
         let bytes = self.data.iter().map(Data::len).fold(0, u64::saturating_add);
@@ -201,8 +228,7 @@ impl Pending {
         self.linked.retain(|_, entry| image.is_linked(*entry));
     }
 
-    /// Reads the data, and packs what is not `known`. Gives the finished tree, and the bytes
-    /// written.
+    /// Reads the data, and packs what is not `known`.
     ///
     /// # Errors
     /// A file cannot be read or has changed; those of writing; [`Error::Cancelled`].
@@ -212,26 +238,55 @@ impl Pending {
         packing: Packing,
         known: Vec<(Sha1Hash, u64)>,
         context: Context<'_>,
-    ) -> Result<(ImageBuilder, u64), Error> {
+    ) -> Result<Packed, Error> {
+        let Self { mut image, data, owners, .. } = self;
         let grain = packing.coding.chunk_size.max(MIN_GRAIN) as usize;
         let Context { progress, cancel, .. } = context;
-        let mut files = Files::new(&self.data, known, grain, progress, cancel);
+        let mut files = Files::new(&data, known, grain, progress, cancel);
         let stored = session.pack(packing, &mut files, context)?;
         let hashes = files.hashes;
-        Ok((self.with_hashes(hashes), stored))
-    }
-
-    /// The image, now that the hashes of its data are known.
-    fn with_hashes(mut self, hashes: Vec<Sha1Hash>) -> ImageBuilder {
-        for ((entry, part), hash) in self.owners.into_iter().zip(hashes) {
-            let inode = self.image.inode_mut(entry);
+        for ((entry, part), &hash) in owners.into_iter().zip(&hashes) {
+            let inode = image.inode_mut(entry);
             match part {
                 Part::Contents => inode.data = hash,
                 Part::ReparsePoint => inode.reparse.hash = hash,
             }
         }
-        self.image
+        Ok(Packed { image, stored, data, hashes })
     }
+}
+
+/// An image whose data is packed.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) image: ImageBuilder,
+    /// Bytes written.
+    pub(crate) stored: u64,
+    /// What was read, and the hash of each.
+    data: Vec<Data>,
+    hashes: Vec<Sha1Hash>,
+}
+
+impl Packed {
+    /// Reads data with this hash once more, up to `max` bytes of it; `None` if none was read before.
+    ///
+    /// # Errors
+    /// It cannot be read, has changed meanwhile, or is too long.
+    pub(crate) fn read(&self, hash: &Sha1Hash, max: u64) -> Option<Result<Vec<u8>, Error>> {
+        let index = self.hashes.iter().position(|found| found == hash)?;
+        let data = self.data.get(index)?;
+        Some(require_len(data.len(), max).and_then(|()| data.read()))
+    }
+}
+
+/// The path of an entry of an image, with a slash in front.
+fn path_of(image: &ImageBuilder, mut entry: EntryId) -> Vec<u8> {
+    let mut names = Vec::new();
+    while entry != ImageBuilder::ROOT {
+        names.push(image.name(entry).to_wtf8());
+        entry = image.parent(entry);
+    }
+    names.iter().rev().flat_map(|name| [b"/", name.as_slice()].concat()).collect()
 }
 
 /// The names on the way to a path in an image.
@@ -241,9 +296,9 @@ pub(crate) fn parts(path: &[u8]) -> Vec<&[u8]> {
 }
 
 fn name_of(part: &[u8], path: &[u8]) -> Result<Utf16NameBuf, Error> {
-    let path = String::from_utf8_lossy(path);
+    let name = || String::from_utf8_lossy(path).into_owned();
     Utf16NameBuf::from_wtf8(part)
-        .map_err(|_| Error::Parameter(format!("{path}: this path is no UTF-8")))
+        .map_err(|_| Error::NotUnicode { name: name(), what_to_do: "choose another" })
 }
 
 fn in_words(path: &Path, error: BuildError) -> Error {

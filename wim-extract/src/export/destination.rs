@@ -1,7 +1,9 @@
 //! Exporting to a file: a new one, or an archive that is there already.
 
+use std::collections::HashSet;
 use std::path::Path;
 
+use wim_format::Sha1Hash;
 use wim_format::header::{HeaderFlags, Version};
 
 use super::add::{self, Manner, Recode, Solid, add_blobs, add_metadata};
@@ -112,14 +114,42 @@ pub(crate) fn keep<'a>(
     context: Context<'_>,
 ) -> Result<Outcome, Error> {
     let selection = Selection::of(old, images, context.threads, context.cancel)?;
+    take_over(session, &selection, recompress, packing, context)
+}
+
+/// Takes over all images but one of an archive that is written anew, and of the data of that one what
+/// is `needed`. Gives the hashes of what no other image refers to: one reference to each is counted
+/// that nobody has.
+pub(crate) fn keep_others<'a>(
+    session: &mut Session<'a>,
+    old: &'a Wim,
+    image: ImageIndex,
+    needed: &HashSet<Sha1Hash>,
+    packing: Packing,
+    context: Context<'_>,
+) -> Result<Vec<Sha1Hash>, Error> {
+    let others: Vec<_> = old.images().filter(|&other| other != image).collect();
+    let selection = Selection::of(old, &others, context.threads, context.cancel)?;
+    let lent = selection.lend(needed);
+    take_over(session, &selection, Recompress::WhenNeeded, packing, context)?;
+    Ok(lent)
+}
+
+fn take_over<'a>(
+    session: &mut Session<'a>,
+    selection: &Selection<'a>,
+    recompress: Recompress,
+    packing: Packing,
+    context: Context<'_>,
+) -> Result<Outcome, Error> {
     let recode = match (packing.coding.codec, recompress) {
         (None, _) => Recode::Never,
         (_, Recompress::WhenNeeded) => Recode::WhenNeeded(packing),
         (_, Recompress::Always) => Recode::Always(packing),
     };
-    let same = packing.coding == old.coding();
+    let same = packing.coding == selection.wim.coding();
     let solid = if same { Solid::Keep } else { Solid::Spread };
-    add(session, &selection, Manner { recode, solid }, context)
+    add(session, selection, Manner { recode, solid }, context)
 }
 
 /// What becomes of the solid resources of the source.

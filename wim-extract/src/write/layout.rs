@@ -264,6 +264,17 @@ impl Draft {
         self.table.metadata[index as usize - 1] = MetadataEntry { resource, hash };
     }
 
+    /// Enters the metadata of image `index`, which counts from 1; the images behind it move up.
+    pub(crate) fn insert_metadata(
+        &mut self,
+        index: u32,
+        mut resource: ResourceHeader,
+        hash: Sha1Hash,
+    ) {
+        resource.flags |= ResourceFlags::METADATA;
+        self.table.metadata.insert(index as usize - 1, MetadataEntry { resource, hash });
+    }
+
     /// Removes the metadata of image `index`, which counts from 1.
     pub(crate) fn remove_metadata(&mut self, index: u32) {
         self.table.metadata.remove(index as usize - 1);

@@ -148,6 +148,19 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Compresses the metadata of image `index`, and enters it in front of those behind it.
+    pub(crate) fn insert_metadata(
+        &mut self,
+        packing: Packing,
+        index: u32,
+        metadata: &[u8],
+        threads: Threads,
+    ) -> Result<(), Error> {
+        let place = self.pack_metadata(packing, metadata, threads)?;
+        self.draft.insert_metadata(index, place, sha1(metadata));
+        Ok(())
+    }
+
     fn pack_metadata(
         &mut self,
         packing: Packing,

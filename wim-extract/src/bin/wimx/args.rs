@@ -358,6 +358,11 @@ pub(crate) struct CaptureArgs {
     /// Leave the targets of links as they are
     #[arg(long)]
     pub(crate) norpfix: bool,
+    /// Do not read files that have not changed since this image was made, by length and times, where
+    /// their data is stored already. IMAGE is an index, from the end if negative, or a name; without
+    /// WIMFILE, of the WIM that is added to, or of the one that --delta-from names
+    #[arg(long, value_name = "[WIMFILE:]IMAGE", allow_hyphen_values = true)]
+    pub(crate) update_of: Option<String>,
     /// Refer to data that this WIM holds instead of storing it (repeatable); the result is a delta
     #[arg(long, value_name = "WIMFILE")]
     pub(crate) delta_from: Vec<PathBuf>,
@@ -706,7 +711,7 @@ Examples:
   wimx capture winpe boot.wim 'Windows PE' --boot --compress=lzx:100
   wimx capture data data.wim --compress=xpress --check
   wimx capture home home.wim --unix-data --config=exclude.ini
-  wimx capture next delta.wim --delta-from=base.wim
+  wimx capture next delta.wim --delta-from=base.wim --update-of=1
 
 JSON: {\"destination\", \"image\", \"length\", \"directories\", \"files\", \"bytes\", \"stored\",
 \"warnings\": [text]}.";
@@ -718,6 +723,7 @@ when wimx is killed.
 Examples:
   wimx append /mnt/windows2 install.wim 'Windows 11 Home'
   wimx append today backup.wim --create
+  wimx append today backup.wim --update-of=-1
 
 Options and JSON are those of `wimx capture`.";
 
