@@ -20,6 +20,7 @@ pub mod map;
 pub mod output;
 pub mod pipeline;
 pub mod progress;
+pub mod readers;
 pub mod rebuild;
 pub mod source;
 pub mod split;

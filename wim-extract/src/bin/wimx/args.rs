@@ -15,6 +15,7 @@ use crate::join::JoinArgs;
 use crate::links::LinksArgs;
 use crate::manual::{CompletionsArgs, ManArgs};
 use crate::split::SplitArgs;
+use crate::target::Target;
 
 /// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
 #[derive(Debug, Parser)]
@@ -280,6 +281,9 @@ pub(crate) struct ExportArgs {
     /// Mark the image as WIMBoot-compatible (a new file: XPRESS, 4 KiB chunks)
     #[arg(long)]
     pub(crate) wimboot: bool,
+    /// Refuse what this reader could not read
+    #[arg(long = "for", value_name = "READER", value_enum)]
+    pub(crate) target: Option<Target>,
     /// Compact the destination in place
     #[arg(long, hide = true)]
     pub(crate) unsafe_compact: bool,
@@ -381,6 +385,9 @@ pub(crate) struct CaptureArgs {
     /// Mark the image as WIMBoot-compatible (a new file: XPRESS, 4 KiB chunks)
     #[arg(long)]
     pub(crate) wimboot: bool,
+    /// Refuse what this reader could not read
+    #[arg(long = "for", value_name = "READER", value_enum)]
+    pub(crate) target: Option<Target>,
     /// Compact the file in place
     #[arg(long, hide = true)]
     pub(crate) unsafe_compact: bool,
@@ -462,6 +469,9 @@ pub(crate) struct OptimizeArgs {
     /// Write the normal layout even when the file was pipable
     #[arg(long)]
     pub(crate) not_pipable: bool,
+    /// Refuse what this reader could not read
+    #[arg(long = "for", value_name = "READER", value_enum)]
+    pub(crate) target: Option<Target>,
     #[command(flatten)]
     pub(crate) table: TableArgs,
 }
@@ -705,6 +715,9 @@ file that changes while it is read ends the capture, and the WIM stays as it was
 become Windows links; devices, pipes and sockets need --unix-data.
 
 Levels are wimlib's numbers: up to 20 fast, 50 usual, 100 small, above 100 smallest.
+
+With --for=setup, boot or wof a compression that Windows Setup, a boot loader or WIMBoot could not
+read is refused, with the reason.
 
 Examples:
   wimx capture /mnt/windows install.wim 'Windows 11 Pro' --flags=Professional

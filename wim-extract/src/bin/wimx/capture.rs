@@ -22,6 +22,7 @@ use crate::args::{AppendArgs, CaptureArgs, Global};
 use crate::bar::Bar;
 use crate::compression::{Method, chunks};
 use crate::failure::Failure;
+use crate::target::{self, Aim};
 use crate::words::words;
 use crate::writing::{cannot_yet, integrity, refuse_contradictions, refuse_layouts};
 use crate::{interrupt, open, restore, stdout};
@@ -78,6 +79,10 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
         open::check(old, global, &bar, &cancel)?;
     }
     let options = options(args, old.as_ref(), into, global, &bar)?;
+    let compression = options.compression.unwrap_or_default();
+    let shape = target::shape(compression, old.as_ref(), args.pipable);
+    let aim = Aim { target: args.target, boot: args.boot, wimboot: args.wimboot };
+    target::check(shape, aim, &bar)?;
     // The file must not stay mapped while it is written to.
     drop(old);
     let outcome = capture::run(&sources(args)?, &args.wim, &options, &bar, &cancel)?;

@@ -13,6 +13,7 @@ use crate::args::{ExportArgs, Global};
 use crate::bar::Bar;
 use crate::compression::{Method, chunks, default_chunk_size};
 use crate::failure::Failure;
+use crate::target::{self, Aim};
 use crate::writing::{cannot_yet, integrity, refuse_contradictions, refuse_layouts};
 use crate::{interrupt, open, restore, stdout};
 
@@ -51,9 +52,33 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
         true => check_destination(args, global, &bar, &cancel)?,
         false => new_compression(args, &wim)?,
     };
+    check_readers(args, compression, &wim, global, &bar)?;
     let options = options(args, compression, global);
     let outcome = export::run(&wim, &images, &args.destination, &options, &bar, &cancel)?;
     report(args, outcome, global, &bar)
+}
+
+/// Whether what reads the destination in the end will be able to. Of a copy nothing is said unless
+/// that is asked for.
+fn check_readers(
+    args: &ExportArgs,
+    compression: Compression,
+    wim: &Wim,
+    global: &Global,
+    bar: &Bar,
+) -> Result<(), Failure> {
+    let aim = Aim { target: args.target, boot: args.boot, wimboot: args.wimboot };
+    if args.destination.exists() {
+        if args.target.is_none() {
+            return Ok(());
+        }
+        let there = open::archive(&args.destination, &[], global, bar)?;
+        return target::check(target::shape(compression, Some(&there), args.pipable), aim, bar);
+    }
+    if args.target.is_none() && compression == Compression::AsSource {
+        return Ok(());
+    }
+    target::check(target::shape(compression, Some(wim), args.pipable), aim, bar)
 }
 
 /// What cannot be said of all images, even where there is only one.
