@@ -11,14 +11,14 @@ use wim_format::header::Layout;
 use crate::bar::Bar;
 use crate::failure::Failure;
 
-/// What `--for` names.
+/// What `--for` names. (Comments that clap shows would make the help of all options long.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Target {
-    /// Windows Setup and DISM: install.wim, install.esd
+    // Windows Setup and DISM: install.wim, install.esd
     Setup,
-    /// The boot manager and other boot loaders: boot.wim
+    // The boot manager and other boot loaders: boot.wim
     Boot,
-    /// A Windows that runs from the file (WIMBoot)
+    // A Windows that runs from the file (WIMBoot)
     Wof,
 }
 
@@ -78,7 +78,9 @@ pub(crate) fn check(shape: Shape, aim: Aim, bar: &Bar) -> Result<(), Failure> {
     }
     let marked = [(aim.boot, Target::Boot), (aim.wimboot, Target::Wof)];
     let marked = marked.into_iter().find_map(|(is_set, target)| told(target).filter(|_| is_set));
-    let is_lost = Reader::ALL.iter().all(|&reader| !shape.objections(reader).is_empty());
+    // Who asks for LZMS knows what it is for.
+    let is_lost = shape.codec != Some(Codec::Lzms)
+        && Reader::ALL.iter().all(|&reader| !shape.objections(reader).is_empty());
     if let Some(text) = marked.or_else(|| told(Target::Setup).filter(|_| is_lost)) {
         bar.warning(&text);
     }
