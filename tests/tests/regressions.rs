@@ -34,6 +34,7 @@ replay! {
     reparse "../../fuzz/fuzz_targets/reparse.rs";
     udf "../../fuzz/fuzz_targets/udf.rs";
     xml "../../fuzz/fuzz_targets/xml.rs";
+    hive "../../fuzz/fuzz_targets/hive.rs";
     xpress "../../fuzz/fuzz_targets/xpress.rs";
 }
 

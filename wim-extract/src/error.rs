@@ -446,6 +446,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A name that is to go into an image is no UTF-8.
+    #[error("{name}: this name is no UTF-8, so an image cannot hold it; {what_to_do}")]
+    NotUnicode {
+        /// The name, or a path with it, with U+FFFD for what is none.
+        name: String,
+        /// What can be done about it.
+        what_to_do: &'static str,
+    },
+
     /// The file changed while it was in use.
     #[error("{}: was changed by another process meanwhile; run the command again", path.display())]
     Changed {
@@ -514,6 +523,7 @@ impl Error {
             Self::Locked { .. } => 1,
             Self::ReadOnly { .. } => 71,
             Self::Changed { .. } => 88,
+            Self::NotUnicode { .. } => 31,
             Self::Unsupported(_) => 68,
             Self::Parameter(_) => 24,
             Self::Usage(_) => 255,

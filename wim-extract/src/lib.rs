@@ -21,12 +21,14 @@ pub mod output;
 pub mod piped;
 pub mod pipeline;
 pub mod progress;
+pub mod readers;
 pub mod rebuild;
 pub mod source;
 pub mod split;
 pub mod text;
 pub mod update;
 pub mod verify;
+mod windows;
 pub mod write;
 
 pub use cancel::Cancel;

@@ -34,6 +34,8 @@ pub enum Structure {
     ReparseData,
     /// The XML document.
     Xml,
+    /// A registry hive of a captured Windows.
+    Hive,
 }
 
 impl fmt::Display for Structure {
@@ -51,6 +53,7 @@ impl fmt::Display for Structure {
             Self::TaggedItem => "tagged item of a dentry",
             Self::ReparseData => "reparse point data",
             Self::Xml => "XML data",
+            Self::Hive => "registry hive",
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod codec;
 pub mod error;
 pub mod hash;
 pub mod header;
+pub mod hive;
 pub mod integrity;
 pub mod limits;
 pub mod metadata;

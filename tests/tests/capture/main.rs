@@ -6,6 +6,8 @@
 //! - [`recompress`]: exports to another compression from every kind of archive.
 //! - [`faults`]: killed, interrupted, without room, over a tree that changes.
 //! - [`edits`]: changes at random, against a model.
+//! - [`template`]: files that are unchanged since another image, and what a rebuild keeps.
+//! - [`windows`]: what is said of a captured Windows.
 
 mod append;
 mod edits;
@@ -13,7 +15,9 @@ mod faults;
 mod options;
 mod recompress;
 mod shapes;
+mod template;
 mod trees;
+mod windows;
 
 use std::collections::HashMap;
 use std::fs;
@@ -57,6 +61,12 @@ impl Scratch {
         let words = line.split(' ').map(|word| if word == "\"\"" { "" } else { word });
         command.current_dir(self.folder.path()).args(words);
         command
+    }
+
+    /// Changes an image with a tool: `line` are words between blanks, `command` one of `update`'s.
+    #[track_caller]
+    fn update(&self, tool: Command, line: &str, command: &str) {
+        run(self.command(tool, line).arg(format!("--command={command}"))).ok();
     }
 
     /// What is in this folder.

@@ -183,7 +183,7 @@ fn info(scratch: &Scratch, wim: &str) -> Vec<String> {
 }
 
 /// The XML, but for times.
-fn xml(scratch: &Scratch, wim: &str) -> String {
+pub(crate) fn xml(scratch: &Scratch, wim: &str) -> String {
     scratch.wimlib(&format!("info {wim} --extract-xml=xml")).ok();
     let bytes = scratch.read("xml");
     let units: Vec<u16> =
@@ -219,6 +219,9 @@ fn properties_of_an_image() {
         "--image-property=DESCRIPTION=text --image-property=FLAGS=F",
         "--image-property=WINDOWS/VERSION/MAJOR=10",
         "--wimboot",
+        "name description",
+        "name description --image-property=A=b --flags=F --wimboot",
+        "name description --image-property=DESCRIPTION=text --image-property=A=b",
         "--boot --check",
     ] {
         let line =
@@ -293,4 +296,43 @@ fn mistakes_have_wimlibs_codes() {
         assert!(contents == ["lzx.wim", "none.wim"].map(|wim| scratch.read(wim)), "{line}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_file_for_a_reader_that_could_not_read_it_is_refused() {
+    let scratch = Scratch::new();
+    trees::write(&scratch.path("tree"), &[("file", &text(1000, 1))]);
+    scratch.wimx("capture tree lzx.wim --quiet").ok();
+    scratch.wimx("capture tree large.wim --quiet --chunk-size=64K").ok();
+    for (line, reason) in [
+        ("capture tree new.wim --for=setup --chunk-size=64K", "LZX in chunks of 64 KiB"),
+        ("capture tree new.wim --for=boot --wimboot", "XPRESS in chunks of 4 KiB"),
+        ("capture tree new.wim --for=wof --compress=xpress --chunk-size=64K", "4 to 32 KiB"),
+        ("append tree large.wim x --for=setup", "LZX in chunks of 64 KiB"),
+        ("append tree lzx.wim x --for=setup --chunk-size=2M", "LZX in chunks of 2048 KiB"),
+        ("export lzx.wim 1 new.wim --for=boot --compress=xpress --chunk-size=8K", "32 KiB"),
+        ("export large.wim 1 new.wim --for=boot", "LZX in chunks of 64 KiB"),
+        ("export lzx.wim 1 large.wim x --for=setup", "LZX in chunks of 64 KiB"),
+        ("optimize large.wim --for=wof", "LZX in chunks of 64 KiB"),
+    ] {
+        let (names, before) = (scratch.names(), scratch.read("large.wim"));
+        let refused = scratch.wimx(line);
+        assert_eq!(refused.code(), 24, "{line}: {}", refused.stderr);
+        assert!(refused.stderr.contains(reason), "{line}: {}", refused.stderr);
+        assert_eq!(scratch.names(), names, "{line}");
+        assert!(scratch.read("large.wim") == before, "{line}");
+    }
+    for (line, warned) in [
+        ("capture tree new.wim --quiet --for=setup", false),
+        ("capture tree new.wim --quiet --for=wof --wimboot", false),
+        ("capture tree new.wim --quiet --for=boot --compress=none", false),
+        ("capture tree new.wim --quiet --compress=xpress --chunk-size=4K", false),
+        ("capture tree new.wim --quiet --compress=xpress --chunk-size=4K --boot", true),
+        ("capture tree new.wim --quiet --compress=xpress --chunk-size=64K", true),
+        ("optimize large.wim --quiet --for=setup --chunk-size=32K", false),
+        ("append tree lzx.wim x --quiet --for=boot", false),
+    ] {
+        let said = scratch.wimx(line).ok().stderr;
+        assert_eq!(said.contains("could not read this file"), warned, "{line}: {said}");
+    }
 }

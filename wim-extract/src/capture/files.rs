@@ -31,7 +31,7 @@ const SHARE: usize = 1 << 20;
 const READ: usize = 1 << 20;
 
 /// Data that an image needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Data {
     /// Of a file, which was like this when it was found.
     File(PathBuf, Stamp),
@@ -44,6 +44,24 @@ impl Data {
         match self {
             Self::File(_, stamp) => stamp.size,
             Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not as it was.
+    pub(crate) fn read(&self) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.clone()),
+            Self::File(path, stamp) => {
+                let mut file = open_file(path)?;
+                let mut bytes = Vec::new();
+                let read = file.by_ref().take(stamp.size).read_to_end(&mut bytes);
+                read.map_err(Error::io(Action::Read, path))?;
+                check_stamp(&file, path, *stamp)?;
+                Ok(bytes)
+            }
         }
     }
 }

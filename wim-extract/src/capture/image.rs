@@ -16,6 +16,7 @@ use super::scan::{FileData, Found, Kind};
 use crate::error::{Error, TreeProblem};
 use crate::pipeline::team::share_among;
 use crate::progress::{Amount, Phase};
+use crate::windows::require_len;
 use crate::write::pack::{Batch, Packing, batch_len};
 use crate::write::session::{Context, Session};
 
@@ -173,6 +174,32 @@ impl Pending {
         }
     }
 
+    /// Takes the data of files from elsewhere, where `hash_of` knows its hash by the path of the file in
+    /// the image, by what it is, and by its length. It will not be read.
+    pub(super) fn take_over(
+        &mut self,
+        mut hash_of: impl FnMut(&[u8], &Inode, u64) -> Option<Sha1Hash>,
+    ) {
+        let (mut data, mut owners) = (Vec::new(), Vec::new());
+        for (found, owner) in self.data.drain(..).zip(self.owners.drain(..)) {
+            let (entry, part) = owner;
+            let hash = match (&found, part) {
+                (Data::File(_, stamp), Part::Contents) => {
+                    hash_of(&path_of(&self.image, entry), self.image.inode(entry), stamp.size)
+                }
+                _ => None,
+            };
+            match hash {
+                Some(hash) => self.image.inode_mut(entry).data = hash,
+                None => {
+                    data.push(found);
+                    owners.push(owner);
+                }
+            }
+        }
+        (self.data, self.owners) = (data, owners);
+    }
+
     /// How much data it is.
     pub(crate) fn amount(&self) -> Amount {
         let bytes = self.data.iter().map(Data::len).fold(0, u64::saturating_add);
@@ -214,20 +241,22 @@ impl Pending {
         packing: Packing,
         known: Vec<(Sha1Hash, u64)>,
         context: Context<'_>,
-    ) -> Result<ImageBuilder, Error> {
+    ) -> Result<Packed, Error> {
         let grain = packing.coding.chunk_size.max(MIN_GRAIN) as usize;
         let Context { threads, progress, cancel } = context;
         if session.draft.layout() == Layout::Normal {
             let mut files = Files::new(&self.data, known, grain, progress, cancel);
             session.done.stored += session.pack(packing, &mut files, context)?;
             let hashes = files.hashes;
-            return Ok(self.with_hashes(&hashes));
+            return Ok(self.with_hashes(hashes));
         }
         let files = Files::new(&self.data, [], grain, progress, cancel);
-        let batch = Batch::new(batch_len(threads));
+        let batch = Batch::new(batch_len(threads, packing.coding.chunk_size));
         let hashes = share_among(threads, || files.hash(batch))?;
-        let known: HashSet<Sha1Hash> = known.into_iter().map(|(hash, _)| hash).collect();
-        let (image, new) = self.new_data(hashes, known);
+        let packed = self.with_hashes(hashes);
+        let mut known: HashSet<Sha1Hash> = known.into_iter().map(|(hash, _)| hash).collect();
+        let all = packed.data.iter().cloned().zip(packed.hashes.iter().copied());
+        let new: Vec<(Data, Sha1Hash)> = all.filter(|(_, hash)| known.insert(*hash)).collect();
         for (data, hash) in &new {
             session.draft.announce(*hash, data.len(), 0);
         }
@@ -241,32 +270,52 @@ impl Pending {
             progress.end(Phase::Compress);
             Ok(())
         })?;
-        Ok(image)
+        Ok(packed)
     }
 
-    /// The finished tree, and the data that is not `known`, each once.
-    fn new_data(
-        mut self,
-        hashes: Vec<Sha1Hash>,
-        mut known: HashSet<Sha1Hash>,
-    ) -> (ImageBuilder, Vec<(Data, Sha1Hash)>) {
-        let data = std::mem::take(&mut self.data);
-        let image = self.with_hashes(&hashes);
-        let new = data.into_iter().zip(hashes).filter(|(_, hash)| known.insert(*hash));
-        (image, new.collect())
-    }
-
-    /// The image, now that the hashes of its data are known.
-    fn with_hashes(mut self, hashes: &[Sha1Hash]) -> ImageBuilder {
-        for ((entry, part), &hash) in self.owners.into_iter().zip(hashes) {
-            let inode = self.image.inode_mut(entry);
+    /// The finished tree, now that the hashes of its data are known.
+    fn with_hashes(self, hashes: Vec<Sha1Hash>) -> Packed {
+        let Self { mut image, data, owners, .. } = self;
+        for ((entry, part), &hash) in owners.into_iter().zip(&hashes) {
+            let inode = image.inode_mut(entry);
             match part {
                 Part::Contents => inode.data = hash,
                 Part::ReparsePoint => inode.reparse.hash = hash,
             }
         }
-        self.image
+        Packed { image, data, hashes }
     }
+}
+
+/// An image whose data is packed, or will be.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) image: ImageBuilder,
+    /// What was read, and the hash of each.
+    data: Vec<Data>,
+    hashes: Vec<Sha1Hash>,
+}
+
+impl Packed {
+    /// Reads data with this hash once more, up to `max` bytes of it; `None` if none was read before.
+    ///
+    /// # Errors
+    /// It cannot be read, has changed meanwhile, or is too long.
+    pub(crate) fn read(&self, hash: &Sha1Hash, max: u64) -> Option<Result<Vec<u8>, Error>> {
+        let index = self.hashes.iter().position(|found| found == hash)?;
+        let data = self.data.get(index)?;
+        Some(require_len(data.len(), max).and_then(|()| data.read()))
+    }
+}
+
+/// The path of an entry of an image, with a slash in front.
+fn path_of(image: &ImageBuilder, mut entry: EntryId) -> Vec<u8> {
+    let mut names = Vec::new();
+    while entry != ImageBuilder::ROOT {
+        names.push(image.name(entry).to_wtf8());
+        entry = image.parent(entry);
+    }
+    names.iter().rev().flat_map(|name| [b"/", name.as_slice()].concat()).collect()
 }
 
 /// The names on the way to a path in an image.
@@ -276,9 +325,9 @@ pub(crate) fn parts(path: &[u8]) -> Vec<&[u8]> {
 }
 
 fn name_of(part: &[u8], path: &[u8]) -> Result<Utf16NameBuf, Error> {
-    let path = String::from_utf8_lossy(path);
+    let name = || String::from_utf8_lossy(path).into_owned();
     Utf16NameBuf::from_wtf8(part)
-        .map_err(|_| Error::Parameter(format!("{path}: this path is no UTF-8")))
+        .map_err(|_| Error::NotUnicode { name: name(), what_to_do: "choose another" })
 }
 
 fn in_words(path: &Path, error: BuildError) -> Error {

@@ -15,7 +15,9 @@ mod files;
 mod image;
 mod links;
 mod scan;
+mod template;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,9 +32,10 @@ use wim_format::xml::{EditError, WimXml};
 use wim_format::{Codec, Level, Sha1Hash};
 
 pub use self::exclude::Exclusions;
-pub(crate) use self::image::{Merging, Pending, parts};
+pub(crate) use self::image::{Merging, Packed, Pending, parts};
 use self::links::LinkRoot;
 pub(crate) use self::scan::{Found, Kind as FoundKind, Scanner};
+pub use self::template::Template;
 use crate::archive::Wim;
 use crate::blob::Coding;
 use crate::cancel::Cancel;
@@ -41,6 +44,7 @@ use crate::export::{self, Boot, Compression, Existing, IntegrityTable, Pipable, 
 use crate::pipeline::Threads;
 use crate::pipeline::team::share_among;
 use crate::progress::{Amount, Phase, Progress};
+use crate::windows::{self, Contents};
 use crate::write::pack::Packing;
 use crate::write::place::Locked;
 use crate::write::session::{Context, Session, count_references, parameter, set_counts};
@@ -83,6 +87,8 @@ pub struct Options {
     pub pipable: Pipable,
     /// Archives whose blobs are referred to but not stored: the result is a delta.
     pub delta_from: Vec<Arc<Wim>>,
+    /// An image since which most files are unchanged; those are not read.
+    pub update_of: Option<Template>,
 }
 
 /// Where an image goes.
@@ -203,7 +209,7 @@ pub fn run(
         }
         Some(old) => export::add_to(old, options.existing, options.pipable, packing, context)?,
     };
-    add(session, pending, fix, packing, options, context)
+    add(session, pending, fix, packing, old.as_ref().map(|old| &old.wim), options, context)
 }
 
 /// Captures `sources`, each laid over those before it, to a new archive that goes to `out` one byte
@@ -225,7 +231,7 @@ pub fn to_stream(
     let fix = fixes_links(options, None);
     let pending = scan(sources, fix, options, session.path(), context)?;
     let packing = Packing { coding, level: options.level };
-    add(session, pending, fix, packing, options, context)
+    add(session, pending, fix, packing, None, options, context)
 }
 
 /// Adds what was found to what a session has begun, and finishes it.
@@ -234,13 +240,14 @@ fn add(
     pending: Pending,
     fix: bool,
     packing: Packing,
+    old: Option<&Wim>,
     options: &Options,
     context: Context<'_>,
 ) -> Result<Outcome, Error> {
     if fix {
         session.header.flags |= HeaderFlags::RP_FIX;
     }
-    let outcome = add_image(&mut session, pending, packing, options, context)?;
+    let outcome = add_image(&mut session, pending, packing, old, options, context)?;
     let done = session.finish(options.integrity, Verification::Trust, context)?;
     Ok(Outcome { len: done.len, stored: done.stored, ..outcome })
 }
@@ -336,8 +343,9 @@ fn scan_one(
 /// Reads the data of the image, packs what is new, and adds the image.
 fn add_image(
     session: &mut Session<'_>,
-    pending: Pending,
+    mut pending: Pending,
     packing: Packing,
+    old: Option<&Wim>,
     options: &Options,
     context: Context<'_>,
 ) -> Result<Outcome, Error> {
@@ -349,17 +357,31 @@ fn add_image(
     let base = options.delta_from.iter().flat_map(|wim| wim.blobs());
     let base = base.map(|(_, blob)| (blob.hash, blob.size));
     let known: Vec<_> = session.draft.known().chain(base).collect();
+    if let Some(Template { wim, image }) = &options.update_of {
+        let Some(wim) = wim.as_deref().or(old) else {
+            let problem = "the image that is updated has to be named with its archive";
+            return Err(Error::Usage(problem.to_owned()));
+        };
+        let hashes: HashSet<Sha1Hash> = known.iter().map(|(hash, _)| *hash).collect();
+        template::take_over(&mut pending, wim, *image, &|hash| hashes.contains(hash))?;
+    }
     progress.begin(Phase::Write, pending.amount());
-    let image = pending.pack(session, packing, known, context)?;
+    let packed = pending.pack(session, packing, known, context)?;
     progress.end(Phase::Write);
-    let metadata = image.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
+    let metadata = packed.image.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
     let metadata = Bytes::from(metadata);
     session.add_metadata(packing, &metadata, threads)?;
     let path = session.path().to_owned();
     let index = session.xml.add_image().map_err(parameter)?;
     let stats = count_references(&mut session.draft, &metadata, index, &path, &elsewhere)?;
-    describe(&mut session.xml, index, options).map_err(parameter)?;
+    begin_description(&mut session.xml, index, options).map_err(parameter)?;
     set_counts(&mut session.xml, index, &stats).map_err(parameter)?;
+    let template = options.update_of.iter().filter_map(|template| template.wim.as_ref());
+    let others = options.delta_from.iter().chain(template).map(|wim| &**wim);
+    let wims = old.into_iter().chain(others).collect();
+    let contents = Contents { packed: &packed, wims, context };
+    windows::describe(&mut session.xml, index, &packed.image, &contents, progress)?;
+    end_description(&mut session.xml, index, options).map_err(parameter)?;
     if options.boot == Boot::Mark {
         session.header.boot_index = index;
     }
@@ -373,20 +395,29 @@ fn add_image(
     })
 }
 
-/// Says of the image what is to be said, in the order of wimlib.
-fn describe(xml: &mut WimXml, index: u32, options: &Options) -> Result<(), EditError> {
-    let texts = [("NAME", &options.name), ("DESCRIPTION", &options.description)];
-    for (property, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
-        xml.set_property(index, property, text)?;
+/// Says of the image what it is called and how much it is. The order is wimlib's, here and in what
+/// follows.
+fn begin_description(xml: &mut WimXml, index: u32, options: &Options) -> Result<(), EditError> {
+    if !options.name.is_empty() {
+        xml.set_property(index, "NAME", &options.name)?;
     }
     for count in ["DIRCOUNT", "FILECOUNT", "TOTALBYTES", "HARDLINKBYTES"] {
         xml.set_property(index, count, "0")?;
     }
     let now = FileTime::from(SystemTime::now());
-    for property in ["CREATIONTIME", "LASTMODIFICATIONTIME"] {
-        xml.set_time(index, property, now)?;
+    let mut times = ["CREATIONTIME", "LASTMODIFICATIONTIME"].into_iter();
+    times.try_for_each(|property| xml.set_time(index, property, now))
+}
+
+/// Says of the image what the caller wants to be said, whatever is known otherwise.
+fn end_description(xml: &mut WimXml, index: u32, options: &Options) -> Result<(), EditError> {
+    for (path, value) in &options.properties {
+        xml.set_property(index, path, value)?;
     }
-    options.properties.iter().try_for_each(|(path, value)| xml.set_property(index, path, value))
+    if !options.description.is_empty() {
+        xml.set_property(index, "DESCRIPTION", &options.description)?;
+    }
+    Ok(())
 }
 
 /// # Errors

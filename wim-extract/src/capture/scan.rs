@@ -159,10 +159,8 @@ impl Scanner<'_> {
             return Ok(None);
         }
         let Ok(name) = Utf16NameBuf::from_os_str(name) else {
-            return Err(Error::Parameter(format!(
-                "{}: this name is no UTF-8, so an image cannot hold it; rename or exclude the file",
-                path.display()
-            )));
+            let name = path.display().to_string();
+            return Err(Error::NotUnicode { name, what_to_do: "rename or exclude the file" });
         };
         self.found(path, &within, name, &metadata)
     }

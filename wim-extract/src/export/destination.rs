@@ -1,8 +1,10 @@
 //! Exporting to a file, a new one or an archive that is there already, or to a pipe.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 
+use wim_format::Sha1Hash;
 use wim_format::header::{HeaderFlags, Layout, Version};
 
 use super::add::{
@@ -185,7 +187,35 @@ pub(crate) fn keep<'a>(
     context: Context<'_>,
 ) -> Result<(), Error> {
     let selection = Selection::of(old, images, context.threads, context.cancel)?;
-    let same = packing.coding == old.coding();
+    take_over(session, selection, recompress, packing, context)
+}
+
+/// Takes over all images but one of an archive that is written anew, and of the data of that one what
+/// is `needed`. Gives the hashes of what no other image refers to: one reference to each is counted
+/// that nobody has.
+pub(crate) fn keep_others<'a>(
+    session: &mut Session<'a>,
+    old: &'a Wim,
+    image: ImageIndex,
+    needed: &HashSet<Sha1Hash>,
+    packing: Packing,
+    context: Context<'_>,
+) -> Result<Vec<Sha1Hash>, Error> {
+    let others: Vec<_> = old.images().filter(|&other| other != image).collect();
+    let selection = Selection::of(old, &others, context.threads, context.cancel)?;
+    let lent = selection.lend(needed);
+    take_over(session, selection, Recompress::WhenNeeded, packing, context)?;
+    Ok(lent)
+}
+
+fn take_over<'a>(
+    session: &mut Session<'a>,
+    selection: Selection<'a>,
+    recompress: Recompress,
+    packing: Packing,
+    context: Context<'_>,
+) -> Result<(), Error> {
+    let same = packing.coding == selection.wim.coding();
     let solid = if same { Solid::Keep } else { Solid::Spread };
     let manner = Manner { recode: recode(recompress, packing), solid };
     add(session, selection, packing, manner, context).map(drop)

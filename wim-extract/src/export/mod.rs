@@ -28,7 +28,7 @@ use wim_format::xml::{EditError, WimXml};
 use wim_format::{Codec, Level};
 
 use self::add::{Manner, Recode, Solid};
-pub(crate) use self::destination::{add_to, keep};
+pub(crate) use self::destination::{add_to, keep, keep_others};
 use self::select::Selection;
 use crate::archive::{ImageIndex, Wim};
 use crate::cancel::Cancel;

@@ -1,8 +1,10 @@
 //! What the images to be exported refer to.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use wim_format::Sha1Hash;
 use wim_format::blob_table::MetadataEntry;
 use wim_format::metadata::ImageStats;
 use wim_format::xml::{EditError, WimXml};
@@ -87,6 +89,18 @@ impl<'w> Selection<'w> {
             counts[id.index()].store(self.count(*id), Ordering::Relaxed);
         }
         Self { wim: self.wim, images: images.to_vec(), counts }
+    }
+
+    /// Adds a reference to each blob with one of these hashes that no image refers to; gives their
+    /// hashes.
+    pub(crate) fn lend(&self, hashes: &HashSet<Sha1Hash>) -> Vec<Sha1Hash> {
+        let all = hashes.iter().filter_map(|hash| Some((*hash, self.wim.find(hash)?)));
+        let free = all.filter(|&(_, id)| self.count(id) == 0);
+        free.map(|(hash, id)| {
+            self.counts[id.index()].store(1, Ordering::Relaxed);
+            hash
+        })
+        .collect()
     }
 
     fn look_at(&self, image: ImageIndex, tree: &ImageTree) -> Result<SelectedImage, Error> {

@@ -7,14 +7,16 @@
 
 mod tree;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use wim_format::Level;
+use wim_format::header::Layout;
 use wim_format::metadata::ImageBuilder;
 use wim_format::name::CaseSensitivity;
 use wim_format::time::FileTime;
+use wim_format::{Level, Sha1Hash};
 
 use self::tree::Edit;
 use crate::archive::{ImageIndex, Wim};
@@ -25,9 +27,12 @@ use crate::export::{self, Existing, IntegrityTable, Pipable, Verification};
 use crate::pipeline::Threads;
 use crate::progress::{Phase, Progress};
 use crate::rebuild;
+use crate::windows::{self, Contents};
 use crate::write::pack::Packing;
 use crate::write::place::Locked;
-use crate::write::session::{Context, count_references, parameter, release_references, set_counts};
+use crate::write::session::{
+    Context, Session, count_references, parameter, release_references, set_counts,
+};
 
 /// How to update.
 #[derive(Debug, Clone, Default)]
@@ -141,25 +146,66 @@ pub fn run(
     let pending = edit.finish();
 
     let packing = Packing { coding: wim.coding(), level: options.level };
-    let mut session = export::add_to(&old, options.existing, Pipable::Keep, packing, context)?;
+    let (mut session, lent) = begin(&old, image, &pending.image, options, packing, context)?;
     progress.begin(Phase::Write, pending.amount());
     let known: Vec<_> = session.draft.known().collect();
-    let new = pending.pack(&mut session, packing, known, context)?;
+    let packed = pending.pack(&mut session, packing, known, context)?;
     progress.end(Phase::Write);
-    release_references(&mut session.draft, &tree);
-    let metadata = new.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
+    match &lent {
+        None => release_references(&mut session.draft, &tree),
+        Some(lent) => lent.iter().for_each(|hash| session.draft.release(hash)),
+    }
+    let metadata = packed.image.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
     let metadata = Bytes::from(metadata);
     let index = image.get();
     let name = session.path().to_owned();
     let stats = count_references(&mut session.draft, &metadata, index, &name, &|_| None)?;
-    session.replace_metadata(packing, index, &metadata, options.threads)?;
+    match lent {
+        None => session.replace_metadata(packing, index, &metadata, options.threads)?,
+        Some(_) => session.insert_metadata(packing, index, &metadata, options.threads)?,
+    }
     session.draft.drop_unreferenced();
     set_counts(&mut session.xml, index, &stats).map_err(parameter)?;
+    let contents = Contents { packed: &packed, wims: vec![wim], context };
+    windows::describe(&mut session.xml, index, &packed.image, &contents, progress)?;
     let now = FileTime::from(SystemTime::now());
     session.xml.set_time(index, "LASTMODIFICATIONTIME", now).map_err(parameter)?;
     let before = wim.parts()[0].source.len();
     let done = session.finish(options.integrity, Verification::Trust, context)?;
     Ok(Outcome { before, after: done.len, stored: done.stored })
+}
+
+/// Begins to write: in place, or, as a pipable archive always is, anew with all but the image that
+/// changes. In a new file, gives the
+/// hashes of the data that only `new` needs and that is there already, each of them referred to once.
+fn begin<'a>(
+    old: &'a Locked,
+    image: ImageIndex,
+    new: &ImageBuilder,
+    options: &Options,
+    packing: Packing,
+    context: Context<'_>,
+) -> Result<(Session<'a>, Option<Vec<Sha1Hash>>), Error> {
+    let layout = old.wim.header().layout;
+    if options.existing == Existing::Append && layout == Layout::Normal {
+        return Ok((Session::append(old)?, None));
+    }
+    let mut session = Session::rebuild(old, packing.coding, layout)?;
+    let needed = hashes_of(new);
+    let lent = export::keep_others(&mut session, &old.wim, image, &needed, packing, context)?;
+    Ok((session, Some(lent)))
+}
+
+/// What the files of an image hold, as far as that is known.
+fn hashes_of(image: &ImageBuilder) -> HashSet<Sha1Hash> {
+    let (mut hashes, mut open) = (HashSet::new(), vec![ImageBuilder::ROOT]);
+    while let Some(entry) = open.pop() {
+        let inode = image.inode(entry);
+        hashes.extend([inode.data, inode.reparse.hash]);
+        hashes.extend(inode.named.iter().map(|(_, hash)| *hash));
+        open.extend(image.children(entry));
+    }
+    hashes
 }
 
 /// Removes images in place. What only they referred to leaves the blob table, but not the file. (A

@@ -141,7 +141,7 @@ impl<'a> Edit<'a> {
 
     fn name(&self, part: &[u8], path: &[u8]) -> Result<Utf16NameBuf, Error> {
         Utf16NameBuf::from_wtf8(part)
-            .map_err(|_| Error::Parameter(format!("{}: this path is no UTF-8", text(path))))
+            .map_err(|_| Error::NotUnicode { name: text(path), what_to_do: "choose another" })
     }
 
     fn no_such_path(&self, path: &[u8]) -> Error {

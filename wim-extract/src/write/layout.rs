@@ -56,6 +56,9 @@ pub(crate) enum Segment {
     Integrity { len: u64 },
 }
 
+/// Segments, each with its offset in the output, and the sources they are copied from.
+pub(crate) type Segments<'d> = (&'d [(u64, Segment)], &'d [Arc<dyn Source>]);
+
 impl Segment {
     pub(crate) fn len(&self) -> u64 {
         match self {
@@ -336,6 +339,11 @@ impl Draft {
         self.images[index as usize - 1] = Image::Pending(metadata);
     }
 
+    /// Adds the metadata of image `index`, which counts from 1; the images behind it move up.
+    pub(crate) fn insert_image(&mut self, index: u32, metadata: Item) {
+        self.images.insert(index as usize - 1, Image::Pending(metadata));
+    }
+
     /// Removes the metadata of image `index`, which counts from 1.
     pub(crate) fn remove_image(&mut self, index: u32) {
         self.images.remove(index as usize - 1);
@@ -497,7 +505,7 @@ impl Draft {
     }
 
     /// The segments and what they are copied from, so far.
-    pub(crate) fn segments(&self) -> (&[(u64, Segment)], &[Arc<dyn Source>]) {
+    pub(crate) fn segments(&self) -> Segments<'_> {
         (&self.segments, &self.sources)
     }
 

@@ -33,7 +33,8 @@ pub enum Pipable {
 
 impl Pipable {
     /// The layout of an archive that has had this one.
-    pub(crate) fn layout(self, before: Layout) -> Layout {
+    #[must_use]
+    pub fn layout(self, before: Layout) -> Layout {
         match self {
             Self::Keep => before,
             Self::Yes => Layout::Pipable,

@@ -213,6 +213,19 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Compresses the metadata of image `index`, and enters it in front of those behind it.
+    pub(crate) fn insert_metadata(
+        &mut self,
+        packing: Packing,
+        index: u32,
+        metadata: &[u8],
+        threads: Threads,
+    ) -> Result<(), Error> {
+        let metadata = self.pack_metadata(packing, metadata, threads)?;
+        self.draft.insert_image(index, metadata);
+        Ok(())
+    }
+
     fn pack_metadata(
         &self,
         packing: Packing,

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::blob_table::{BLOB_ENTRY_LEN, BlobPlace, BlobTable};
 use crate::codec::{Codec, Cpu, Decoder, Encoder, Level, decode_plainly};
 use crate::header::{HEADER_LEN, Header, Layout, Version};
+use crate::hive::Hive;
 use crate::integrity::IntegrityTable;
 use crate::metadata::reparse::ReparsePoint;
 use crate::metadata::{DentryId, Metadata};
@@ -297,4 +298,31 @@ pub fn encoded_chunks(codec: Codec, sizes: &[u32], input: &[u8]) {
         assert_eq!(outcome, Ok(()));
         assert!(decoded == chunk, "something else has come back");
     }
+}
+
+/// Any bytes as a registry hive.
+pub fn hive(input: &[u8]) {
+    let Ok(hive) = Hive::parse(input) else { return };
+    let Ok(root) = hive.root() else { return };
+    // Keys may go round in circles, so a walk has to end by itself.
+    let (mut open, mut seen) = (vec![root], 0);
+    while let Some(key) = open.pop()
+        && seen < 100
+    {
+        seen += 1;
+        for name in ["", "ProductName", "x"] {
+            if let Ok(Some(value)) = key.value(name) {
+                assert!(value.data.len() <= input.len());
+                let _ = (value.text(), value.number());
+            }
+        }
+        let Ok(subkeys) = key.subkeys() else { continue };
+        for subkey in subkeys.take(100).flatten() {
+            let name = subkey.name().as_name().to_string();
+            // There may be another of that name in front of it, or a broken one.
+            assert!(!matches!(key.subkey(&name), Ok(None)) || name.contains('\u{fffd}'));
+            open.push(subkey);
+        }
+    }
+    let _ = hive.key(r"Microsoft\Windows NT\CurrentVersion");
 }

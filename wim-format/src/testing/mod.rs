@@ -1,6 +1,7 @@
 //! For tests and fuzz targets: tiny WIMs made to measure, and what must hold of any bytes.
 
 pub mod check;
+pub mod hive;
 pub mod streams;
 #[cfg(test)]
 mod tests;

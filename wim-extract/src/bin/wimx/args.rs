@@ -15,6 +15,7 @@ use crate::join::JoinArgs;
 use crate::links::LinksArgs;
 use crate::manual::{CompletionsArgs, ManArgs};
 use crate::split::SplitArgs;
+use crate::target::Target;
 
 /// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
 #[derive(Debug, Parser)]
@@ -281,6 +282,9 @@ pub(crate) struct ExportArgs {
     /// Mark the image as WIMBoot-compatible (a new file: XPRESS, 4 KiB chunks)
     #[arg(long)]
     pub(crate) wimboot: bool,
+    /// Refuse what this reader could not read
+    #[arg(long = "for", value_name = "READER", value_enum)]
+    pub(crate) target: Option<Target>,
     /// Compact the destination in place
     #[arg(long, hide = true)]
     pub(crate) unsafe_compact: bool,
@@ -359,6 +363,11 @@ pub(crate) struct CaptureArgs {
     /// Leave the targets of links as they are
     #[arg(long)]
     pub(crate) norpfix: bool,
+    /// Do not read files that have not changed since this image was made, by length and times, where
+    /// their data is stored already. IMAGE is an index, from the end if negative, or a name; without
+    /// WIMFILE, of the WIM that is added to, or of the one that --delta-from names
+    #[arg(long, value_name = "[WIMFILE:]IMAGE", allow_hyphen_values = true)]
+    pub(crate) update_of: Option<String>,
     /// Refer to data that this WIM holds instead of storing it (repeatable); the result is a delta
     #[arg(long, value_name = "WIMFILE")]
     pub(crate) delta_from: Vec<PathBuf>,
@@ -377,6 +386,9 @@ pub(crate) struct CaptureArgs {
     /// Mark the image as WIMBoot-compatible (a new file: XPRESS, 4 KiB chunks)
     #[arg(long)]
     pub(crate) wimboot: bool,
+    /// Refuse what this reader could not read
+    #[arg(long = "for", value_name = "READER", value_enum)]
+    pub(crate) target: Option<Target>,
     /// Compact the file in place
     #[arg(long, hide = true)]
     pub(crate) unsafe_compact: bool,
@@ -458,6 +470,9 @@ pub(crate) struct OptimizeArgs {
     /// Write the normal layout even when the file was pipable
     #[arg(long)]
     pub(crate) not_pipable: bool,
+    /// Refuse what this reader could not read
+    #[arg(long = "for", value_name = "READER", value_enum)]
+    pub(crate) target: Option<Target>,
     #[command(flatten)]
     pub(crate) table: TableArgs,
 }
@@ -706,12 +721,15 @@ become Windows links; devices, pipes and sockets need --unix-data.
 
 Levels are wimlib's numbers: up to 20 fast, 50 usual, 100 small, above 100 smallest.
 
+With --for=setup, boot or wof a compression that Windows Setup, a boot loader or WIMBoot could not
+read is refused, with the reason.
+
 Examples:
   wimx capture /mnt/windows install.wim 'Windows 11 Pro' --flags=Professional
   wimx capture winpe boot.wim 'Windows PE' --boot --compress=lzx:100
   wimx capture data data.wim --compress=xpress --check
   wimx capture home home.wim --unix-data --config=exclude.ini
-  wimx capture next delta.wim --delta-from=base.wim
+  wimx capture next delta.wim --delta-from=base.wim --update-of=1
   wimx capture data - | ssh host 'wimx apply - copy'
 
 A pipable WIM has the hashes before the data, so that files are read twice for it.
@@ -726,6 +744,7 @@ when wimx is killed.
 Examples:
   wimx append /mnt/windows2 install.wim 'Windows 11 Home'
   wimx append today backup.wim --create
+  wimx append today backup.wim --update-of=-1
 
 Options and JSON are those of `wimx capture`.";
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use wim_extract::Error;
-use wim_extract::archive::Wim;
+use wim_extract::archive::{ImageIndex, Wim};
 use wim_extract::capture::{
-    self, Exclusions, Into, Links, Options, Outcome, RootFix, SourceTree, UnixMetadata,
+    self, Exclusions, Into, Links, Options, Outcome, RootFix, SourceTree, Template, UnixMetadata,
 };
 use wim_extract::error::Action;
 use wim_extract::export::{Boot, Compression, Existing, Pipable};
@@ -22,9 +22,11 @@ use crate::args::{AppendArgs, CaptureArgs, Global};
 use crate::bar::Bar;
 use crate::compression::{Method, chunks};
 use crate::failure::Failure;
+use crate::target::{self, Aim};
 use crate::words::words;
 use crate::writing::{
-    archive_to_stdout, integrity, is_stdout, pipable, refuse_contradictions, warn_of_pipable,
+    archive_to_stdout, integrity, is_stdout, new_layout, pipable, refuse_contradictions,
+    warn_of_pipable,
 };
 use crate::{interrupt, open, restore, stdout};
 
@@ -82,6 +84,14 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
         open::check(old, global, &bar, &cancel)?;
     }
     let options = Options { pipable, ..options(args, old.as_ref(), into, global, &bar)? };
+    let compression = options.compression.unwrap_or_default();
+    let layout = match &old {
+        Some(old) => pipable.layout(old.header().layout),
+        None => new_layout(pipable, &args.wim),
+    };
+    let shape = target::shape(compression, old.as_ref(), layout);
+    let aim = Aim { target: args.target, boot: args.boot, wimboot: args.wimboot };
+    target::check(shape, aim, &bar)?;
     // The file must not stay mapped while it is written to.
     drop(old);
     if let Some(out) = out {
@@ -98,6 +108,10 @@ fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind) -> Result<Pipable, Fail
     refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
     if args.rpfix && args.norpfix {
         return Err(restore::contradiction("--rpfix", "--norpfix"));
+    }
+    if args.unsafe_compact && kind == Kind::New {
+        let message = "--unsafe-compact is for adding to a file; leave it out";
+        return Err(Failure::Usage(message.into()));
     }
     if args.snapshot {
         let message = "--snapshot: works on Windows only; leave it out";
@@ -155,6 +169,8 @@ fn options(
         .iter()
         .map(|base| open::archive(base, &[], global, bar).map(Arc::new))
         .collect();
+    let bases = bases?;
+    let update_of = update_of(args, old, &bases, global, bar)?;
     let method = args.compress;
     let rebuild = args.rebuild || args.not_pipable || args.unsafe_compact;
     Ok(Options {
@@ -178,8 +194,55 @@ fn options(
         into,
         existing: if rebuild { Existing::Rebuild } else { Existing::Append },
         pipable: Pipable::Keep,
-        delta_from: bases?,
+        delta_from: bases,
+        update_of,
     })
+}
+
+/// The image that `--update-of` names: of an archive, or of the one that is added to or built on.
+fn update_of(
+    args: &CaptureArgs,
+    old: Option<&Wim>,
+    bases: &[Arc<Wim>],
+    global: &Global,
+    bar: &Bar,
+) -> Result<Option<Template>, Failure> {
+    let Some(operand) = &args.update_of else { return Ok(None) };
+    if let Some((file, image)) = operand.rsplit_once(':') {
+        if file.is_empty() {
+            let message = "--update-of: name the archive before the colon, or leave the colon out";
+            return Err(Error::Parameter(message.into()).into());
+        }
+        let wim = open::archive(Path::new(file), &[], global, bar)?;
+        let image = one_image(&wim, image)?;
+        return Ok(Some(Template { wim: Some(Arc::new(wim)), image }));
+    }
+    match (old, bases.first()) {
+        (Some(old), _) => Ok(Some(Template { wim: None, image: one_image(old, operand)? })),
+        (None, Some(base)) => {
+            Ok(Some(Template { wim: Some(Arc::clone(base)), image: one_image(base, operand)? }))
+        }
+        (None, None) => Err(Failure::Usage(format!(
+            "--update-of={operand}: name the archive that has this image, as in \
+             --update-of=old.wim:{operand}"
+        ))),
+    }
+}
+
+/// The image of this index, counted from the end if negative, or of this name.
+fn one_image(wim: &Wim, operand: &str) -> Result<ImageIndex, Failure> {
+    let from_end = operand.strip_prefix('-').and_then(|number| number.parse::<u32>().ok());
+    let index = from_end.and_then(|number| (wim.image_count() + 1).checked_sub(number));
+    match index.and_then(|index| wim.image(index)) {
+        Some(image) => Ok(image),
+        None if open::means_all(operand) => {
+            Err(Failure::Choice("--update-of takes one image, not all".into()))
+        }
+        None => match wim.resolve(operand)?[..] {
+            [image] => Ok(image),
+            _ => Err(Failure::Choice("--update-of takes one image".into())),
+        },
+    }
 }
 
 /// The last part of the source's path, with a number behind it if an image is called so already.
@@ -195,6 +258,9 @@ fn free_name(source: &Path, old: Option<&Wim>) -> String {
 
 fn properties(args: &CaptureArgs) -> Result<Vec<(String, String)>, Failure> {
     let mut properties = Vec::new();
+    if args.wimboot {
+        properties.push(("WIMBOOT".to_owned(), "1".to_owned()));
+    }
     for property in &args.image_property {
         let Some((name, value)) = property.split_once('=') else {
             return Err(Failure::Usage(format!(
@@ -204,9 +270,6 @@ fn properties(args: &CaptureArgs) -> Result<Vec<(String, String)>, Failure> {
         properties.push((name.to_owned(), value.to_owned()));
     }
     properties.extend(args.flags.iter().map(|flags| ("FLAGS".to_owned(), flags.clone())));
-    if args.wimboot {
-        properties.push(("WIMBOOT".to_owned(), "1".to_owned()));
-    }
     Ok(properties)
 }
 
@@ -230,10 +293,15 @@ fn compression(args: &CaptureArgs, old: Option<&Wim>) -> Result<Option<Compressi
     }
 }
 
-fn exclusions(args: &CaptureArgs) -> Result<Exclusions, Failure> {
-    let Some(config) = &args.config else { return Ok(Exclusions::default()) };
-    let text = fs::read(config).map_err(Error::io(Action::Open, config))?;
+/// Reads what `--config` names.
+pub(crate) fn read_exclusions(config: &Path) -> Result<Exclusions, Failure> {
+    let read = fs::read(config).map_err(Error::io(Action::Open, config));
+    let text = read.map_err(|error| Failure::Config(Box::new(error)))?;
     Ok(Exclusions::parse(&text, &config.display().to_string())?)
+}
+
+fn exclusions(args: &CaptureArgs) -> Result<Exclusions, Failure> {
+    args.config.as_deref().map_or_else(|| Ok(Exclusions::default()), read_exclusions)
 }
 
 fn report(

@@ -13,8 +13,10 @@ use crate::args::{ExportArgs, Global};
 use crate::bar::Bar;
 use crate::compression::{Method, chunks, default_chunk_size};
 use crate::failure::Failure;
+use crate::target::{self, Aim};
 use crate::writing::{
-    archive_to_stdout, integrity, is_stdout, pipable, refuse_contradictions, warn_of_pipable,
+    archive_to_stdout, integrity, is_stdout, new_layout, pipable, refuse_contradictions,
+    warn_of_pipable,
 };
 use crate::{interrupt, open, stdout};
 
@@ -54,6 +56,7 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
         true => check_destination(args, global, &bar, &cancel)?,
         false => new_compression(args, &wim)?,
     };
+    check_readers(args, compression, pipable, &wim, global, &bar)?;
     let options = options(args, compression, pipable, global);
     if let Some(out) = out {
         export::to_stream(&wim, &images, out, &options, &bar, &cancel)?;
@@ -62,6 +65,32 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
     warn_of_pipable(pipable, &bar);
     let outcome = export::run(&wim, &images, &args.destination, &options, &bar, &cancel)?;
     report(args, outcome, global, &bar)
+}
+
+/// Whether what reads the destination in the end will be able to. Of a copy nothing is said unless
+/// that is asked for.
+fn check_readers(
+    args: &ExportArgs,
+    compression: Compression,
+    pipable: Pipable,
+    wim: &Wim,
+    global: &Global,
+    bar: &Bar,
+) -> Result<(), Failure> {
+    let aim = Aim { target: args.target, boot: args.boot, wimboot: args.wimboot };
+    if !is_stdout(&args.destination) && args.destination.exists() {
+        if args.target.is_none() {
+            return Ok(());
+        }
+        let there = open::archive(&args.destination, &[], global, bar)?;
+        let layout = pipable.layout(there.header().layout);
+        return target::check(target::shape(compression, Some(&there), layout), aim, bar);
+    }
+    if args.target.is_none() && compression == Compression::AsSource {
+        return Ok(());
+    }
+    let layout = new_layout(pipable, &args.destination);
+    target::check(target::shape(compression, Some(wim), layout), aim, bar)
 }
 
 /// What cannot be said of all images, even where there is only one.

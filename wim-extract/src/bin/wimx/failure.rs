@@ -23,6 +23,8 @@ const USAGE: u8 = 255;
 const NO_SUCH_IMAGE: u8 = 18;
 const BAD_CHUNK_SIZE: u8 = 15;
 const NO_COMMAND: u8 = 2;
+const NOT_UNICODE: u8 = 31;
+const NO_CONFIG: u8 = 83;
 const READER_GONE: u8 = 141;
 const CANNOT_WRITE: u8 = 72;
 
@@ -35,6 +37,8 @@ pub(crate) enum Failure {
     Choice(String),
     /// The chunk size is not one that the compression takes.
     ChunkSize(String),
+    /// A configuration file cannot be read.
+    Config(Box<Error>),
     /// The engine could not do it.
     Engine(Box<Error>),
     /// The engine could not do it, and this command knows what can be done about it.
@@ -65,6 +69,7 @@ impl Failure {
             Self::Usage(_) => USAGE,
             Self::Choice(_) => NO_SUCH_IMAGE,
             Self::ChunkSize(_) => BAD_CHUNK_SIZE,
+            Self::Config(_) => NO_CONFIG,
             Self::Engine(error) if is_reader_gone(error) => READER_GONE,
             Self::Engine(error) if matches!(**error, Error::Cancelled) => interrupt::STOPPED,
             Self::Engine(error) | Self::Hinted(error, _) => error.code(),
@@ -84,7 +89,7 @@ impl Failure {
             Self::Engine(error) if matches!(**error, Error::Cancelled) => Some(
                 "stopped; what was not complete is gone, what was there before is untouched".into(),
             ),
-            Self::Engine(error) => Some(error.to_string()),
+            Self::Engine(error) | Self::Config(error) => Some(error.to_string()),
             Self::Hinted(error, hint) => Some(format!("{error}\n{hint}")),
             Self::Reported(_) => None,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
@@ -120,6 +125,7 @@ pub(crate) fn report_usage(error: &clap::Error, names_command: bool) -> ExitCode
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             printed.map_or_else(|error| Failure::Stdout(error).code(), |()| 0)
         }
+        ErrorKind::InvalidUtf8 => NOT_UNICODE,
         _ if names_command => USAGE,
         _ => NO_COMMAND,
     };

@@ -31,6 +31,7 @@ mod paths;
 mod restore;
 mod split;
 mod stdout;
+mod target;
 mod text;
 mod update;
 mod verify;

@@ -8,6 +8,7 @@ use crate::args::{Global, OptimizeArgs};
 use crate::bar::Bar;
 use crate::compression::{Method, chunks};
 use crate::failure::Failure;
+use crate::target::{self, Aim};
 use crate::writing::{Lengths, checked_table, pipable, warn_of_pipable};
 use crate::{interrupt, open, restore};
 
@@ -21,6 +22,11 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let integrity = checked_table(&args.table, &args.wim, global, &bar, &cancel)?;
     let wim = open::archive(&args.wim, &[], global, &bar)?;
+    if args.target.is_some() || recompress {
+        let layout = pipable.layout(wim.header().layout);
+        let shape = target::shape(compression(args, &wim)?, Some(&wim), layout);
+        target::check(shape, Aim { target: args.target, boot: false, wimboot: false }, &bar)?;
+    }
     let done = if args.dry_run {
         if recompress {
             return Err(Failure::Usage(

@@ -2,12 +2,11 @@
 //!
 //! A command is a line: its name, options, and paths, which may stand in quotes.
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
 use wim_extract::Error;
-use wim_extract::capture::{Exclusions, Links, Replace, UnixMetadata};
+use wim_extract::capture::{Links, Replace, UnixMetadata};
 use wim_extract::error::Action;
 use wim_extract::export::Existing;
 use wim_extract::text::to_wtf8;
@@ -15,6 +14,7 @@ use wim_extract::update::{self, AddOptions, Command, Directories, Missing, Optio
 
 use crate::args::{Global, UpdateArgs};
 use crate::bar::Bar;
+use crate::capture::read_exclusions;
 use crate::failure::Failure;
 use crate::words::words;
 use crate::writing::{Lengths, checked_table};
@@ -84,18 +84,12 @@ struct Defaults {
 }
 
 fn defaults(args: &UpdateArgs) -> Result<Defaults, Failure> {
-    let exclusions = match &args.config {
-        None => Exclusions::default(),
-        Some(config) => {
-            let text = fs::read(config).map_err(Error::io(Action::Open, config))?;
-            Exclusions::parse(&text, &config.display().to_string())?
-        }
-    };
+    let exclusions = args.config.as_deref().map(read_exclusions).transpose()?;
     Ok(Defaults {
         add: AddOptions {
             links: if args.dereference { Links::Follow } else { Links::Keep },
             unix: if args.unix_data { UnixMetadata::Keep } else { UnixMetadata::Drop },
-            exclusions,
+            exclusions: exclusions.unwrap_or_default(),
             replace: if args.no_replace { Replace::Nothing } else { Replace::Files },
         },
         missing: if args.force { Missing::Ignore } else { Missing::Refuse },

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use wim_extract::export::{IntegrityTable, Pipable};
 use wim_extract::{Cancel, Error, Progress};
+use wim_format::header::Layout;
 
 use crate::args::{Global, TableArgs};
 use crate::bar::Bar;
@@ -95,6 +96,11 @@ pub(crate) fn pipable(pipable: bool, not_pipable: bool, solid: bool) -> Result<P
         (false, true) => Ok(Pipable::No),
         (false, false) => Ok(Pipable::Keep),
     }
+}
+
+/// The layout of a new archive: to a pipe none but the pipable one can be written.
+pub(crate) fn new_layout(pipable: Pipable, path: &Path) -> Layout {
+    if is_stdout(path) { Layout::Pipable } else { pipable.layout(Layout::Normal) }
 }
 
 /// Says what a pipable file is not good for.
