@@ -114,7 +114,7 @@ def chunks_to_encode():
     call = b"\x55\x48\x89\xe5\xe8%s\x48\x83\xc4\x20\xc3"
     calls = b"".join(call % struct.pack("<i", i * 37 % 5000 - 2000) for i in range(40))
     text = b"the quick brown fox jumps over the lazy dog; " * 6 + b"the slow brown dog"
-    for target in ("encode_lzx", "encode_xpress"):
+    for target in ("encode_lzms", "encode_lzx", "encode_xpress"):
         for level in range(5):
             seed(target, f"calls-{level}", bytes([3 * level, 0x1F]) + calls)
             seed(target, f"text-{level}", bytes([3 * level + 1, 0x27]) + text)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! LIBWIM_DIR=…/lib cargo bench -p osupg-benches --features libwim --bench paired_encode -- \
-//!     FILE|FOLDER… [--codec lzx|xpress] [--chunk-size 32768] [--every 20] [--repeat 4] \
+//!     FILE|FOLDER… [--codec lzx|xpress|lzms] [--chunk-size 32768] [--every 20] [--repeat 4] \
 //!     [--ours fast,usual] [--libwim 20,50,100]
 //! ```
 //!
@@ -22,7 +22,7 @@ struct Arguments {
     /// Files, and folders with all that is in them.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// `lzx` or `xpress`.
+    /// `lzx`, `xpress` or `lzms`.
     #[arg(long, default_value = "lzx")]
     codec: String,
     /// Uncompressed size of a chunk.
@@ -50,6 +50,7 @@ fn main() -> Result<()> {
     let codec = match arguments.codec.as_str() {
         "lzx" => Codec::Lzx,
         "xpress" => Codec::Xpress,
+        "lzms" => Codec::Lzms,
         other => bail!("no encoder is called {other}"),
     };
     let mut contenders: Vec<Contender> =

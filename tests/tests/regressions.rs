@@ -23,6 +23,7 @@ replay! {
     blob_table "../../fuzz/fuzz_targets/blob_table.rs";
     chunk_table "../../fuzz/fuzz_targets/chunk_table.rs";
     encode_lzx "../../fuzz/fuzz_targets/encode_lzx.rs";
+    encode_lzms "../../fuzz/fuzz_targets/encode_lzms.rs";
     encode_xpress "../../fuzz/fuzz_targets/encode_xpress.rs";
     header "../../fuzz/fuzz_targets/header.rs";
     integrity "../../fuzz/fuzz_targets/integrity.rs";

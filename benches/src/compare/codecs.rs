@@ -55,6 +55,7 @@ pub(super) fn measure(
                 wall: Spread::of(own.rounds.iter().copied()),
                 cpu: Spread::of(own.rounds.iter().copied()),
                 peak_anonymous: None,
+                output: None,
                 times_ours: Spread::of(
                     own.rounds.iter().zip(&times[0].rounds).map(|(own, ours)| own / ours),
                 ),

@@ -15,8 +15,20 @@ use super::rows::Programs;
 #[derive(Debug)]
 pub(super) struct Inputs {
     pub(super) wims: Vec<Input>,
+    /// What the corpus's first WIMs were made from; the user's own WIM comes without.
+    pub(super) trees: Option<Trees>,
     /// What the WIMs were made from, for the report.
     pub(super) origin: String,
+}
+
+/// Trees in memory.
+#[derive(Debug)]
+pub(super) struct Trees {
+    pub(super) first: PathBuf,
+    /// The next edition of it, with which it shares about 80 %.
+    pub(super) next: PathBuf,
+    /// Bytes of the files of each.
+    pub(super) bytes: u64,
 }
 
 /// One WIM.
@@ -28,6 +40,8 @@ pub(super) struct Input {
     pub(super) title: String,
     /// The file, in memory.
     pub(super) path: PathBuf,
+    /// Its length.
+    pub(super) len: u64,
     /// The same file on a disk, for rows about disks.
     pub(super) on_disk: Option<PathBuf>,
     /// The rows that need only one WIM use this one.
@@ -38,6 +52,8 @@ pub(super) struct Input {
     pub(super) exported: PathBuf,
     pub(super) exported_on_disk: Option<PathBuf>,
     pub(super) exported_bytes: u64,
+    /// It, split into parts, in memory.
+    pub(super) parts: Vec<PathBuf>,
     /// Bytes of all blobs, uncompressed.
     pub(super) unique_bytes: u64,
     /// Bytes of the files of image 1, uncompressed, each once per hard link group.
@@ -59,6 +75,9 @@ pub(super) const KINDS: [(Kind, &str, &str); 4] = [
     (Kind::LzmsSolid, "lzms-solid", "LZMS solid"),
 ];
 
+/// MiB of a part of a split WIM.
+pub(super) const PART_SIZE: &str = "100";
+
 /// Where inputs are put.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places<'a> {
@@ -79,15 +98,20 @@ pub(super) fn from_corpus(
     let sources = ["A", "B", "PE"].map(|name| Source { name, root: folder.join(name) });
     let kept = folder.with_file_name(format!("bench-wims-{}", &stamp[..16]));
     let captures = Captures::new(kept, sources.into(), Effort::Usual);
-    let tree = places.memory.join("source");
-    time(&Line::new("cp").arg("-a").arg(folder.join("A")).arg(&tree))?;
+    let [tree, next] = [("A", "source"), ("B", "next")].map(|(name, copy)| {
+        let copy = places.memory.join(copy);
+        time(&Line::new("cp").arg("-a").arg(folder.join(name)).arg(&copy)).map(|_| copy)
+    });
+    let (tree, next) = (tree?, next?);
     let mut wims = Vec::new();
     for (kind, name, title) in KINDS.into_iter().filter(|(_, name, _)| wanted(name)) {
         eprintln!("preparing {title}");
         let input = prepare(&captures.wim(kind), name, title.to_owned(), programs, places)?;
         wims.push(Input { tree: Some(tree.clone()), ..input });
     }
-    Ok(Inputs { wims, origin: format!("corpus {}", stamp.trim()) })
+    let bytes = bytes_in(&tree)?;
+    let trees = Some(Trees { first: tree, next, bytes });
+    Ok(Inputs { wims, trees, origin: format!("corpus {}", stamp.trim()) })
 }
 
 /// The user's own WIM.
@@ -95,7 +119,7 @@ pub(super) fn from_wim(path: &Path, programs: &Programs, places: Places<'_>) -> 
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let input = prepare(path, "wim", name.clone(), programs, places)?;
     let origin = format!("{name}, {} bytes", path.metadata()?.len());
-    Ok(Inputs { wims: vec![Input { main: true, ..input }], origin })
+    Ok(Inputs { wims: vec![Input { main: true, ..input }], trees: None, origin })
 }
 
 fn prepare(
@@ -110,6 +134,7 @@ fn prepare(
     let main = matches!(name, "lzx" | "wim");
     let exported = places.memory.join(format!("{name}-exported.wim"));
     let (mut on_disk, mut exported_on_disk, mut exported_bytes) = (None, None, 0);
+    let mut parts = Vec::new();
     if main {
         let export = Line::new(&programs.wimlib).words("export --quiet").arg(&path).arg("1");
         time(&export.arg(&exported))?;
@@ -120,11 +145,20 @@ fn prepare(
         fs::copy(&exported, &copies[1])?;
         let [wim, export] = copies;
         (on_disk, exported_on_disk) = (Some(wim), Some(export));
+        let folder = places.memory.join(format!("{name}-parts"));
+        fs::create_dir(&folder)?;
+        let split = Line::new(&programs.wimlib).words("split --quiet").arg(&path);
+        time(&split.arg(folder.join("part.swm")).arg(PART_SIZE))?;
+        for part in fs::read_dir(&folder)? {
+            parts.push(part?.path());
+        }
+        parts.sort();
     }
     let facts = facts(&path)?;
     Ok(Input {
         name,
         title,
+        len: path.metadata()?.len(),
         path,
         on_disk,
         main,
@@ -132,6 +166,7 @@ fn prepare(
         exported,
         exported_on_disk,
         exported_bytes,
+        parts,
         unique_bytes: facts.unique_bytes,
         image_bytes: facts.image_bytes,
         images: facts.images,
@@ -139,6 +174,21 @@ fn prepare(
         largest: facts.largest,
         small: facts.small,
     })
+}
+
+/// Bytes of all files below `folder`.
+fn bytes_in(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            bytes += bytes_in(&entry.path())?;
+        } else if kind.is_file() {
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok(bytes)
 }
 
 struct Facts {

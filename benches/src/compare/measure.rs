@@ -19,17 +19,24 @@ pub(super) struct Line {
     arguments: Vec<String>,
     /// A file whose data must have reached the disk before the time is taken.
     synced: Option<PathBuf>,
+    /// A file, and the copy of it that the command is about to change.
+    changed: Option<(PathBuf, PathBuf)>,
 }
 
 impl Line {
     /// A program without arguments.
     pub(super) fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), arguments: Vec::new(), synced: None }
+        Self { program: program.into(), arguments: Vec::new(), synced: None, changed: None }
     }
 
     /// The same, and `output` is synced to its disk within the measured time.
     pub(super) fn synced(self, output: PathBuf) -> Self {
         Self { synced: Some(output), ..self }
+    }
+
+    /// The same, and `copy` is a fresh copy of `original` before every run.
+    pub(super) fn changes(self, original: PathBuf, copy: PathBuf) -> Self {
+        Self { changed: Some((original, copy)), ..self }
     }
 
     /// Adds one argument.
@@ -55,11 +62,15 @@ impl Line {
         text
     }
 
-    fn command(&self) -> Command {
+    /// Makes what has to be there ready, and the command.
+    fn command(&self) -> Result<Command> {
+        if let Some((original, copy)) = &self.changed {
+            fs::copy(original, copy).with_context(|| format!("copying {}", original.display()))?;
+        }
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command
+        Ok(command)
     }
 }
 
@@ -84,9 +95,10 @@ impl Sample {
 /// Runs the command to its end and measures time. Nothing else may be waited for meanwhile: the
 /// kernel adds up the processor time of all children.
 pub(super) fn time(line: &Line) -> Result<Sample> {
+    let mut command = line.command()?;
     let before = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let start = Instant::now();
-    let output = line.command().output().with_context(|| format!("starting {}", line.text()))?;
+    let output = command.output().with_context(|| format!("starting {}", line.text()))?;
     if let Some(file) = &line.synced
         && output.status.success()
     {
@@ -110,7 +122,7 @@ pub(super) fn time(line: &Line) -> Result<Sample> {
 /// Runs the command and samples its anonymous memory (heap and stacks, without mapped files) every
 /// two milliseconds. Not for timing.
 pub(super) fn peak_anonymous(line: &Line) -> Result<u64> {
-    let mut command = line.command();
+    let mut command = line.command()?;
     let mut child = command
         .stderr(Stdio::null())
         .spawn()

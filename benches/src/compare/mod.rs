@@ -13,6 +13,7 @@ mod machine;
 mod measure;
 mod report;
 mod rows;
+mod writing;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 
 use inputs::{Inputs, Places};
 use measure::{Sample, Spread};
-use rows::{Goal, Programs, Row};
+use rows::{Goal, Pace, Programs, Row};
 
 /// What to compare and how.
 #[derive(Debug, Args)]
@@ -45,11 +46,12 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// Only the rows whose name begins so, separated by commas: verify-KIND, apply-KIND (lzx, xpress,
-    /// none, lzms-solid), decode-KIND (with the feature libwim), export, export-disk, export-check, extract-large, extract-small, info, dir,
-    /// threads-verify, threads-apply.
+    /// none, lzms-solid), decode-KIND (with the feature libwim), export, export-disk, export-check,
+    /// extract-large, extract-small, info, dir, capture-KIND (lzx, lzx-fast, xpress, none), append,
+    /// recode-to-KIND (lzx, xpress), optimize, split, join, threads-VERB (verify, apply, capture).
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     rows: Vec<String>,
-    /// Where inputs and outputs in memory lie: a tmpfs with about 6 GB free for the large corpus.
+    /// Where inputs and outputs in memory lie: a tmpfs with about 8 GB free for the large corpus.
     #[arg(long, value_name = "DIR", default_value = "/dev/shm")]
     memory: PathBuf,
     /// Where inputs and outputs on a disk lie.
@@ -89,6 +91,8 @@ struct Figures {
     cpu: Spread,
     /// `None` where it was not measured.
     peak_anonymous: Option<u64>,
+    /// Bytes of the file made, where that is compared.
+    output: Option<u64>,
     /// Its time divided by ours, run by run. The first contender's own is 1.
     times_ours: Spread,
     samples: Vec<Sample>,
@@ -169,6 +173,10 @@ fn prepare(options: &Options, programs: &Programs, places: Places<'_>) -> Result
         let general = |row: &String| inputs::KINDS.iter().all(|(_, name, _)| !row.ends_with(name));
         let needs = |row: &String| match row.as_str() {
             "verify" | "apply" => true,
+            "recode" => matches!(kind, "lzx" | "xpress"),
+            "recode-to-lzx" => kind == "xpress",
+            "recode-to-xpress" => kind == "lzx",
+            row if row.starts_with("capture") => false,
             _ if general(row) => kind == "lzx",
             _ => row.ends_with(kind),
         };
@@ -195,17 +203,26 @@ fn own_wimx() -> Result<PathBuf> {
 
 fn measure_row(row: &Row, runs: u32, outputs: &[&Path]) -> Result<Measured> {
     let mut samples = vec![Vec::new(); row.contenders.len()];
-    for round in 0..=runs {
-        for (contender, samples) in row.contenders.iter().zip(&mut samples) {
+    let mut lengths = vec![None; row.contenders.len()];
+    let rounds = match row.pace {
+        Pace::Quick => 0..=runs,
+        Pace::Slow => 1..=runs.div_ceil(3),
+    };
+    for round in rounds {
+        for (at, contender) in row.contenders.iter().enumerate() {
             empty(outputs)?;
             let sample = measure::time(&contender.line)?;
             if round > 0 {
-                samples.push(sample);
+                samples[at].push(sample);
             }
+            lengths[at] = match &row.output {
+                Some(file) => Some(file.metadata()?.len()),
+                None => None,
+            };
         }
     }
     let mut contenders = Vec::new();
-    for (contender, own) in row.contenders.iter().zip(&samples) {
+    for ((contender, own), output) in row.contenders.iter().zip(&samples).zip(lengths) {
         empty(outputs)?;
         let ours = samples[0].iter();
         contenders.push(Figures {
@@ -214,6 +231,7 @@ fn measure_row(row: &Row, runs: u32, outputs: &[&Path]) -> Result<Measured> {
             wall: Spread::of(own.iter().map(|sample| sample.wall)),
             cpu: Spread::of(own.iter().map(Sample::cpu)),
             peak_anonymous: Some(measure::peak_anonymous(&contender.line)?),
+            output,
             times_ours: Spread::of(own.iter().zip(ours).map(|(own, ours)| own.wall / ours.wall)),
             samples: own.clone(),
         });
@@ -268,6 +286,17 @@ fn verdict(goal: Goal, contenders: &[Figures]) -> Verdict {
                 text: format!("at most {} of anonymous memory", rows::human(wanted)),
                 found: rows::human(peak),
                 met: peak <= wanted,
+            }
+        }
+        Goal::NotLarger(peer) => {
+            let output = |figures: Option<&Figures>| figures.and_then(|figures| figures.output);
+            let of_peer = contenders.iter().find(|figures| figures.name == peer);
+            let sizes = (output(contenders.first()), output(of_peer));
+            let (ours, theirs) = (sizes.0.unwrap_or(u64::MAX) as f64, sizes.1.unwrap_or(0) as f64);
+            Verdict {
+                text: format!("not larger than {peer}'s"),
+                found: format!("{:+.2} %", (ours / theirs - 1.0) * 100.0),
+                met: ours <= theirs,
             }
         }
     }

@@ -13,15 +13,16 @@ pub(super) fn markdown(report: &Report) -> String {
         report.machine.versions.iter().map(|(_, version)| version.as_str()).collect();
     let _ = write!(
         text,
-        "{}; {}. Input: {}. Medians (min..max) of {} paired runs, page cache warm.\n\n",
+        "{}; {}. Input: {}. Medians (min..max) of {} paired runs (a third as \
+         many where one takes a minute), page cache warm.\n\n",
         report.machine.line(),
         versions.join("; "),
         report.origin,
         report.runs
     );
     text.push_str(
-        "| work | program | wall s | CPU s | × our time | throughput | anonymous memory |\n\
-         |---|---|---|---|---|---|---|\n",
+        "| work | program | wall s | CPU s | × our time | throughput | anonymous memory | output |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     for row in &report.rows {
         for (index, figures) in row.contenders.iter().enumerate() {
@@ -51,12 +52,13 @@ fn cells(row: &Measured, figures: &Figures) -> String {
         format!("{:.0} MB/s", bytes as f64 / 1e6 / figures.wall.median)
     });
     format!(
-        "| {} | {} | {} | {} | {throughput} | {} |",
+        "| {} | {} | {} | {} | {throughput} | {} | {} |",
         figures.name,
         spread(figures.wall, 3),
         spread(figures.cpu, 3),
         spread(figures.times_ours, 2),
-        figures.peak_anonymous.map_or(String::new(), human)
+        figures.peak_anonymous.map_or(String::new(), human),
+        figures.output.map_or(String::new(), |bytes| format!("{:.2} MB", bytes as f64 / 1e6))
     )
 }
 

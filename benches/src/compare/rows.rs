@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::inputs::{Input, Inputs};
 use super::measure::Line;
+use super::writing;
 
 /// The programs that take part.
 #[derive(Debug, Clone)]
@@ -30,6 +31,17 @@ pub(super) enum Goal {
     AtMost(&'static str, f64),
     /// At most this many bytes of anonymous memory.
     Memory(u64),
+    /// An output that is no larger than the named contender's.
+    NotLarger(&'static str),
+}
+
+/// How long a run of a row takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Pace {
+    /// Some seconds at most.
+    Quick,
+    /// Up to a minute: it is run a third as often, and needs no warming up.
+    Slow,
 }
 
 /// The goal for memory where chunks are small; those of solid resources have sizes of their own.
@@ -50,6 +62,9 @@ pub(super) struct Row {
     pub(super) bytes: Option<u64>,
     /// What we want to reach, against whom.
     pub(super) goals: Vec<Goal>,
+    /// The file that is made, if its size is worth telling.
+    pub(super) output: Option<PathBuf>,
+    pub(super) pace: Pace,
     /// Whether the chart shows it.
     pub(super) charted: bool,
 }
@@ -73,17 +88,18 @@ pub(super) fn rows(inputs: &Inputs, programs: &Programs, out: &Path, disk: &Path
             rows.push(table.threads(input, "apply"));
         }
     }
+    rows.extend(writing::rows(&table, inputs));
     rows
 }
 
-struct Table<'a> {
+pub(super) struct Table<'a> {
     programs: &'a Programs,
-    out: &'a Path,
+    pub(super) out: &'a Path,
     disk: &'a Path,
 }
 
 impl Table<'_> {
-    fn wimx(&self, words: &str) -> Line {
+    pub(super) fn wimx(&self, words: &str) -> Line {
         Line::new(&self.programs.wimx).words(words)
     }
 
@@ -92,7 +108,7 @@ impl Table<'_> {
     }
 
     /// The same words for both, with what follows them.
-    fn both(&self, words: &str, with: impl Fn(Line) -> Line) -> Vec<Contender> {
+    pub(super) fn both(&self, words: &str, with: impl Fn(Line) -> Line) -> Vec<Contender> {
         vec![
             Contender { name: "wimx", line: with(self.wimx(words)) },
             Contender { name: "wimlib", line: with(self.wimlib(words)) },
@@ -118,6 +134,8 @@ impl Table<'_> {
             contenders,
             bytes: Some(input.unique_bytes),
             goals: [&[Goal::Faster("wimlib", goal)][..], memory(input)].concat(),
+            output: None,
+            pace: Pace::Quick,
             charted: true,
         }
     }
@@ -140,6 +158,8 @@ impl Table<'_> {
                 memory(input),
             ]
             .concat(),
+            output: None,
+            pace: Pace::Quick,
             charted: input.main,
         }
     }
@@ -156,6 +176,8 @@ impl Table<'_> {
             contenders,
             bytes: Some(input.exported_bytes),
             goals: vec![Goal::AtMost("cp", 1.15)],
+            output: None,
+            pace: Pace::Quick,
             charted: true,
         }
     }
@@ -176,6 +198,8 @@ impl Table<'_> {
             contenders,
             bytes: Some(input.exported_bytes),
             goals: vec![Goal::AtMost("cp", 1.15)],
+            output: None,
+            pace: Pace::Quick,
             charted: false,
         }
     }
@@ -197,6 +221,8 @@ impl Table<'_> {
             contenders,
             bytes: Some(input.exported_bytes),
             goals: vec![Goal::AtMost("cp", 1.6)],
+            output: None,
+            pace: Pace::Quick,
             charted: true,
         }
     }
@@ -220,6 +246,8 @@ impl Table<'_> {
             contenders,
             bytes: Some(*bytes),
             goals: vec![Goal::Faster("wimlib", goal)],
+            output: None,
+            pace: Pace::Quick,
             charted: size == "large",
         }
     }
@@ -231,6 +259,8 @@ impl Table<'_> {
             contenders: self.both("info", |line| line.arg(&input.path)),
             bytes: None,
             goals: vec![Goal::AtMost("wimlib", 1.0)],
+            output: None,
+            pace: Pace::Quick,
             charted: false,
         }
     }
@@ -242,6 +272,8 @@ impl Table<'_> {
             contenders: self.both("dir", |line| line.arg(&input.path).arg("1")),
             bytes: None,
             goals: vec![Goal::AtMost("wimlib", 1.0)],
+            output: None,
+            pace: Pace::Quick,
             charted: false,
         }
     }
@@ -262,6 +294,8 @@ impl Table<'_> {
             ],
             bytes: Some(if verb == "apply" { input.image_bytes } else { input.unique_bytes }),
             goals: vec![Goal::Faster("1 thread", 1.85)],
+            output: None,
+            pace: Pace::Quick,
             charted: false,
         }
     }

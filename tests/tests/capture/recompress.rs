@@ -7,13 +7,14 @@ use osupg_tests::corpus;
 
 use crate::{Scratch, seen};
 
-const TARGETS: [&str; 6] = [
+const TARGETS: [&str; 7] = [
     "--compress=none",
     "--compress=xpress",
     "--compress=xpress:1 --chunk-size=4K",
     "--compress=lzx:20",
     "--compress=lzx:20 --chunk-size=1M",
     "--recompress --compress=lzx:20 --chunk-size=32K",
+    "--recompress --compress=lzms:20",
 ];
 
 fn captures(scratch: &Scratch) -> Captures {
@@ -83,6 +84,7 @@ fn recompressing_is_reproducible() {
     for (kind, target) in [
         (Kind::Lzx, "--compress=xpress"),
         (Kind::LzmsSolid, "--compress=lzx:20"),
+        (Kind::Xpress, "--compress=lzms --chunk-size=32K"),
         (Kind::Pipable, "--compress=none"),
     ] {
         let source = captures.wim(kind);

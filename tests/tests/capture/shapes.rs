@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
 use crate::{Scratch, seen, trees};
 
-const CHUNKS: [&str; 18] = [
+const CHUNKS: [&str; 23] = [
     "--compress=none",
     "--compress=xpress --chunk-size=4K",
     "--compress=xpress --chunk-size=8K",
@@ -28,6 +28,11 @@ const CHUNKS: [&str; 18] = [
     "--compress=lzx:1",
     "--compress=lzx:35",
     "--compress=lzx:1000",
+    "--compress=lzms",
+    "--compress=lzms:20 --chunk-size=32K",
+    "--compress=lzms --chunk-size=1M",
+    "--compress=lzms:100 --chunk-size=16M",
+    "--compress=LZMS:1000 --chunk-size=64M",
 ];
 
 /// Captured by wimx: accepted and applied by others, and the same image that wimlib makes.

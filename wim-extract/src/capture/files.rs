@@ -24,7 +24,7 @@ use crate::write::pack::{Batch, Begin, Piece, Supply};
 
 /// Bytes of files that a thread reads at a time, and hashes together while they are in its cache.
 const SHARE: usize = 1 << 20;
-/// Bytes read at a time of a file that is only hashed.
+/// Bytes of a large file read at a time, while those before are hashed.
 const READ: usize = 1 << 20;
 
 /// Data that an image needs.
@@ -171,9 +171,7 @@ impl<'a> Files<'a> {
         let room = batch.data.len() / self.grain * self.grain;
         let len = (stamp.size - open.done).min(room as u64) as usize;
         let out = &mut batch.data[..len];
-        open.file.read_exact(out).map_err(|error| changed_or(error, path))?;
-        open.sha1.update(out);
-        open.done += len as u64;
+        read_and_hash_piece(&mut open, out).map_err(|error| changed_or(error, path))?;
         let mut ends = None;
         if open.done == stamp.size {
             check_stamp(&open.file, path, *stamp)?;
@@ -239,6 +237,20 @@ fn read_and_hash(
     let mut hashes = Vec::new();
     sha1_many(&messages, &mut hashes);
     Ok(hashes)
+}
+
+/// Reads the next bytes of a large file, and hashes what is read while more of it is being read.
+fn read_and_hash_piece(open: &mut Open, out: &mut [u8]) -> io::Result<()> {
+    open.done += out.len() as u64;
+    let Open { file, sha1, .. } = open;
+    let mut read: &[u8] = &[];
+    for step in out.chunks_mut(READ) {
+        let (result, ()) = rayon::join(|| file.read_exact(step), || sha1.update(read));
+        result?;
+        read = step;
+    }
+    sha1.update(read);
+    Ok(())
 }
 
 fn hash_file(path: &Path, stamp: Stamp, cancel: &Cancel) -> Result<Sha1Hash, Error> {

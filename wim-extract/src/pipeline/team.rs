@@ -4,7 +4,7 @@ use super::Threads;
 
 /// Runs `work` on `members` threads at once and returns when all are done. Where the system gives
 /// no further threads, this one does it all.
-pub(super) fn work_together(members: usize, work: impl Fn() + Sync) {
+pub(crate) fn work_together(members: usize, work: impl Fn() + Sync) {
     let pool = match members {
         0 | 1 => return work(),
         _ => rayon::ThreadPoolBuilder::new().num_threads(members).build(),

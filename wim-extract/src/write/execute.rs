@@ -11,26 +11,18 @@ use bytes::Bytes;
 use wim_format::integrity::{IntegrityTable, covered_ranges};
 use wim_format::{FormatError, Sha1Hash};
 
+use super::copy;
 use super::layout::{Drafted, Segment};
 use super::view::View;
 use crate::archive::{BlobId, Wim};
 use crate::cancel::Cancel;
 use crate::error::{Action, Damage, Error, Of};
 use crate::integrity;
-use crate::output::{Copier, write_all_at};
+use crate::output::write_all_at;
 use crate::pipeline::lock::Lock;
 use crate::pipeline::{self, Plan, Sink, Task, Threads, run_tasks, run_with};
 use crate::progress::{Amount, Phase, Progress};
 use crate::source::{FileExtent, Source, read_exact_at};
-
-/// Smaller ranges are gathered in memory and written together.
-const GATHERED: u64 = 64 << 10;
-
-/// Memory in which they are gathered.
-const GATHER: usize = 1 << 20;
-
-/// Bytes read at a time from a source that is no file.
-const READ: u64 = 4 << 20;
 
 /// Whether the SHA-1 of every copied blob is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,7 +57,7 @@ pub(crate) fn write(
     let stop = cancel.child();
     let hashes = thread::scope(|scope| {
         let copying = scope.spawn(|| {
-            let copied = copy(drafted, file, name, progress, &stop);
+            let copied = copy::copy(drafted, job.threads, file, name, progress, &stop);
             if copied.is_err() {
                 stop.cancel();
             }
@@ -119,114 +111,6 @@ fn first_cause<T>(copied: Result<(), Error>, decoded: Result<T, Error>) -> Resul
         (Err(Error::Cancelled), Err(cause)) => Err(cause),
         (Err(cause), _) => Err(cause),
         (Ok(()), decoded) => decoded,
-    }
-}
-
-/// Copies what can be copied.
-fn copy(
-    drafted: &Drafted,
-    file: &File,
-    name: &Path,
-    progress: &dyn Progress,
-    cancel: &Cancel,
-) -> Result<(), Error> {
-    let mut writer = Writer { file, name, gathered: Vec::new(), gathered_at: 0, progress, cancel };
-    let mut copier = Copier::new();
-    for (at, segment) in &drafted.segments {
-        match segment {
-            Segment::Literal(bytes) => writer.gather(*at, bytes)?,
-            Segment::Copy { source, offset, len } => {
-                let source = &*drafted.sources[*source];
-                if *len < GATHERED {
-                    let bytes = source.bytes(*offset, *len as usize);
-                    writer.gather(*at, &bytes.map_err(Error::io(Action::Read, source.name()))?)?;
-                } else {
-                    writer.copy(&mut copier, source, *offset, *len, *at)?;
-                }
-            }
-            Segment::Decoded { .. } | Segment::Written { .. } | Segment::Integrity { .. } => {}
-        }
-    }
-    writer.flush()
-}
-
-/// Writes at known places.
-struct Writer<'a> {
-    file: &'a File,
-    name: &'a Path,
-    gathered: Vec<u8>,
-    gathered_at: u64,
-    progress: &'a dyn Progress,
-    cancel: &'a Cancel,
-}
-
-impl Writer<'_> {
-    /// Takes bytes that may be written later, together with their neighbours.
-    fn gather(&mut self, at: u64, bytes: &[u8]) -> Result<(), Error> {
-        let continues = self.gathered_at + self.gathered.len() as u64 == at;
-        if !continues || self.gathered.len() >= GATHER {
-            self.flush()?;
-            self.gathered_at = at;
-        }
-        self.gathered.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        self.cancel.check()?;
-        self.write(&self.gathered, self.gathered_at)?;
-        self.gathered.clear();
-        Ok(())
-    }
-
-    fn write(&self, bytes: &[u8], at: u64) -> Result<(), Error> {
-        write_all_at(self.file, bytes, at).map_err(Error::io(Action::Write, self.name))?;
-        self.progress.advance(Amount::new(bytes.len() as u64, 0));
-        Ok(())
-    }
-
-    fn copy(
-        &self,
-        copier: &mut Copier,
-        source: &dyn Source,
-        offset: u64,
-        len: u64,
-        at: u64,
-    ) -> Result<(), Error> {
-        let Some(extents) = source.file_extents(offset, len) else {
-            return self.copy_through_memory(source, offset, len, at);
-        };
-        let mut step = |bytes| {
-            self.progress.advance(Amount::new(bytes, 0));
-            if self.cancel.is_cancelled() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
-        };
-        copier.copy(&extents, self.file, at, &mut step).map_err(|error| {
-            if self.cancel.is_cancelled() {
-                Error::Cancelled
-            } else if error.kind() == io::ErrorKind::UnexpectedEof {
-                Error::io(Action::Read, source.name())(error)
-            } else {
-                Error::io(Action::Write, self.name)(error)
-            }
-        })
-    }
-
-    fn copy_through_memory(
-        &self,
-        source: &dyn Source,
-        offset: u64,
-        len: u64,
-        at: u64,
-    ) -> Result<(), Error> {
-        let mut done = 0;
-        while done < len {
-            self.cancel.check()?;
-            let step = (len - done).min(READ);
-            let bytes = source.bytes(offset + done, step as usize);
-            self.write(&bytes.map_err(Error::io(Action::Read, source.name()))?, at + done)?;
-            done += step;
-        }
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! archive is laid out first ([`layout`]) and then written ([`execute`]), or read without being
 //! written ([`view`]).
 
+mod copy;
 pub(crate) mod execute;
 pub(crate) mod layout;
 pub(crate) mod pack;

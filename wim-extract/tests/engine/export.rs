@@ -100,10 +100,14 @@ fn every_layout_is_exported_in_every_way() {
 #[test]
 fn the_same_bytes_come_out_whatever_the_threads_and_whether_written_or_read() {
     let dir = tempfile::tempdir().unwrap();
+    let (sizes, _) = samples::all_sizes(32768);
+    let on_disk = dir.path().join("sizes.wim");
+    std::fs::write(&on_disk, &sizes).unwrap();
     for wim in [
         samples::open("v4.wim"),
         samples::open_split(),
-        samples::open_bytes(samples::all_sizes(32768).0),
+        samples::open_file(&on_disk),
+        samples::open_bytes(sizes),
         samples::open_bytes(samples::solid(32768).0),
     ] {
         for compression in [Compression::AsSource, Compression::Stored] {

@@ -16,7 +16,7 @@ pub(crate) mod tree;
 
 use std::num::NonZeroU32;
 
-use super::{Codec, lzx, xpress};
+use super::{Codec, lzms, lzx, xpress};
 use thiserror::Error;
 
 /// How hard an encoder tries.
@@ -70,13 +70,21 @@ pub enum EncodeError {
         /// The chunk size asked for.
         found: u32,
     },
-    /// There is a decoder for this codec, but no encoder.
-    #[error("{codec:?} can be read, but not written; use LZX or XPRESS")]
-    NoEncoder {
+    /// Chunks of this size are legal, but take too much memory to encode.
+    #[error("{codec:?} chunks of {found} bytes take too much memory to write; use {limit} or less")]
+    Memory {
         /// The codec.
         codec: Codec,
+        /// The chunk size asked for.
+        found: u32,
+        /// The largest that is possible.
+        limit: u32,
     },
 }
+
+/// The largest LZMS chunks that are written, 64 MiB: what wimlib and Microsoft use for solid resources.
+/// An encoder takes some 9 bytes for each byte of the chunk, and 18 MiB.
+pub const LZMS_LIMIT: u32 = 1 << 26;
 
 /// Encoder state for chunks of one codec and chunk size. It allocates when made, never per chunk.
 ///
@@ -91,6 +99,7 @@ pub struct Encoder {
 enum Inner {
     Xpress(Box<xpress::Encoder>),
     Lzx(Box<lzx::Encoder>),
+    Lzms(Box<lzms::Encoder>),
 }
 
 impl Encoder {
@@ -98,7 +107,7 @@ impl Encoder {
     ///
     /// # Errors
     /// [`EncodeError::ChunkSize`] when `chunk_size` is not legal for `codec`, and
-    /// [`EncodeError::NoEncoder`] for LZMS.
+    /// [`EncodeError::Memory`] when it is larger than [`LZMS_LIMIT`] for LZMS.
     pub fn new(codec: Codec, chunk_size: u32, level: Level) -> Result<Self, EncodeError> {
         if !codec.is_valid_chunk_size(chunk_size) {
             return Err(EncodeError::ChunkSize { codec, found: chunk_size });
@@ -106,7 +115,10 @@ impl Encoder {
         let inner = match codec {
             Codec::Xpress => Inner::Xpress(Box::new(xpress::Encoder::new(chunk_size, level))),
             Codec::Lzx => Inner::Lzx(Box::new(lzx::Encoder::new(chunk_size, level))),
-            Codec::Lzms => return Err(EncodeError::NoEncoder { codec }),
+            Codec::Lzms if chunk_size > LZMS_LIMIT => {
+                return Err(EncodeError::Memory { codec, found: chunk_size, limit: LZMS_LIMIT });
+            }
+            Codec::Lzms => Inner::Lzms(Box::new(lzms::Encoder::new(chunk_size, level))),
         };
         Ok(Self { chunk_size: chunk_size as usize, inner })
     }
@@ -135,6 +147,7 @@ impl Encoder {
         match &mut self.inner {
             Inner::Xpress(encoder) => encoder.encode(src, dst),
             Inner::Lzx(encoder) => encoder.encode(src, dst),
+            Inner::Lzms(encoder) => encoder.encode(src, dst),
         }
     }
 }

@@ -136,14 +136,11 @@ impl Decoder {
     }
 }
 
-/// Decodes one chunk of LZX or XPRESS the plain way: symbol by symbol, byte by byte. This is what
-/// the fast decoders are tested against.
+/// Decodes one chunk the plain way: LZX or XPRESS symbol by symbol and byte by byte, LZMS as any
+/// processor can. This is what the fast decoders are tested against.
 ///
 /// # Errors
 /// As [`Decoder::new`] and [`Decoder::decode`].
-///
-/// # Panics
-/// LZMS has no plain decoder.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn decode_plainly(
     codec: Codec,
@@ -157,6 +154,6 @@ pub(crate) fn decode_plainly(
     match codec {
         Codec::Xpress => xpress::decode_plainly(src, dst),
         Codec::Lzx => lzx::decode_plainly(chunk_size, src, dst),
-        Codec::Lzms => panic!("LZMS has no plain decoder"),
+        Codec::Lzms => lzms::Decoder::new(Cpu::PORTABLE).decode(src, dst),
     }
 }

@@ -1,4 +1,5 @@
-//! The adaptive binary range decoder that carries the decisions of an LZMS chunk.
+//! The adaptive binary range decoder that carries the decisions of an LZMS chunk, and the probabilities
+//! that it shares with the encoder.
 //!
 //! The stream is a sequence of 16-bit little-endian words read forwards; words past the end are
 //! zeros. Each decision is coded with the probability of an entry of its own, which is nothing but
@@ -20,9 +21,15 @@ impl<const N: usize> Probabilities<N> {
     /// State at the start of a chunk: 48 of the 64 remembered decisions are 0.
     pub(crate) const INITIAL: Self = Self { histories: [!0x5555_5555; N], of_zero: [48; N] };
 
+    /// The probability of a 0 with number `at`, in 64ths: 1 to 63.
+    #[inline(always)]
+    pub(crate) fn of_zero(&self, at: usize) -> u32 {
+        self.of_zero[at & (N - 1)]
+    }
+
     /// Number `at` has seen a decision.
     #[inline(always)]
-    fn note(&mut self, at: usize, bit: bool) {
+    pub(crate) fn note(&mut self, at: usize, bit: bool) {
         // One load in place of four instructions to compare and choose.
         const CLAMPED: [u8; 65] = {
             let mut clamped = [1; 65];

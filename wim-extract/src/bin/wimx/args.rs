@@ -688,7 +688,7 @@ Examples:
   wimx export install.esd 6 install.wim --compress=lzx
   wimx export install.wim all smaller.wim --recompress --compress=lzx:100
 
-LZX and XPRESS can be written, LZMS only copied. --solid and --pipable end with code 68.
+LZMS chunks have up to 64 MiB. --solid and --pipable end with code 68.
 --unsafe-compact rebuilds the destination, which is safe.
 
 JSON: {\"destination\", \"images\": [index], \"length\", \"copied\", \"decoded\", \"blobs\", \"shared\",

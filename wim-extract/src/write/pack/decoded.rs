@@ -35,7 +35,7 @@ pub(crate) fn repack(
         let (plan, stop) = (&plan, &stop);
         let decoding = scope.spawn(move || {
             let grain = packing.coding.chunk_size.max(1) as usize;
-            let len = batch_len(context.threads);
+            let len = batch_len(context.threads, packing.coding.chunk_size);
             let feeder = Feeder::new(wim, references, grain, len, full, empty);
             // What is packed counts as progress, not what is decoded.
             pipeline::run(plan, &feeder, &options, &Silent, stop)?;

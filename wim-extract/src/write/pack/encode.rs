@@ -34,7 +34,7 @@ pub(super) struct Chunks {
 
 impl Encoders {
     /// # Errors
-    /// [`Error::Unsupported`] for a compression without an encoder.
+    /// [`Error::Unsupported`] for a compression that no encoder can be made for.
     pub(super) fn new(packing: Packing) -> Result<Self, Error> {
         let encoders = Self { packing, idle: Lock::new(Vec::new()) };
         let first = encoders.make()?;
@@ -46,11 +46,8 @@ impl Encoders {
     fn make(&self) -> Result<Option<Encoder>, Error> {
         let Packing { coding, level } = self.packing;
         let make = |codec| Encoder::new(codec, coding.chunk_size, level);
-        coding.codec.map(make).transpose().map_err(|error| {
-            Error::Unsupported(format!(
-                "{coding}: {error}; choose --compress=lzx or --compress=xpress"
-            ))
-        })
+        let unsupported = |error| Error::Unsupported(format!("{coding}: {error}"));
+        coding.codec.map(make).transpose().map_err(unsupported)
     }
 
     /// Compresses all pieces of a batch. Without compression nothing is done: the data of the batch

@@ -77,10 +77,11 @@ pub(crate) struct Begin {
 }
 
 /// Bytes that a batch holds with so many threads: enough that all are busy to the end, and that the
-/// five buffers of a run stay under 40 MB for two threads and 16 MB for each thread of many.
-pub(crate) fn batch_len(threads: Threads) -> usize {
+/// five buffers of a run stay under 40 MB for two threads and 16 MB for each thread of many. A batch
+/// holds a chunk in any case; with chunks of 64 MiB it holds no more, and one encoder is at work.
+pub(crate) fn batch_len(threads: Threads, chunk_size: u32) -> usize {
     const SHARE: usize = 3 << 20;
-    (threads.get() * SHARE).clamp(8 << 20, 192 << 20)
+    (threads.get() * SHARE).clamp(8 << 20, 192 << 20).max(chunk_size as usize)
 }
 
 /// What packing needs to know of its surroundings.
@@ -118,7 +119,7 @@ fn pack_here(
     run: Run<'_>,
 ) -> Result<(), Error> {
     let encoders = Encoders::new(packing)?;
-    let len = batch_len(run.threads);
+    let len = batch_len(run.threads, packing.coding.chunk_size);
     let mut stock: Vec<Batch> = Vec::new();
     let mut writer = ResourceWriter::new(draft, packing.coding, run);
     let mut filled = Batch::new(len);
@@ -168,7 +169,7 @@ pub(crate) struct PackedBytes {
 /// Compresses `data` by itself: the metadata of an image.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a compression without an encoder.
+/// [`Error::Unsupported`] for a compression that no encoder can be made for.
 pub(crate) fn pack_bytes(
     packing: Packing,
     data: &[u8],

@@ -19,8 +19,8 @@ static LOG2: [u16; TABLE] = {
     table
 };
 
-/// Log2 by repeated squaring.
-const fn log2(number: u64) -> u16 {
+/// Log2 by repeated squaring, in 64ths.
+pub(crate) const fn log2(number: u64) -> u16 {
     let whole = number.ilog2();
     // Between 1 and 2, with 31 bits behind the point.
     let mut rest = number << 31 >> whole;

@@ -1,6 +1,6 @@
 //! Everything comes back, whatever it was.
 
-use super::{EncodeError, Encoder, Level};
+use super::{EncodeError, Encoder, LZMS_LIMIT, Level};
 use crate::codec::{Codec, Cpu, Decoder, decode_plainly};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
@@ -31,7 +31,8 @@ fn round_trip(codec: Codec, size: u32, level: Level, used: &mut Encoder, chunk: 
 fn kinds() -> Vec<(Codec, u32)> {
     let lzx = (15..=21).map(|order| (Codec::Lzx, 1 << order));
     let xpress = (12..=16).map(|order| (Codec::Xpress, 1 << order));
-    lzx.chain(xpress).collect()
+    let lzms = (15..=21).map(|order| (Codec::Lzms, 1 << order));
+    lzx.chain(xpress).chain(lzms).collect()
 }
 
 /// Random bytes that are always the same.
@@ -92,7 +93,7 @@ fn chunks_of_every_size_come_back_at_every_level() {
             if size > 1 << 16 {
                 continue;
             }
-            let small = if codec == Codec::Lzx { 120 } else { 500 };
+            let small = if codec == Codec::Xpress { 500 } else { 120 };
             assert!(check(&vec![0; full]) < small);
             assert!(check(&vec![0xE8; full]) < full / 2);
             for len in [full - 1, full - 2, full / 2 + 1, 300, 65, 64, 10, 2, 1] {
@@ -152,8 +153,9 @@ fn what_cannot_be_made_is_refused() {
         let error = Encoder::new(codec, size, Level::Usual).expect_err("an illegal size");
         assert_eq!(error, EncodeError::ChunkSize { codec, found: size });
     }
-    let error = Encoder::new(Codec::Lzms, 1 << 17, Level::Usual).expect_err("no encoder");
-    assert_eq!(error, EncodeError::NoEncoder { codec: Codec::Lzms });
+    let error = Encoder::new(Codec::Lzms, 1 << 27, Level::Usual).expect_err("much memory");
+    let (found, limit) = (1 << 27, LZMS_LIMIT);
+    assert_eq!(error, EncodeError::Memory { codec: Codec::Lzms, found, limit });
 }
 
 #[test]
@@ -204,7 +206,7 @@ proptest! {
         level in prop::sample::select(Level::ALL.to_vec()),
         lzx in prop::sample::select(vec![1u32 << 15, 1 << 16, 1 << 17]),
     ) {
-        for (codec, size) in [(Codec::Lzx, lzx), (Codec::Xpress, 1 << 15)] {
+        for (codec, size) in [(Codec::Lzx, lzx), (Codec::Xpress, 1 << 15), (Codec::Lzms, lzx)] {
             let mut used = Encoder::new(codec, size, level).expect("a legal chunk size");
             for chunk in [&two.0, &two.1] {
                 round_trip(codec, size, level, &mut used, chunk);

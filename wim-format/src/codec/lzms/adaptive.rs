@@ -112,11 +112,35 @@ impl AdaptiveCode {
         self.alphabet[0].with_length(1)
     }
 
+    /// Counts a symbol that is written.
+    #[inline(always)]
+    pub(super) fn note(&mut self, symbol: usize) {
+        let frequency = &mut self.frequencies[symbol & (SYMBOLS - 1)];
+        *frequency = frequency.wrapping_add(1);
+    }
+
+    /// Uses between two builds.
+    pub(super) fn period(&self) -> u32 {
+        self.period
+    }
+
+    /// Every symbol with its codeword and the length of that, as the last build left them.
+    pub(super) fn codewords(&self) -> impl Iterator<Item = (usize, u32, u32)> + '_ {
+        (1..=MAX_CODE_LENGTH).flat_map(|length| {
+            let LongCodes { first_code, first_place, .. } = self.long[length];
+            let next = self.long.get(length + 1);
+            let end = next.map_or(self.symbols, |next| next.first_place as usize);
+            let slots = &self.ordered[first_place as usize..end];
+            let numbered = (first_code..).zip(slots);
+            numbered.map(move |(codeword, slot)| (slot.symbol(), codeword, length as u32))
+        })
+    }
+
     /// Builds the code from the frequencies, then ages them, and counts the use that it is for.
     /// Should no code be possible, the old one stays and `shaper` remembers.
     #[cold]
     #[inline(never)]
-    fn rebuild(&mut self, shaper: &mut Shaper) {
+    pub(super) fn rebuild(&mut self, shaper: &mut Shaper) {
         let mut ranking = Ranking::new(&self.frequencies[..self.symbols], shaper);
         if let Some(counts) = shaper.length_counts() {
             self.order(&mut ranking, &counts);

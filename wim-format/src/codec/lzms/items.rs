@@ -44,6 +44,12 @@ impl Item {
     pub(super) const NONE: Self = Self { literals: 0, own: 0, then: Match::None, place: NEW };
 }
 
+/// Probabilities of the decision between literal and match, of that between LZ and delta match, and of
+/// each of the others.
+pub(super) const MATCH_CONTEXTS: usize = 16;
+pub(super) const DELTA_CONTEXTS: usize = 32;
+pub(super) const OTHER_CONTEXTS: usize = 64;
+
 /// One class of decisions: `N` probabilities (a power of two), chosen by the class's last
 /// log2(`N`) decisions.
 #[derive(Debug)]
@@ -85,12 +91,12 @@ struct Contexts {
 /// The probabilities of every class.
 #[derive(Debug)]
 struct Classes {
-    is_match: Class<16>,
-    is_delta: Class<32>,
-    lz_repeats: Class<64>,
-    lz_place: [Class<64>; 2],
-    delta_repeats: Class<64>,
-    delta_place: [Class<64>; 2],
+    is_match: Class<MATCH_CONTEXTS>,
+    is_delta: Class<DELTA_CONTEXTS>,
+    lz_repeats: Class<OTHER_CONTEXTS>,
+    lz_place: [Class<OTHER_CONTEXTS>; 2],
+    delta_repeats: Class<OTHER_CONTEXTS>,
+    delta_place: [Class<OTHER_CONTEXTS>; 2],
 }
 
 /// State of all decisions of a chunk.
@@ -199,7 +205,7 @@ impl Classes {
     /// Which of the three visible entries of a queue: two decisions at most.
     #[inline(always)]
     fn place(
-        classes: &mut [Class<64>; 2],
+        classes: &mut [Class<OTHER_CONTEXTS>; 2],
         contexts: &mut [usize; 2],
         range: &mut RangeDecoder<'_>,
     ) -> u8 {

@@ -20,13 +20,13 @@ impl Slot {
 
     /// Smallest value of the slot.
     #[inline(always)]
-    pub(super) fn base(self) -> u32 {
+    pub(super) const fn base(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
     /// Number of raw bits, 0 to 30, that follow the symbol and are added to the base.
     #[inline(always)]
-    pub(super) fn extra_bits(self) -> u32 {
+    pub(super) const fn extra_bits(self) -> u32 {
         (self.0 >> 8) as u32 & 0xFF
     }
 
@@ -68,7 +68,10 @@ impl Slot {
     }
 }
 
-/// All bytes: slots of one value. The powers of delta matches are the first eight.
+/// Powers that a delta match can have.
+pub(super) const POWERS: usize = 8;
+
+/// All bytes: slots of one value. The powers of delta matches are the first [`POWERS`].
 pub(super) static BYTES: [Slot; 256] = {
     let mut bytes = [Slot(0); 256];
     let mut byte = 0;

@@ -1,4 +1,4 @@
-//! The stages of decoding, each to be compiled for all kinds of processors: see [`Cpu`].
+//! The stages of decoding, and the first of encoding, each to be compiled for all kinds of processors: see [`Cpu`].
 //!
 //! Probabilities are population counts, bit buffers shift by variable counts, and the x86 filter
 //! compares whole vectors. Each stage stays a function of its own, with the registers to itself.
@@ -91,5 +91,20 @@ impl Stage for UndoX86<'_> {
     #[inline(always)]
     fn run<const MODERN: bool>(self) {
         x86::undo::<MODERN>(self.dst, self.usage);
+    }
+}
+
+/// [`x86::apply`].
+pub(super) struct ApplyX86<'a> {
+    pub(super) data: &'a mut [u8],
+    pub(super) usage: &'a mut TargetUsage,
+}
+
+impl Stage for ApplyX86<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) {
+        x86::apply::<MODERN>(self.data, self.usage);
     }
 }

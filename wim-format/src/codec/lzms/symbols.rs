@@ -5,7 +5,7 @@ use super::batch::{Batch, MAX_SYMBOLS};
 use super::bits::BackwardBits;
 use super::items::Match;
 use super::shape::Shaper;
-use super::slots::{BYTES, LENGTHS, OFFSETS, offset_symbols};
+use super::slots::{BYTES, LENGTHS, OFFSETS, POWERS, offset_symbols};
 use crate::DecodeError;
 
 /// What a symbol means, and hence which of the codes it is written in.
@@ -20,7 +20,24 @@ pub(super) enum Kind {
 }
 
 /// The codes, by [`Kind`].
-const CODES: usize = 5;
+pub(super) const CODES: usize = 5;
+
+/// The codes before the first chunk.
+pub(super) fn codes() -> [AdaptiveCode; CODES] {
+    [
+        AdaptiveCode::new(1024, &BYTES),
+        AdaptiveCode::new(1024, &OFFSETS),
+        AdaptiveCode::new(512, &LENGTHS),
+        AdaptiveCode::new(512, &BYTES),
+        AdaptiveCode::new(1024, &OFFSETS),
+    ]
+}
+
+/// How many symbols each code has in a chunk of `size` bytes.
+pub(super) fn alphabets(size: usize) -> [usize; CODES] {
+    let offsets = offset_symbols(size);
+    [BYTES.len(), offsets, LENGTHS.len(), POWERS, offsets]
+}
 
 /// The five adaptive codes, and the bits they are read from.
 #[derive(Debug)]
@@ -44,22 +61,13 @@ pub(super) const OF_MATCHES: [([Kind; 4], u16); 5] = {
 
 impl Symbols {
     pub(super) fn new() -> Self {
-        let codes = Box::new([
-            AdaptiveCode::new(1024, &BYTES),
-            AdaptiveCode::new(1024, &OFFSETS),
-            AdaptiveCode::new(512, &LENGTHS),
-            AdaptiveCode::new(512, &BYTES),
-            AdaptiveCode::new(1024, &OFFSETS),
-        ]);
-        Self { codes, bits: BackwardBits::new(), shaper: Shaper::new() }
+        Self { codes: Box::new(codes()), bits: BackwardBits::new(), shaper: Shaper::new() }
     }
 
     /// Starts a chunk of `compressed` bytes that become `size`.
     pub(super) fn reset(&mut self, compressed: usize, size: usize) {
         self.bits.start(compressed);
-        let offsets = offset_symbols(size);
-        let symbols = [BYTES.len(), offsets, LENGTHS.len(), 8, offsets];
-        for (code, symbols) in self.codes.iter_mut().zip(symbols) {
+        for (code, symbols) in self.codes.iter_mut().zip(alphabets(size)) {
             code.reset(symbols);
         }
     }

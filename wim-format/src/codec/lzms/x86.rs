@@ -1,4 +1,5 @@
-//! The x86 filter of LZMS: relative operands of some instructions are stored as absolute ones.
+//! The x86 filter of LZMS: relative operands of some instructions are stored as absolute ones. Both
+//! ways are the same walk; only what becomes of an operand differs.
 //!
 //! It runs over every chunk of more than 17 bytes. Only where the same target (its low 16 bits)
 //! was seen within the last 65535 bytes is the data taken to be code; then the operands of the
@@ -30,6 +31,44 @@ const OPCODE: usize = 3;
 const SEGMENT: usize = 16 * BLOCK;
 /// Candidates that every block has room for in the list, whether it has as many or not.
 const LISTED: usize = 4;
+
+/// Which way operands are translated.
+trait Direction {
+    /// What becomes of an operand at or near `at`.
+    fn translate(operand: u32, at: u32) -> u32;
+    /// Which of an operand before and after its translation is the relative one.
+    fn relative(before: u32, after: u32) -> u32;
+}
+
+/// From absolute operands back to relative ones: what a decoder does.
+struct ToRelative;
+
+impl Direction for ToRelative {
+    #[inline(always)]
+    fn translate(operand: u32, at: u32) -> u32 {
+        operand.wrapping_sub(at)
+    }
+
+    #[inline(always)]
+    fn relative(_: u32, after: u32) -> u32 {
+        after
+    }
+}
+
+/// From relative operands to absolute ones: what an encoder does.
+struct ToAbsolute;
+
+impl Direction for ToAbsolute {
+    #[inline(always)]
+    fn translate(operand: u32, at: u32) -> u32 {
+        operand.wrapping_add(at)
+    }
+
+    #[inline(always)]
+    fn relative(before: u32, _: u32) -> u32 {
+        before
+    }
+}
 
 /// What becomes of an instruction.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +134,17 @@ impl TargetUsage {
 /// Turns absolute operands back into relative ones.
 #[inline(always)]
 pub(super) fn undo<const MODERN: bool>(data: &mut [u8], usage: &mut TargetUsage) {
+    filter::<MODERN, ToRelative>(data, usage);
+}
+
+/// Turns relative operands into absolute ones.
+#[inline(always)]
+pub(super) fn apply<const MODERN: bool>(data: &mut [u8], usage: &mut TargetUsage) {
+    filter::<MODERN, ToAbsolute>(data, usage);
+}
+
+#[inline(always)]
+fn filter<const MODERN: bool, D: Direction>(data: &mut [u8], usage: &mut TargetUsage) {
     if data.len() <= TAIL + 1 {
         return;
     }
@@ -114,13 +164,13 @@ pub(super) fn undo<const MODERN: bool>(data: &mut [u8], usage: &mut TargetUsage)
         for &position in list.positions() {
             let position = from + usize::from(position);
             if position >= filter.at && position < end {
-                filter.translate(data, position);
+                filter.translate::<D>(data, position);
             }
         }
     }
     for position in scanned..end {
         if position >= filter.at && starts_instruction(&data[position..]) {
-            filter.translate(data, position);
+            filter.translate::<D>(data, position);
         }
     }
 }
@@ -313,16 +363,17 @@ impl<'a> Filter<'a> {
 
     /// Translates the instruction that starts at `at`.
     #[inline(always)]
-    fn translate(&mut self, data: &mut [u8], at: usize) {
+    fn translate<D: Direction>(&mut self, data: &mut [u8], at: usize) {
         let is_jump = data[at] == JUMP;
         let Instruction { opcode_bytes, reach } = INSTRUCTIONS[usize::from(data[at])];
         let operand_at = at + usize::from(opcode_bytes);
         let Some(operand) = data[operand_at..].first_chunk_mut::<4>() else { return };
-        let coded = u32::from_le_bytes(*operand);
+        let before = u32::from_le_bytes(*operand);
         let is_code = at as i64 - self.last_x86 <= i64::from(reach);
-        let value = select_unpredictable(is_code, coded.wrapping_sub(at as u32), coded);
-        *operand = value.to_le_bytes();
-        let target = usize::from((value as u16).wrapping_add(at as u16));
+        let after = select_unpredictable(is_code, D::translate(before, at as u32), before);
+        *operand = after.to_le_bytes();
+        let relative = D::relative(before, after);
+        let target = usize::from((relative as u16).wrapping_add(at as u16));
         let target = select_unpredictable(is_jump, TARGETS, target);
         let operand_end = operand_at + 3;
         let is_used = self.usage.note(target, self.origin + operand_end as u32) & !is_jump;
@@ -333,7 +384,7 @@ impl<'a> Filter<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stages::UndoX86;
+    use super::super::stages::{ApplyX86, UndoX86};
     use super::*;
     use crate::codec::cpu::Cpu;
     use proptest::prelude::*;
@@ -414,6 +465,22 @@ mod tests {
                 naive(&mut expected);
                 prop_assert_eq!(&outcomes[0], &expected);
                 prop_assert_eq!(&outcomes[1], &expected);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn applied_and_undone_leaves_no_trace(chunks in proptest::collection::vec(code(), 1..4)) {
+            let mut usages = [TargetUsage::new(), TargetUsage::new(), TargetUsage::new()];
+            let [there, there_too, back] = &mut usages;
+            for chunk in chunks {
+                let (mut portable, mut best) = (chunk.clone(), chunk.clone());
+                apply::<false>(&mut portable, there);
+                Cpu::detect().run(ApplyX86 { data: &mut best, usage: there_too });
+                prop_assert_eq!(&best, &portable);
+                undo::<false>(&mut best, back);
+                prop_assert_eq!(best, chunk);
             }
         }
     }

@@ -12,7 +12,7 @@ impl Random {
 }
 
 /// Lines of words, some far more common than others.
-pub(super) fn text() -> Vec<u8> {
+pub(in crate::codec::lzms) fn text() -> Vec<u8> {
     let mut random = Random(1);
     let mut text = Vec::new();
     for line in 0..900 {
@@ -27,7 +27,7 @@ pub(super) fn text() -> Vec<u8> {
 }
 
 /// Bytes like x86-64 code: calls and RIP-relative operands with few targets, each relative.
-pub(super) fn code() -> Vec<u8> {
+pub(in crate::codec::lzms) fn code() -> Vec<u8> {
     const OPCODES: [&[u8]; 8] = [
         &[0xE8],
         &[0xE9],
@@ -52,7 +52,7 @@ pub(super) fn code() -> Vec<u8> {
 }
 
 /// Tables and waves: what delta matches are for.
-pub(super) fn records() -> Vec<u8> {
+pub(in crate::codec::lzms) fn records() -> Vec<u8> {
     let mut records = Vec::new();
     for i in 0..6000_u32 {
         records.extend((i * 12 + i / 700).to_le_bytes());
@@ -66,7 +66,7 @@ pub(super) fn records() -> Vec<u8> {
 }
 
 /// Noise that comes again from near and far, with single bytes changed.
-pub(super) fn repeats() -> Vec<u8> {
+pub(in crate::codec::lzms) fn repeats() -> Vec<u8> {
     let mut random = Random(3);
     let mut bytes: Vec<u8> = (0..2000).map(|_| random.below(256) as u8).collect();
     while bytes.len() < 100_000 {
@@ -79,6 +79,6 @@ pub(super) fn repeats() -> Vec<u8> {
 }
 
 /// One byte all over.
-pub(super) fn zeros() -> Vec<u8> {
+pub(in crate::codec::lzms) fn zeros() -> Vec<u8> {
     vec![0; 100_000]
 }

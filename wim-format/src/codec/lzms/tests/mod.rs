@@ -1,5 +1,5 @@
-mod inputs;
-mod model;
+pub(super) mod inputs;
+pub(super) mod model;
 
 use super::*;
 use proptest::prelude::*;

@@ -5,7 +5,7 @@ use crate::codec::lzms::slots::{LENGTHS, OFFSETS, Slot, offset_symbols};
 
 /// One item of a chunk.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Item {
+pub(in crate::codec::lzms) enum Item {
     Literal(u8),
     Lz {
         offset: u32,
@@ -31,7 +31,7 @@ pub(super) enum Item {
 /// Recent offsets: an offset becomes visible one item after its match. Four are known, the coming
 /// one included, and the first three of the visible ones can be named.
 #[derive(Clone)]
-pub(super) struct Recent<T> {
+pub(in crate::codec::lzms) struct Recent<T> {
     visible: Vec<T>,
     coming: Option<T>,
 }
@@ -41,7 +41,7 @@ impl<T: Copy> Recent<T> {
         Self { visible: start.to_vec(), coming: None }
     }
 
-    pub(super) fn get(&self, index: usize) -> T {
+    pub(in crate::codec::lzms) fn get(&self, index: usize) -> T {
         self.visible[index]
     }
 
@@ -62,14 +62,14 @@ impl<T: Copy> Recent<T> {
 }
 
 /// What a sequence of items stands for, before the x86 filter is undone.
-pub(super) struct Output {
-    pub(super) bytes: Vec<u8>,
-    pub(super) lz: Recent<u32>,
-    pub(super) delta: Recent<(u32, u32)>,
+pub(in crate::codec::lzms) struct Output {
+    pub(in crate::codec::lzms) bytes: Vec<u8>,
+    pub(in crate::codec::lzms) lz: Recent<u32>,
+    pub(in crate::codec::lzms) delta: Recent<(u32, u32)>,
 }
 
 impl Output {
-    pub(super) fn new() -> Self {
+    pub(in crate::codec::lzms) fn new() -> Self {
         Self {
             bytes: Vec::new(),
             lz: Recent::new([1, 2, 3, 4]),
@@ -77,7 +77,7 @@ impl Output {
         }
     }
 
-    pub(super) fn apply(&mut self, item: Item) {
+    pub(in crate::codec::lzms) fn apply(&mut self, item: Item) {
         match item {
             Item::Literal(byte) => {
                 self.bytes.push(byte);
@@ -125,7 +125,7 @@ impl Output {
 }
 
 /// Encodes the items of a chunk whose output has `size` bytes.
-pub(super) fn encode(items: &[Item], size: usize) -> Vec<u8> {
+pub(in crate::codec::lzms) fn encode(items: &[Item], size: usize) -> Vec<u8> {
     let mut encoder = Encoder::new(size);
     for &item in items {
         encoder.item(item);

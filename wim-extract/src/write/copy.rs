@@ -1,0 +1,185 @@
+//! Copying what needs no decoding to its places in a file.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::layout::{Drafted, Segment};
+use crate::cancel::Cancel;
+use crate::error::{Action, Error};
+use crate::output::{Copier, shares_blocks, write_all_at};
+use crate::pipeline::Threads;
+use crate::pipeline::lock::Lock;
+use crate::pipeline::team::work_together;
+use crate::progress::{Amount, Progress};
+use crate::source::Source;
+
+/// Threads that copy at once. Writes to one file wait for each other, so a second thread does what it
+/// can between them: read. A third would find nothing to do.
+const TOGETHER: usize = 2;
+
+/// Bytes that a thread copies before it looks for more.
+const SHARE: u64 = 4 << 20;
+
+/// Smaller ranges are gathered in memory and written together.
+const GATHERED: u64 = 64 << 10;
+
+/// Memory in which they are gathered.
+const GATHER: usize = 1 << 20;
+
+/// Bytes read at a time from a source that is no file.
+const READ: u64 = 4 << 20;
+
+/// Copies all literal bytes and ranges of sources of `drafted` to `file`.
+///
+/// Where the file system shares blocks between files, or copies on a server, the kernel is asked to, by
+/// one thread. On others (ext4, tmpfs) the kernel's copy is a loop that keeps one core busy, and two
+/// threads that read and write take 0.75 of its time.
+pub(super) fn copy(
+    drafted: &Drafted,
+    threads: Threads,
+    file: &File,
+    name: &Path,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    let together = threads.get() >= TOGETHER && !shares_blocks(file);
+    let (workers, share) = if together { (TOGETHER, SHARE) } else { (1, u64::MAX) };
+    let pieces = pieces(drafted, share);
+    let shares: Vec<_> = pieces.chunk_by(|a, b| a.0 / share == b.0 / share).collect();
+    let (next, failure) = (AtomicUsize::new(0), Lock::new(None));
+    work_together(workers.min(shares.len()), || {
+        let mut copier = if together { Copier::through_memory() } else { Copier::new() };
+        let mut writer =
+            Writer { file, name, gathered: Vec::new(), gathered_at: 0, progress, cancel };
+        while let Some(share) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut pieces = share.iter();
+            let copied = pieces.try_for_each(|&(at, piece)| writer.piece(&mut copier, at, piece));
+            if let Err(error) = copied.and_then(|()| writer.flush()) {
+                next.store(shares.len(), Ordering::Relaxed);
+                failure.lock().get_or_insert(error);
+            }
+        }
+    });
+    failure.into_inner().map_or(Ok(()), Err)
+}
+
+/// Bytes that go to one place of the output.
+#[derive(Clone, Copy)]
+enum Piece<'a> {
+    Bytes(&'a [u8]),
+    Range { source: &'a dyn Source, offset: u64, len: u64 },
+}
+
+/// What is to be copied, and to where, in the order of the output. Ranges are cut at multiples of
+/// `share` in the output, so that whole blocks stay whole.
+fn pieces(drafted: &Drafted, share: u64) -> Vec<(u64, Piece<'_>)> {
+    let mut pieces = Vec::new();
+    for &(mut at, ref segment) in &drafted.segments {
+        match *segment {
+            Segment::Literal(ref bytes) => pieces.push((at, Piece::Bytes(bytes))),
+            Segment::Copy { source, mut offset, len: mut rest } => {
+                while rest > 0 {
+                    let len = rest.min(share - at % share);
+                    let source = &*drafted.sources[source];
+                    pieces.push((at, Piece::Range { source, offset, len }));
+                    (at, offset, rest) = (at + len, offset + len, rest - len);
+                }
+            }
+            Segment::Decoded { .. } | Segment::Written { .. } | Segment::Integrity { .. } => {}
+        }
+    }
+    pieces
+}
+
+/// Writes at known places.
+struct Writer<'a> {
+    file: &'a File,
+    name: &'a Path,
+    gathered: Vec<u8>,
+    gathered_at: u64,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+}
+
+impl Writer<'_> {
+    fn piece(&mut self, copier: &mut Copier, at: u64, piece: Piece<'_>) -> Result<(), Error> {
+        match piece {
+            Piece::Bytes(bytes) => self.gather(at, bytes),
+            Piece::Range { source, offset, len } if len < GATHERED => {
+                let bytes = source.bytes(offset, len as usize);
+                self.gather(at, &bytes.map_err(Error::io(Action::Read, source.name()))?)
+            }
+            Piece::Range { source, offset, len } => self.copy(copier, source, offset, len, at),
+        }
+    }
+
+    /// Takes bytes that may be written later, together with their neighbours.
+    fn gather(&mut self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let continues = self.gathered_at + self.gathered.len() as u64 == at;
+        if !continues || self.gathered.len() >= GATHER {
+            self.flush()?;
+            self.gathered_at = at;
+        }
+        self.gathered.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.cancel.check()?;
+        self.write(&self.gathered, self.gathered_at)?;
+        self.gathered.clear();
+        Ok(())
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> Result<(), Error> {
+        write_all_at(self.file, bytes, at).map_err(Error::io(Action::Write, self.name))?;
+        self.progress.advance(Amount::new(bytes.len() as u64, 0));
+        Ok(())
+    }
+
+    fn copy(
+        &self,
+        copier: &mut Copier,
+        source: &dyn Source,
+        offset: u64,
+        len: u64,
+        at: u64,
+    ) -> Result<(), Error> {
+        let Some(extents) = source.file_extents(offset, len) else {
+            return self.copy_through_memory(source, offset, len, at);
+        };
+        let mut step = |bytes| {
+            self.progress.advance(Amount::new(bytes, 0));
+            if self.cancel.is_cancelled() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        };
+        copier.copy(&extents, self.file, at, &mut step).map_err(|error| {
+            if self.cancel.is_cancelled() {
+                Error::Cancelled
+            } else if error.kind() == io::ErrorKind::UnexpectedEof {
+                Error::io(Action::Read, source.name())(error)
+            } else {
+                Error::io(Action::Write, self.name)(error)
+            }
+        })
+    }
+
+    fn copy_through_memory(
+        &self,
+        source: &dyn Source,
+        offset: u64,
+        len: u64,
+        at: u64,
+    ) -> Result<(), Error> {
+        let mut done = 0;
+        while done < len {
+            self.cancel.check()?;
+            let step = (len - done).min(READ);
+            let bytes = source.bytes(offset + done, step as usize);
+            self.write(&bytes.map_err(Error::io(Action::Read, source.name()))?, at + done)?;
+            done += step;
+        }
+        Ok(())
+    }
+}
