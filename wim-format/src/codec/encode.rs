@@ -129,6 +129,7 @@ impl Encoder {
         match &mut self.inner {
             Inner::Xpress(encoder) => encoder.set_cpu(cpu),
             Inner::Lzx(encoder) => encoder.set_cpu(cpu),
+            Inner::Lzms(_) => {}
         }
     }
 
