@@ -123,6 +123,16 @@ impl Encoder {
         Ok(Self { chunk_size: chunk_size as usize, inner })
     }
 
+    /// Uses these instructions, which change nothing but the speed.
+    #[cfg(test)]
+    fn set_cpu(&mut self, cpu: super::Cpu) {
+        match &mut self.inner {
+            Inner::Xpress(encoder) => encoder.set_cpu(cpu),
+            Inner::Lzx(encoder) => encoder.set_cpu(cpu),
+            Inner::Lzms(_) => {}
+        }
+    }
+
     /// Encodes one chunk of 1 to `chunk_size` bytes; `dst` is at least as long as `src`.
     ///
     /// Gives the number of bytes at the start of `dst` that hold the encoded chunk, fewer than

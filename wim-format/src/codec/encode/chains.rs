@@ -2,17 +2,15 @@
 
 use super::text::{Link, Reach, View, boxed};
 
-/// Log2 of the number of hashes of three bytes: only near ones are worth a match.
-const THREES: u32 = 13;
-/// Log2 of the number of hashes of four bytes.
-const FOURS: u32 = 15;
+/// Log2 of the number of hashes of three bytes.
+const THREES: u32 = 15;
 
 /// The latest position of each hash of three and of four bytes, and for each position the one before
 /// it with the same hash of four.
 #[derive(Debug)]
 pub(crate) struct Chains<R: Reach> {
     threes: Box<[R::Link; 1 << THREES]>,
-    fours: Box<[R::Link; 1 << FOURS]>,
+    fours: Box<R::Roots>,
     before: Box<R::Links>,
 }
 
@@ -48,20 +46,20 @@ pub(crate) fn hash4(word: u32, order: u32) -> usize {
 
 impl<R: Reach> Chains<R> {
     pub(crate) fn new() -> Self {
-        Self { threes: boxed(), fours: boxed(), before: R::links() }
+        Self { threes: boxed(), fours: R::roots(), before: R::links() }
     }
 
     /// Forgets everything; chains that no head leads to need no clearing.
     pub(crate) fn clear(&mut self) {
         self.threes.fill(R::Link::default());
-        self.fours.fill(R::Link::default());
+        self.fours.as_mut().as_mut().fill(R::Link::default());
     }
 
     /// Enters `at`, and gives the positions it follows: of three bytes, and of four.
     #[inline(always)]
     fn enter(&mut self, word: u32, at: usize) -> (R::Link, R::Link) {
         let three = &mut self.threes[hash3(word, THREES)];
-        let four = &mut self.fours[hash4(word, FOURS)];
+        let four = &mut self.fours.as_mut().as_mut()[hash4(word, R::HASHES)];
         let heads = (*three, *four);
         *three = R::Link::to(at);
         *four = R::Link::to(at);

@@ -41,7 +41,7 @@ pub(crate) trait Reach: Debug + Send + 'static {
     const SIZE: usize;
     /// What positions are stored in.
     type Link: Link;
-    /// Log2 of the number of hashes of four bytes, in trees.
+    /// Log2 of the number of hashes of four bytes.
     const HASHES: u32;
     /// One for each of these.
     type Roots: AsRef<[Self::Link]> + AsMut<[Self::Link]> + Debug + Send;

@@ -49,6 +49,15 @@ impl Encoder {
         })
     }
 
+    /// Uses these instructions.
+    #[cfg(test)]
+    pub(crate) fn set_cpu(&mut self, cpu: Cpu) {
+        match &mut self.0 {
+            Inner::Near(engine) => engine.cpu = cpu,
+            Inner::Far(engine) => engine.cpu = cpu,
+        }
+    }
+
     /// Encodes a chunk into `dst`; `None` when it does not fit.
     pub(crate) fn encode(&mut self, src: &[u8], dst: &mut [u8]) -> Option<usize> {
         if src.len() < MIN_CHUNK {

@@ -61,7 +61,7 @@ impl Plan {
         let (depth, nice, passes) = match level {
             Level::Fast => (12, 24, 0),
             Level::Balanced => (24, 48, 0),
-            Level::Usual => (36, 96, 0),
+            Level::Usual => (28, 64, 0),
             Level::Best => (20, 80, 1),
             Level::Smallest => (64, 256, 4),
         };
@@ -103,6 +103,12 @@ impl Encoder {
             matches: Vec::with_capacity(chunk_size as usize / MIN_MATCH + 1),
             builder: Builder::new(),
         }
+    }
+
+    /// Uses these instructions.
+    #[cfg(test)]
+    pub(crate) fn set_cpu(&mut self, cpu: Cpu) {
+        self.cpu = cpu;
     }
 
     /// Encodes a chunk into `dst`; `None` when it does not fit.
