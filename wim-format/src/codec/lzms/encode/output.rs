@@ -1,5 +1,8 @@
 //! The two streams of a chunk on their way into one buffer, from its two ends.
 
+/// Zeros between the streams: 7-Zip calls some chunks without them damaged.
+const SPARE: usize = 2;
+
 /// Room for 16-bit words, filled from both ends. Words that do not fit are dropped, and remembered to
 /// have been.
 #[derive(Debug)]
@@ -46,12 +49,12 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Closes the gap between the streams, down to `least` bytes in all, and gives the length; nothing
+    /// Closes the gap between the streams down to [`SPARE`], or `least` bytes in all, and gives the length; nothing
     /// if something did not fit.
     pub(super) fn finish(self, least: usize) -> Option<usize> {
         let Self { dst, front, back, is_full } = self;
         let end = dst.len() & !1;
-        let len = (front + end - back).max(least);
+        let len = (front + end - back + SPARE).max(least);
         if is_full || len > end {
             return None;
         }
