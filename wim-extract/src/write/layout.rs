@@ -496,9 +496,14 @@ impl Draft {
         }
     }
 
-    /// The segments and what they are copied from, so far.
-    pub(crate) fn segments(&self) -> (&[(u64, Segment)], &[Arc<dyn Source>]) {
-        (&self.segments, &self.sources)
+    /// The segments so far, each with its offset.
+    pub(crate) fn segments(&self) -> &[(u64, Segment)] {
+        &self.segments
+    }
+
+    /// The files that segments are copied from.
+    pub(crate) fn sources(&self) -> &[Arc<dyn Source>] {
+        &self.sources
     }
 
     /// The resource header of `size` stored bytes that come next.

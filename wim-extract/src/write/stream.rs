@@ -22,7 +22,8 @@ const GATHER: usize = 1 << 20;
 /// Those of reading and writing; a segment that is known only when all else is written;
 /// [`Error::Cancelled`].
 pub(crate) fn write(
-    (segments, sources): (&[(u64, Segment)], &[Arc<dyn Source>]),
+    segments: &[(u64, Segment)],
+    sources: &[Arc<dyn Source>],
     start: u64,
     out: Output<'_>,
     progress: &dyn Progress,
