@@ -310,6 +310,38 @@ fn what_is_no_stream_is_refused() {
     assert_eq!(refused(Pipable::Keep, IntegrityTable::Write).code(), 24);
 }
 
+/// How data is cut into pieces on its way depends on the threads; what is written does not.
+#[test]
+fn threads_make_no_difference() {
+    let temp = tempfile::tempdir().unwrap();
+    let tree = temp.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    for seed in 1..4 {
+        fs::write(tree.join(seed.to_string()), noise(3_000_000, seed)).unwrap();
+    }
+    let path = temp.path().join("normal.wim");
+    let options = capture::Options { compression: Some(Compression::Stored), ..Default::default() };
+    let sources = [SourceTree::root(tree)];
+    capture::run(&sources, &path, &options, &Silent, &Cancel::new()).unwrap();
+    let wim = Wim::open(&path, &OpenOptions::default()).unwrap();
+    let images: Vec<_> = wim.images().collect();
+    // Batches of 8, 9 and 15 MiB.
+    let written = [1, 3, 5].map(|threads| {
+        let options = export::Options {
+            threads: Threads::new(threads),
+            guid: Some([7; 16]),
+            compression: CODINGS[2],
+            ..Default::default()
+        };
+        let out = temp.path().join("out.wim");
+        let file = File::create(&out).unwrap();
+        export::to_stream(&wim, &images, file, &options, &Silent, &Cancel::new()).unwrap();
+        fs::read(out).unwrap()
+    });
+    assert!(written[0] == written[1] && written[0] == written[2]);
+    assert_sound(&open(&written[0]), Layout::Pipable);
+}
+
 /// An export to a pipe has the bytes of one to a file, for any number of threads; and from one layout
 /// to the other and back nothing is lost.
 #[test]

@@ -56,9 +56,6 @@ pub(crate) enum Segment {
     Integrity { len: u64 },
 }
 
-/// Segments, each with its offset in the output, and the sources they are copied from.
-pub(crate) type Segments<'d> = (&'d [(u64, Segment)], &'d [Arc<dyn Source>]);
-
 impl Segment {
     pub(crate) fn len(&self) -> u64 {
         match self {
@@ -504,9 +501,14 @@ impl Draft {
         }
     }
 
-    /// The segments and what they are copied from, so far.
-    pub(crate) fn segments(&self) -> Segments<'_> {
-        (&self.segments, &self.sources)
+    /// The segments so far, each with its offset.
+    pub(crate) fn segments(&self) -> &[(u64, Segment)] {
+        &self.segments
+    }
+
+    /// The files that segments are copied from.
+    pub(crate) fn sources(&self) -> &[Arc<dyn Source>] {
+        &self.sources
     }
 
     /// The resource header of `size` stored bytes that come next.

@@ -183,7 +183,8 @@ impl<'a> Session<'a> {
         let Context { threads, progress, cancel } = context;
         let out = self.place.output();
         if let Output::Pipe(pipe) = out {
-            stream::write(self.draft.segments(), pipe.at(), out, &Silent, cancel)?;
+            let (segments, sources) = (self.draft.segments(), self.draft.sources());
+            stream::write(segments, sources, pipe.at(), out, &Silent, cancel)?;
         }
         pack::pack(&mut self.draft, packing, supply, pack::Run { out, threads, progress, cancel })
     }
@@ -269,8 +270,8 @@ impl<'a> Session<'a> {
             out @ Output::Pipe(pipe) => {
                 execute::check(&job, progress, cancel)?;
                 progress.begin(Phase::Write, Amount::new(drafted.len() - pipe.at(), 0));
-                let segments = (&drafted.segments[..], &drafted.sources[..]);
-                stream::write(segments, pipe.at(), out, progress, cancel)?;
+                let (segments, sources) = (&drafted.segments, &drafted.sources);
+                stream::write(segments, sources, pipe.at(), out, progress, cancel)?;
                 progress.end(Phase::Write);
             }
         }

@@ -1,10 +1,13 @@
 //! Writing a layout where bytes go one after the other.
 
-use super::layout::{Segment, Segments};
+use std::sync::Arc;
+
+use super::layout::Segment;
 use super::place::Output;
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
 use crate::progress::{Amount, Progress};
+use crate::source::Source;
 
 /// Bytes read and written at a time.
 const STEP: u64 = 4 << 20;
@@ -19,7 +22,8 @@ const GATHER: usize = 1 << 20;
 /// Those of reading and writing; a segment that is known only when all else is written;
 /// [`Error::Cancelled`].
 pub(crate) fn write(
-    (segments, sources): Segments<'_>,
+    segments: &[(u64, Segment)],
+    sources: &[Arc<dyn Source>],
     start: u64,
     out: Output<'_>,
     progress: &dyn Progress,

@@ -90,7 +90,7 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     ) -> Result<(), Error> {
         let (layout, size) = (self.draft.layout(), begin.size);
         let framed = chunks.map(|chunks| framed(&chunks, size, layout)).transpose()?;
-        let framed = framed.filter(|framed| (framed.len() as u64) < size);
+        let framed = framed.filter(|framed| is_worth_it(framed, size, layout));
         let flags = match framed {
             Some(_) => ResourceFlags::COMPRESSED,
             None => ResourceFlags::empty(),
@@ -116,6 +116,7 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
                 Some(_) => ResourceFlags::COMPRESSED,
                 None => ResourceFlags::empty(),
             };
+            debug_assert!(layout == Layout::Normal || begin.hash.is_some(), "it was announced");
             let hash = begin.hash.unwrap_or_default();
             self.put(&self.draft.blob_header(hash, flags, begin.size))?;
             let start = self.at();
@@ -255,6 +256,12 @@ fn framed(chunks: &Chunks, uncompressed_size: u64, layout: Layout) -> Result<Vec
     })
 }
 
+/// Whether a resource is stored in chunks. In the pipable layout it always is: of one that comes in
+/// pieces nobody knows in time whether it gets smaller, and pieces must not make a difference.
+fn is_worth_it(framed: &[u8], uncompressed_size: u64, layout: Layout) -> bool {
+    layout == Layout::Pipable || (framed.len() as u64) < uncompressed_size
+}
+
 /// Chunks with the length of each before it.
 fn prefixed(chunks: &Chunks) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(chunks.bytes.len() + 4 * chunks.sizes.len());
@@ -278,7 +285,7 @@ pub(super) fn whole(
 ) -> Result<Item, Error> {
     let uncompressed_size = data.len() as u64;
     let framed = coding.codec.map(|_| framed(chunks, uncompressed_size, layout)).transpose()?;
-    Ok(match framed.filter(|framed| framed.len() < data.len()) {
+    Ok(match framed.filter(|framed| is_worth_it(framed, uncompressed_size, layout)) {
         Some(framed) => Item {
             flags: ResourceFlags::COMPRESSED,
             uncompressed_size,
