@@ -349,3 +349,35 @@ fn counts_are_right_for_every_image() {
     }
     run(wimlib().args(["info"]).arg(scratch.path("a.wim"))).ok();
 }
+
+#[test]
+fn images_in_another_order() {
+    for layout in ["", "--pipable", "--check"] {
+        let scratch = two_trees();
+        scratch.wimx(&format!("capture one a.wim first --boot --quiet {layout}")).ok();
+        scratch.wimx("append two a.wim second --quiet").ok();
+        scratch.wimx("append one a.wim third --quiet").ok();
+        let length = scratch.len("a.wim");
+        let said = scratch.wimx("reorder a.wim 3 second").ok().stdout;
+        assert!(said.ends_with(b"are now the former 3, 2, 1.\n"), "{}", said.escape_ascii());
+        // 7-Zip knows no pipable archives.
+        match layout {
+            "--pipable" => drop(scratch.wimlib("verify a.wim").ok()),
+            _ => scratch.accepted("a.wim"),
+        }
+        assert_eq!(scratch.image_names("a.wim"), ["third", "second", "first"]);
+        assert_eq!(scratch.open("a.wim").header().boot_image(), Some(3), "{layout}");
+        scratch.holds("a.wim", 1, &seen(&scratch.path("one")));
+        scratch.holds("a.wim", 2, &seen(&scratch.path("two")));
+        // Nothing but tables was written.
+        assert!(scratch.len("a.wim") < length + 20_000, "{layout}");
+        let json = scratch.wimx("--json reorder a.wim first").ok().stdout;
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("a document");
+        assert_eq!(json["order"], serde_json::json!([3, 1, 2]));
+        assert_eq!(scratch.image_names("a.wim"), ["first", "third", "second"]);
+        let before = fs::read(scratch.path("a.wim")).expect("it is there");
+        assert_eq!(scratch.wimx("reorder a.wim 1 2 1").code(), 24);
+        assert_eq!(scratch.wimx("reorder a.wim fourth").code(), 18);
+        assert!(fs::read(scratch.path("a.wim")).expect("it is there") == before);
+    }
+}

@@ -1,5 +1,5 @@
 //! Changes the tree of an image: files and directories are added, removed and renamed, all of it or
-//! nothing. Also removes images in place.
+//! nothing. Also removes and reorders images in place.
 //!
 //! The commands work on the tree in memory. Then the data of new files is packed behind what the
 //! archive holds, and the image gets new metadata; what nobody refers to any more leaves the blob
@@ -176,8 +176,8 @@ pub fn run(
 }
 
 /// Begins to write: in place, or, as a pipable archive always is, anew with all but the image that
-/// changes. In a new file, gives the
-/// hashes of the data that only `new` needs and that is there already, each of them referred to once.
+/// changes. In a new file, gives the hashes of the data that only `new` needs and that is there
+/// already, each of them referred to once.
 fn begin<'a>(
     old: &'a Locked,
     image: ImageIndex,
@@ -238,4 +238,44 @@ pub fn remove_images(
     let before = wim.parts()[0].source.len();
     let done = session.finish(options.integrity, Verification::Trust, context)?;
     Ok(Outcome { before, after: done.len, stored: 0 })
+}
+
+/// Puts the images of the archive at `path` into another order: first those of `order`, in that order,
+/// then the others as they were. Only the tables are written. (A pipable archive is written anew.)
+/// Gives the old index of each image, in the new order.
+///
+/// # Errors
+/// An image that is named twice; an archive that is read-only, locked or part of a split set; those of
+/// writing; [`Error::Cancelled`]. Unless it succeeds, the file is as it was.
+pub fn reorder_images(
+    path: &Path,
+    order: &[ImageIndex],
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<ImageIndex>, Error> {
+    let old = Locked::open(path)?;
+    let wim: &Wim = &old.wim;
+    if let Some(twice) = (1..order.len()).find(|&at| order[..at].contains(&order[at])) {
+        return Err(Error::Parameter(format!("image {} is named twice", order[twice])));
+    }
+    let mut order = order.to_vec();
+    let rest: Vec<_> = wim.images().filter(|image| !order.contains(image)).collect();
+    order.extend(rest);
+    let indices: Vec<u32> = order.iter().map(|image| image.get()).collect();
+    let context = Context { threads: options.threads, progress, cancel };
+    let packing = Packing { coding: wim.coding(), level: options.level };
+    let mut session = export::add_to(&old, Existing::Append, Pipable::Keep, packing, context)?;
+    session.draft.reorder_images(&indices);
+    for &index in &indices {
+        session.xml.copy_image(wim.xml(), index).map_err(parameter)?;
+    }
+    for _ in &indices {
+        session.xml.remove_image(1).map_err(parameter)?;
+    }
+    let boot = session.header.boot_index;
+    let moved = indices.iter().position(|&index| index == boot);
+    session.header.boot_index = moved.map_or(0, |at| at as u32 + 1);
+    session.finish(options.integrity, Verification::Trust, context)?;
+    Ok(order)
 }

@@ -341,6 +341,13 @@ impl Draft {
         self.images.insert(index as usize - 1, Image::Pending(metadata));
     }
 
+    /// Puts the images into another order: `order` has the index of each, counted from 1.
+    pub(crate) fn reorder_images(&mut self, order: &[u32]) {
+        let mut images: Vec<_> = self.images.drain(..).map(Some).collect();
+        let taken = order.iter().filter_map(|&index| images[index as usize - 1].take());
+        self.images = taken.collect();
+    }
+
     /// Removes the metadata of image `index`, which counts from 1.
     pub(crate) fn remove_image(&mut self, index: u32) {
         self.images.remove(index as usize - 1);

@@ -65,6 +65,7 @@ pub(crate) enum Command {
     Capture(CaptureArgs),
     Append(AppendArgs),
     Delete(DeleteArgs),
+    Reorder(ReorderArgs),
     Optimize(OptimizeArgs),
     Update(UpdateArgs),
     Split(SplitArgs),
@@ -433,6 +434,20 @@ pub(crate) struct DeleteArgs {
     pub(crate) table: TableArgs,
 }
 
+/// Put the images of a WIM file into another order
+#[derive(Debug, Args)]
+#[command(after_help = REORDER_HELP)]
+pub(crate) struct ReorderArgs {
+    /// The WIM
+    #[arg(value_name = "WIMFILE")]
+    pub(crate) wim: PathBuf,
+    /// Index or exact name of those that come first, in their new order; the others follow as they were
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) images: Vec<String>,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+}
+
 /// Write a WIM file anew, without unused data or in another compression
 #[derive(Debug, Args)]
 #[command(after_help = OPTIMIZE_HELP)]
@@ -757,6 +772,16 @@ Examples:
   wimx delete install.wim 'Windows 11 Home N' --soft
 
 JSON: {\"wim\", \"before\", \"after\"}: the length of the file in bytes.";
+
+const REORDER_HELP: &str = "\
+Only the tables are written, behind the data; the file is as before or as after at every moment. The
+image that is booted stays the same. A pipable file is written anew.
+
+Examples:
+  wimx reorder install.wim 3
+  wimx reorder install.wim 'Windows 11 Pro' 1
+
+JSON: {\"wim\", \"order\": [former index], \"warnings\": [text]}.";
 
 const OPTIMIZE_HELP: &str = "\
 The new file takes the place of the old one when it is complete. Without --recompress, --compress or

@@ -28,6 +28,7 @@ mod open;
 mod optimize;
 mod pathlist;
 mod paths;
+mod reorder;
 mod restore;
 mod split;
 mod stdout;
@@ -76,6 +77,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Capture(args) => capture::run(args, capture::Kind::New, global),
         Command::Append(args) => capture::run(&args.capture, capture::Kind::of(args), global),
         Command::Delete(args) => delete::run(args, global),
+        Command::Reorder(args) => reorder::run(args, global),
         Command::Optimize(args) => optimize::run(args, global),
         Command::Update(args) => update::run(args, global),
         Command::Split(args) => split::run(args, global),
