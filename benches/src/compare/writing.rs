@@ -167,7 +167,7 @@ fn append(table: &Table<'_>, input: &Input, trees: &Trees) -> Row {
     });
     Row {
         name: "append".to_owned(),
-        title: "append the next edition, of which 20 % is new".to_owned(),
+        title: "append the next edition, 20 % new".to_owned(),
         contenders,
         bytes: Some(trees.bytes),
         goals: vec![Goal::Faster("wimlib", 1.2), SMALL],
