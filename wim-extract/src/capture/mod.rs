@@ -370,7 +370,8 @@ fn add_image(
     progress.end(Phase::Write);
     let metadata = packed.image.to_bytes().map_err(|error| Error::Parameter(error.to_string()))?;
     let metadata = Bytes::from(metadata);
-    session.add_metadata(packing, &metadata, threads)?;
+    let item = session.pack_metadata(packing, &metadata, threads)?;
+    session.draft.add_image(item);
     let path = session.path().to_owned();
     let index = session.xml.add_image().map_err(parameter)?;
     let stats = count_references(&mut session.draft, &metadata, index, &path, &elsewhere)?;

@@ -160,9 +160,10 @@ pub fn run(
     let index = image.get();
     let name = session.path().to_owned();
     let stats = count_references(&mut session.draft, &metadata, index, &name, &|_| None)?;
+    let item = session.pack_metadata(packing, &metadata, options.threads)?;
     match lent {
-        None => session.replace_metadata(packing, index, &metadata, options.threads)?,
-        Some(_) => session.insert_metadata(packing, index, &metadata, options.threads)?,
+        None => session.draft.replace_image(index, item),
+        Some(_) => session.draft.insert_image(index, item),
     }
     session.draft.drop_unreferenced();
     set_counts(&mut session.xml, index, &stats).map_err(parameter)?;

@@ -189,45 +189,8 @@ impl<'a> Session<'a> {
         pack::pack(&mut self.draft, packing, supply, pack::Run { out, threads, progress, cancel })
     }
 
-    /// Compresses the metadata of the next image, and enters it.
-    pub(crate) fn add_metadata(
-        &mut self,
-        packing: Packing,
-        metadata: &[u8],
-        threads: Threads,
-    ) -> Result<(), Error> {
-        let metadata = self.pack_metadata(packing, metadata, threads)?;
-        self.draft.add_image(metadata);
-        Ok(())
-    }
-
-    /// Compresses new metadata of image `index`, and enters it in place of the old.
-    pub(crate) fn replace_metadata(
-        &mut self,
-        packing: Packing,
-        index: u32,
-        metadata: &[u8],
-        threads: Threads,
-    ) -> Result<(), Error> {
-        let metadata = self.pack_metadata(packing, metadata, threads)?;
-        self.draft.replace_image(index, metadata);
-        Ok(())
-    }
-
-    /// Compresses the metadata of image `index`, and enters it in front of those behind it.
-    pub(crate) fn insert_metadata(
-        &mut self,
-        packing: Packing,
-        index: u32,
-        metadata: &[u8],
-        threads: Threads,
-    ) -> Result<(), Error> {
-        let metadata = self.pack_metadata(packing, metadata, threads)?;
-        self.draft.insert_image(index, metadata);
-        Ok(())
-    }
-
-    fn pack_metadata(
+    /// Compresses the metadata of an image, which is then entered in the draft.
+    pub(crate) fn pack_metadata(
         &self,
         packing: Packing,
         metadata: &[u8],

@@ -83,7 +83,7 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
     if let Some(old) = old.as_ref().filter(|_| args.check) {
         open::check(old, global, &bar, &cancel)?;
     }
-    let options = Options { pipable, ..options(args, old.as_ref(), into, global, &bar)? };
+    let options = options(args, old.as_ref(), into, pipable, global, &bar)?;
     let compression = options.compression.unwrap_or_default();
     let layout = match &old {
         Some(old) => pipable.layout(old.header().layout),
@@ -157,6 +157,7 @@ fn options(
     args: &CaptureArgs,
     old: Option<&Wim>,
     into: Into,
+    pipable: Pipable,
     global: &Global,
     bar: &Bar,
 ) -> Result<Options, Failure> {
@@ -193,7 +194,7 @@ fn options(
         guid: args.guid,
         into,
         existing: if rebuild { Existing::Rebuild } else { Existing::Append },
-        pipable: Pipable::Keep,
+        pipable,
         delta_from: bases,
         update_of,
     })

@@ -22,9 +22,10 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let integrity = checked_table(&args.table, &args.wim, global, &bar, &cancel)?;
     let wim = open::archive(&args.wim, &[], global, &bar)?;
+    let compression = compression(args, &wim)?;
     if args.target.is_some() || recompress {
         let layout = pipable.layout(wim.header().layout);
-        let shape = target::shape(compression(args, &wim)?, Some(&wim), layout);
+        let shape = target::shape(compression, Some(&wim), layout);
         target::check(shape, Aim { target: args.target, boot: false, wimboot: false }, &bar)?;
     }
     let done = if args.dry_run {
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
     } else {
         let options = Options {
             threads: global.threads(),
-            compression: compression(args, &wim)?,
+            compression,
             level: args.compress.map(Method::level).unwrap_or_default(),
             recompress: if recompress { Recompress::Always } else { Recompress::WhenNeeded },
             integrity,
