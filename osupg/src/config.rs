@@ -1,10 +1,13 @@
 //! Where the store is and which site code its packages carry.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::error::{Error, Result};
+use crate::text;
 
 /// The folder that holds the database and the content library when nobody names another:
 /// `$XDG_DATA_HOME/osupg`, or `~/.local/share/osupg`.
@@ -12,9 +15,6 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When neither variable helps, as for a service without a home folder.
 pub fn default_home() -> Result<PathBuf> {
-    // The XDG specification: a relative path is invalid and must be ignored.
-    let absolute =
-        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .map(|data| data.join("osupg"))
@@ -22,6 +22,74 @@ pub fn default_home() -> Result<PathBuf> {
             Error::usage("no folder for the store: neither XDG_DATA_HOME nor HOME is set")
                 .advise("name a folder with --home or the variable OSUPG_HOME")
         })
+}
+
+/// The XDG specification: a relative path is invalid and must be ignored.
+fn absolute(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// What can be set for a store. Every key may be left out.
+///
+/// The file is TOML; a key that is not known is an error, so that a misspelt one does not pass
+/// unseen. Options of the command line and variables go before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The folder of the store.
+    pub home: Option<PathBuf>,
+    /// Three letters or digits that start the ids of new packages.
+    pub site_code: Option<SiteCode>,
+    /// The database: `postgres://…`; SQLite in the folder of the store when left out.
+    pub database: Option<String>,
+    /// The content library: a folder, `s3://bucket/prefix` or `azure://container/prefix`; a folder
+    /// of the store when left out.
+    pub library: Option<String>,
+}
+
+impl Config {
+    /// The configuration of this user, or else of this machine; nothing is configured where
+    /// neither `~/.config/osupg/osupg.toml` nor `/etc/osupg/osupg.toml` exists.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn find() -> Result<Self> {
+        let user = absolute("XDG_CONFIG_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".config")))
+            .map(|folder| folder.join("osupg/osupg.toml"));
+        let machine = PathBuf::from("/etc/osupg/osupg.toml");
+        user.into_iter()
+            .chain([machine])
+            .find(|path| path.exists())
+            .map_or_else(|| Ok(Self::default()), |path| Self::read(&path))
+    }
+
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no TOML, or holds a key or value that is not known.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::file("read the configuration", path, &error))?;
+        toml::from_str(&text).map_err(|error| {
+            let shown = text::path(path);
+            Error::usage(format!("the configuration {shown} is wrong: {}", error.message()))
+        })
+    }
+
+    /// What starts the ids of new packages.
+    #[must_use]
+    pub fn site(&self) -> SiteCode {
+        self.site_code.unwrap_or_default()
+    }
+
+    /// The folder of the store.
+    ///
+    /// # Errors
+    /// As [`default_home`].
+    pub fn folder(&self) -> Result<PathBuf> {
+        self.home.clone().map_or_else(default_home, Ok)
+    }
 }
 
 /// Three letters or digits that start every package id of a site, in capitals.
@@ -55,6 +123,24 @@ impl FromStr for SiteCode {
             Ok(code) if code.iter().all(u8::is_ascii_alphanumeric) => Ok(Self(code)),
             _ => Err("a site code is three letters or digits, such as OSU".into()),
         }
+    }
+}
+
+impl Default for SiteCode {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl Serialize for SiteCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for SiteCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -9,7 +9,9 @@
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::config::Config;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::store::Library;
@@ -20,6 +22,7 @@ use crate::store::sweep::{self, Swept};
 #[derive(Debug, Clone)]
 pub struct Home {
     root: PathBuf,
+    config: Arc<Config>,
     /// Its database.
     pub db: Db,
     /// Its content library.
@@ -27,17 +30,31 @@ pub struct Home {
 }
 
 impl Home {
-    /// Opens the store in `root`, which is made if it does not exist.
+    /// Opens the store in `root`, which is made if it does not exist, with nothing configured.
     ///
     /// # Errors
     /// When the folder or something in it cannot be made or opened.
     pub async fn open(root: &Path) -> Result<Self> {
-        let folder = root.to_path_buf();
+        Self::open_with(Config { home: Some(root.to_path_buf()), ..Config::default() }).await
+    }
+
+    /// Opens the store that a configuration describes; its folder is made if it does not exist.
+    ///
+    /// # Errors
+    /// When the folder or something in it cannot be made or opened.
+    pub async fn open_with(config: Config) -> Result<Self> {
+        let folder = config.folder()?;
         let (root, lock) = tokio::task::spawn_blocking(move || prepare(&folder)).await??;
         let db = Db::open_sqlite(&root.join("osupg.db")).await?;
         let library = Library::local(&root.join("library"))?;
         drop(lock);
-        Ok(Self { root, db, library })
+        Ok(Self { root, config: Arc::new(config), db, library })
+    }
+
+    /// How it is configured.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The folder.

@@ -7,6 +7,7 @@
 //! - [`db`] keeps what packages, revisions and files are made of,
 //! - [`media`] reads a folder, an ISO or a bare WIM,
 //! - [`package`] holds what can be done with packages,
+//! - [`operation`] names them for whoever asks,
 //! - [`cli`] is the command line, without logic of its own.
 
 pub mod cli;
@@ -15,6 +16,7 @@ pub mod db;
 pub mod error;
 pub mod home;
 pub mod media;
+pub mod operation;
 pub mod package;
 pub mod progress;
 pub mod sample;

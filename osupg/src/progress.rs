@@ -49,6 +49,12 @@ pub trait Progress: Send + Sync {
 
     /// The phase is over.
     fn end(&self) {}
+
+    /// Something that belongs into the history of the work, in plain words: "waiting for point
+    /// Amsterdam: its window opens at 22:00".
+    fn note(&self, words: &str) {
+        let _ = words;
+    }
 }
 
 /// Watches nothing.

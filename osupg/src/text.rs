@@ -76,6 +76,47 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The bytes of an even number of hexadecimal digits; `None` for anything else.
+#[must_use]
+pub fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if digits.len() != 2 * N || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Hashes in JSON: `#[serde(with = "text::as_hex")]`.
+pub mod as_hex {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// As hexadecimal digits.
+    ///
+    /// # Errors
+    /// As the serializer.
+    pub fn serialize<const N: usize, S: Serializer>(
+        bytes: &[u8; N],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::hex(bytes))
+    }
+
+    /// From hexadecimal digits.
+    ///
+    /// # Errors
+    /// When it is anything else than `2 * N` of them.
+    pub fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<[u8; N], D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::unhex(&text).ok_or_else(|| D::Error::custom(format!("not {} hex digits", 2 * N)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

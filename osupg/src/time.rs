@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment in microseconds since 1970 UTC, as the database keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,14 @@ impl Moment {
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.rfc3339())
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
+        Ok(Self(time.as_microsecond()))
     }
 }
 
@@ -107,6 +116,23 @@ impl Serialize for FileTime {
     }
 }
 
+impl<'de> Deserialize<'de> for FileTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if let Ok(seconds) = text.parse() {
+            return Ok(Self { seconds, nanos: 0 });
+        }
+        let time: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
+        let (mut seconds, mut nanos) = (time.as_second(), time.subsec_nanosecond());
+        // jiff counts the fraction towards zero, a file time always forwards.
+        if nanos < 0 {
+            seconds -= 1;
+            nanos += 1_000_000_000;
+        }
+        Ok(Self { seconds, nanos: nanos.unsigned_abs() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +141,19 @@ mod tests {
     fn moments_print_in_utc() {
         assert_eq!(Moment(0).rfc3339(), "1970-01-01T00:00:00Z");
         assert_eq!(Moment(1_732_000_000_999_999).rfc3339(), "2024-11-19T07:06:40Z");
+    }
+
+    #[test]
+    fn times_come_back_from_text() {
+        for time in [(5, 999_999_999), (-2, 750_000_000), (0, 0), (1 << 40, 0)] {
+            let time = FileTime { seconds: time.0, nanos: time.1 };
+            let text = serde_json::to_string(&time).unwrap();
+            assert_eq!(serde_json::from_str::<FileTime>(&text).unwrap(), time, "{text}");
+        }
+        let moment = Moment(1_732_000_000_000_000);
+        let text = serde_json::to_string(&moment).unwrap();
+        assert_eq!(serde_json::from_str::<Moment>(&text).unwrap(), moment);
+        assert!(serde_json::from_str::<FileTime>("\"yesterday\"").is_err());
     }
 
     #[test]

@@ -13,9 +13,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::json;
 use wim_extract::Cancel;
 
-use crate::config::{self, SiteCode};
+use crate::config::{Config, SiteCode};
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
+use crate::operation::Operation;
 use crate::progress::{Progress, Watch};
 use output::Output;
 
@@ -45,10 +46,13 @@ struct Global {
     /// The folder of the store [default: $XDG_DATA_HOME/osupg or ~/.local/share/osupg]
     #[arg(long, value_name = "DIR", env = "OSUPG_HOME", global = true, hide_env_values = true)]
     home: Option<PathBuf>,
-    /// Three letters or digits that start the ids of new packages
-    #[arg(long, value_name = "ABC", env = "OSUPG_SITE_CODE", default_value_t = SiteCode::DEFAULT)]
-    #[arg(global = true, hide_env_values = true)]
-    site_code: SiteCode,
+    /// Three letters or digits that start the ids of new packages [default: OSU]
+    #[arg(long, value_name = "ABC", env = "OSUPG_SITE_CODE", global = true)]
+    #[arg(hide_env_values = true)]
+    site_code: Option<SiteCode>,
+    /// The configuration file [default: ~/.config/osupg/osupg.toml, else /etc/osupg/osupg.toml]
+    #[arg(long, value_name = "FILE", env = "OSUPG_CONFIG", global = true, hide_env_values = true)]
+    config: Option<PathBuf>,
     /// Print results, and errors, as JSON
     #[arg(long, global = true)]
     json: bool,
@@ -84,14 +88,23 @@ impl Context {
         Watch { progress: &*self.progress, cancel: &self.cancel }
     }
 
-    /// The folder of the store that the options name.
-    fn home_root(&self) -> Result<PathBuf> {
-        self.global.home.clone().map_or_else(config::default_home, Ok)
+    /// What the configuration file says, with the options before it.
+    fn config(&self) -> Result<Config> {
+        let mut config = match &self.global.config {
+            Some(path) => Config::read(path)?,
+            None => Config::find()?,
+        };
+        config.home = self.global.home.clone().or(config.home);
+        config.site_code = self.global.site_code.or(config.site_code);
+        Ok(config)
     }
 
-    /// The store that the options name.
-    async fn home(&self) -> Result<Home> {
-        Home::open(&self.home_root()?).await
+    /// Has an operation done on the store that the options name.
+    async fn call<O: Operation>(&self, request: &O) -> Result<O::Outcome> {
+        let home = Home::open_with(self.config()?).await?;
+        let done = request.run(&home, self.watch()).await;
+        home.close().await;
+        done
     }
 }
 

@@ -3,18 +3,17 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
 
 use super::Context;
 use super::output::{Align, count, facts, lines, table};
 use crate::error::{Kind, Result};
 use crate::package::add::{self, Added, Request};
-use crate::package::export;
 use crate::package::model::{Entry, ImageFacts, Origin, Package, Stated};
 use crate::package::remove::{self, Removed};
 use crate::package::select::Selection;
 use crate::package::snapshot::Reading;
 use crate::package::verify::{self, Verified};
+use crate::package::{export, files, list, show};
 use crate::text;
 
 #[derive(Debug, Subcommand)]
@@ -100,13 +99,14 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Show(which) => show(&which.id, context).await,
         Command::Images(which) => images(&which.id, context).await,
         Command::Files(which) => files(&which.id, context).await,
-        Command::Export(args) => export(&args, context).await,
+        Command::Export(args) => export(args, context).await,
         Command::Verify(which) => verify(&which.id, context).await,
         Command::Remove(which) => remove(&which.id, context).await,
     }
 }
 
 async fn add(args: AddArgs, context: &Context) -> Result<u8> {
+    let config = context.config()?;
     let selection = match (args.index, args.edition) {
         (Some(index), _) => Selection::Index(index),
         (None, Some(id)) => Selection::Edition(id),
@@ -120,13 +120,11 @@ async fn add(args: AddArgs, context: &Context) -> Result<u8> {
         comment: args.comment,
         architecture: args.architecture,
         language: args.language,
-        site: context.global.site_code,
+        site: config.site(),
         reading: if args.rehash { Reading::Everything } else { Reading::Changed },
     };
-    add::check_store_outside(&context.home_root()?, &request.source)?;
-    let home = context.home().await?;
-    let added = add::add(&home, &request, context.watch()).await?;
-    home.close().await;
+    add::check_store_outside(&config.folder()?, &request.source)?;
+    let added = context.call(&request).await?;
     context.output.show(&added, added_text)?;
     Ok(0)
 }
@@ -178,9 +176,7 @@ fn media_size(package: &Package) -> String {
 }
 
 async fn list(context: &Context) -> Result<u8> {
-    let home = context.home().await?;
-    let packages = home.db.packages().await?;
-    home.close().await;
+    let packages = context.call(&list::Request {}).await?;
     context.output.show(&packages, |packages| list_text(packages))?;
     Ok(0)
 }
@@ -221,15 +217,8 @@ pub(super) fn list_text(packages: &[Package]) -> String {
 }
 
 async fn show(id: &str, context: &Context) -> Result<u8> {
-    let home = context.home().await?;
-    let package = home.db.package(id).await?;
-    let images = add::install_images(&home, &package).await?;
-    home.close().await;
-    let mut all = serde_json::to_value(&package).unwrap_or_default();
-    if let Some(all) = all.as_object_mut() {
-        all.insert("images".into(), json!(images));
-    }
-    context.output.show(&all, |_| show_text(&package, &images))?;
+    let shown = context.call(&show::Request { package: id.into() }).await?;
+    context.output.show(&shown, |shown| show_text(&shown.package, &shown.images))?;
     Ok(0)
 }
 
@@ -295,10 +284,7 @@ pub(super) fn image_table(images: &[ImageFacts]) -> String {
 }
 
 async fn images(id: &str, context: &Context) -> Result<u8> {
-    let home = context.home().await?;
-    let package = home.db.package(id).await?;
-    let images = home.db.images(package.revision.key).await?;
-    home.close().await;
+    let images = context.call(&list::ImagesRequest { package: id.into() }).await?;
     context.output.show(&images, |images| {
         let mut text = String::new();
         for group in images.chunk_by(|a, b| a.path == b.path) {
@@ -311,10 +297,7 @@ async fn images(id: &str, context: &Context) -> Result<u8> {
 }
 
 async fn files(id: &str, context: &Context) -> Result<u8> {
-    let home = context.home().await?;
-    let package = home.db.package(id).await?;
-    let entries = home.db.entries(package.revision.key).await?;
-    home.close().await;
+    let entries = context.call(&files::Request { package: id.into() }).await?;
     context.output.show(&entries, |entries| {
         lines(entries.iter().map(|entry| match &entry.content {
             Some(content) => format!(
@@ -334,10 +317,9 @@ fn folder_line(entry: &Entry) -> String {
     format!("{}  {:>12}  {:64}  {}/", entry.modified.rfc3339_seconds(), "", "", entry.path)
 }
 
-async fn export(args: &ExportArgs, context: &Context) -> Result<u8> {
-    let home = context.home().await?;
-    let exported = export::export(&home, &args.id, &args.folder, context.watch()).await?;
-    home.close().await;
+async fn export(args: ExportArgs, context: &Context) -> Result<u8> {
+    let request = export::Request { package: args.id, folder: args.folder };
+    let exported = context.call(&request).await?;
     context.output.show(&exported, |exported| {
         format!(
             "Rebuilt {} revision {} in {}: {}, {}\n",
@@ -352,9 +334,7 @@ async fn export(args: &ExportArgs, context: &Context) -> Result<u8> {
 }
 
 async fn verify(id: &str, context: &Context) -> Result<u8> {
-    let home = context.home().await?;
-    let verified = verify::verify(&home, id, context.watch()).await?;
-    home.close().await;
+    let verified = context.call(&verify::Request { package: id.into() }).await?;
     context.output.show(&verified, verified_text)?;
     Ok(if verified.sound { 0 } else { Kind::Damaged.exit_code() })
 }
@@ -385,9 +365,7 @@ pub(super) fn verified_text(verified: &Verified) -> String {
 }
 
 async fn remove(id: &str, context: &Context) -> Result<u8> {
-    let home = context.home().await?;
-    let removed = remove::remove(&home, id).await?;
-    home.close().await;
+    let removed = context.call(&remove::Request { package: id.into() }).await?;
     context.output.show(&removed, removed_text)?;
     Ok(0)
 }

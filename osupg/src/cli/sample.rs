@@ -87,7 +87,7 @@ pub(super) async fn demo(args: DemoArgs, context: &Context) -> Result<u8> {
         comment: String::new(),
         architecture: None,
         language: None,
-        site: context.global.site_code,
+        site: context.config()?.site(),
         reading: Reading::Changed,
     };
     let added = add::add(&home, &request, context.watch()).await?;

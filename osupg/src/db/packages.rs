@@ -12,20 +12,35 @@ use crate::media::path::MediaPath;
 use crate::package::model::{
     Content, Entry, ImageFacts, Origin, Package, Revision, Stated, StoredImage,
 };
+use crate::package::reference::Reference;
 use crate::store::layout::{ObjectId, Piece};
 use crate::time::{FileTime, Moment};
 
 /// Every package with its current revision; conditions and order follow.
 macro_rules! package_query {
     ($rest:literal) => {
+        package_and_revision!("AND r.number = p.current_revision", $rest)
+    };
+}
+
+/// Every revision with its package; conditions and order follow.
+macro_rules! package_at_revision {
+    ($rest:literal) => {
+        package_and_revision!("", $rest)
+    };
+}
+
+macro_rules! package_and_revision {
+    ($which:literal, $rest:literal) => {
         concat!(
             "SELECT p.id, p.name, p.version, p.comment, p.architecture, p.architecture_by, \
              p.language, p.language_by, p.source_kind, p.source_path, p.created_at, p.changed_at, \
              r.id AS revision_id, r.number, parent.number AS parent, r.cause, r.selection, \
              r.editions, r.builds, r.digest, r.root_s, r.root_ns, r.file_count, r.total_size, r.new_size, r.created_at AS revision_at \
              FROM package p \
-             JOIN revision r ON r.package_id = p.id AND r.number = p.current_revision \
-             LEFT JOIN revision parent ON parent.id = r.parent_id ",
+             JOIN revision r ON r.package_id = p.id ",
+            $which,
+            " LEFT JOIN revision parent ON parent.id = r.parent_id ",
             $rest
         )
     };
@@ -109,6 +124,25 @@ impl Db {
                 crate::text::clean(id_or_name)
             ))
             .advise("`osupg package list` shows the packages there are")),
+        }
+    }
+
+    /// The package of a reference, with the revision that it names instead of the current one.
+    ///
+    /// # Errors
+    /// When there is no such package or revision, or the database cannot be read.
+    pub async fn package_at(&self, reference: &Reference) -> Result<Package> {
+        let current = self.package(&reference.package).await?;
+        let Some(number) = reference.revision else { return Ok(current) };
+        let row = sqlx::query(package_at_revision!("WHERE p.id = $1 AND r.number = $2"))
+            .bind(&current.id)
+            .bind(number)
+            .fetch_optional(self.pool())
+            .await?;
+        match row {
+            Some(row) => package_of(&row),
+            None => Err(Error::usage(format!("{} has no revision {number}", current.id))
+                .advise(format!("its current revision is {}", current.revision.number))),
         }
     }
 

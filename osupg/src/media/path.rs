@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// UTF-16 units in one name: the limit of NTFS.
 const MAX_NAME: usize = 255;
@@ -81,6 +81,15 @@ impl fmt::Display for MediaPath {
 impl Serialize for MediaPath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::new(&text).map_err(|bad| {
+            serde::de::Error::custom(format!("the path {:?} {bad}", crate::text::clean(&text)))
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::{ImageFacts, Package, StoredImage};
 use super::select::{self, Selection, Statement};
@@ -19,35 +19,53 @@ use crate::db::sources;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::media::Media;
+use crate::operation::{Length, Operation, Right};
 use crate::progress::Watch;
 use crate::text;
 use crate::time::Moment;
 
 /// What to add.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Request {
     /// The folder, ISO, WIM or ESD.
     pub source: PathBuf,
     /// Which image to keep.
+    #[serde(default)]
     pub selection: Selection,
     /// The package's name.
     pub name: String,
     /// The organisation's version.
+    #[serde(default)]
     pub version: String,
     /// A comment.
+    #[serde(default)]
     pub comment: String,
     /// The architecture, if the images are wrong or silent about it.
     pub architecture: Option<String>,
     /// The language, if the images are wrong or silent about it.
     pub language: Option<String>,
     /// The site whose package it is.
+    #[serde(default)]
     pub site: SiteCode,
     /// Whether to read files that seem unchanged.
+    #[serde(default)]
     pub reading: Reading,
 }
 
+impl Operation for Request {
+    type Outcome = Added;
+    const NAME: &'static str = "package.add";
+    const RIGHT: Right = Right::Operate;
+    const LENGTH: Length = Length::Long;
+
+    async fn run(&self, home: &Home, watch: Watch<'_>) -> Result<Added> {
+        add(home, self, watch).await
+    }
+}
+
 /// What was added.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Added {
     /// The package.
     pub package: Package,

@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::model::{Content, Entry, Package};
 use crate::error::{Error, Result};
 use crate::home::Home;
+use crate::operation::{Length, Operation, Right};
 use crate::progress::{Phase, Watch};
 use crate::space;
 use crate::staged::StagedFolder;
@@ -24,7 +25,7 @@ const FILES_AT_ONCE: usize = 3;
 const PIECES_AHEAD: usize = 2;
 
 /// What an export did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Exported {
     /// The package.
     pub id: String,
@@ -36,6 +37,31 @@ pub struct Exported {
     pub files: u64,
     /// The sum of their sizes.
     pub size: u64,
+}
+
+/// What to rebuild, and where.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The package's id or name.
+    pub package: String,
+    /// The folder to make; it must not exist yet, or be empty.
+    pub folder: PathBuf,
+}
+
+impl Operation for Request {
+    type Outcome = Exported;
+    const NAME: &'static str = "package.export";
+    const RIGHT: Right = Right::Operate;
+    const LENGTH: Length = Length::Long;
+
+    fn subject(&self) -> Option<&str> {
+        Some(&self.package)
+    }
+
+    async fn run(&self, home: &Home, watch: Watch<'_>) -> Result<Exported> {
+        export(home, &self.package, &self.folder, watch).await
+    }
 }
 
 /// Rebuilds the current revision of a package at `target`. Every object is checked against its

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wim_extract::archive::{OpenOptions, Wim};
 
 use super::images::{OpenWim, from_engine};
@@ -14,7 +14,7 @@ use crate::media::Media;
 use crate::text;
 
 /// What a WIM holds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Inspected {
     /// The file, as it was opened.
     pub file: String,

@@ -3,12 +3,16 @@
 pub mod add;
 pub mod export;
 pub mod fields;
+pub mod files;
 pub(crate) mod images;
 pub mod inspect;
+pub mod list;
 pub mod manifest;
 pub mod model;
+pub mod reference;
 pub mod remove;
 pub mod select;
+pub mod show;
 pub mod snapshot;
 pub mod verify;
 

@@ -8,7 +8,7 @@ use crate::text;
 use crate::time::{FileTime, Moment};
 
 /// Who said so: the image itself, or the person who added the package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Read from the images of the media.
@@ -35,7 +35,7 @@ impl Origin {
 }
 
 /// A value with who said it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stated {
     /// The value; empty when nobody knows.
     pub value: String,
@@ -44,7 +44,7 @@ pub struct Stated {
 }
 
 /// A package, as lists show it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Package {
     /// Site code and number, such as `OSU00001`.
     pub id: String,
@@ -71,7 +71,7 @@ pub struct Package {
 }
 
 /// One immutable state of a package's media.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Revision {
     /// The key in the database.
     #[serde(skip)]
@@ -89,7 +89,7 @@ pub struct Revision {
     /// Their builds, such as `26100.1742`; mostly just one.
     pub builds: String,
     /// SHA-256 of the canonical manifest, in hexadecimal.
-    #[serde(serialize_with = "as_hex")]
+    #[serde(with = "text::as_hex")]
     pub digest: [u8; 32],
     /// When the top folder of the media was last modified.
     pub root_modified: FileTime,
@@ -103,12 +103,8 @@ pub struct Revision {
     pub created_at: Moment,
 }
 
-fn as_hex<S: serde::Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&text::hex(bytes))
-}
-
 /// A line of a manifest: a folder or a file with its content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Where it is in the media.
     pub path: MediaPath,
@@ -120,12 +116,12 @@ pub struct Entry {
 }
 
 /// The bytes of a file: their hash and the pieces that make them up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     /// Bytes.
     pub size: u64,
     /// Of all bytes.
-    #[serde(serialize_with = "as_hex")]
+    #[serde(with = "text::as_hex")]
     pub sha256: [u8; 32],
     /// In order; their sizes add up to `size`.
     #[serde(skip)]
@@ -170,7 +166,7 @@ pub struct ImageFacts {
 }
 
 /// An image in a file of a revision.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoredImage {
     /// The WIM that holds it.
     pub path: MediaPath,

@@ -1,12 +1,14 @@
 //! Removes a package with all its revisions, and the bytes that only it used.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::home::Home;
+use crate::operation::{Operation, Right};
+use crate::progress::Watch;
 
 /// What a removal did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Removed {
     /// The package.
     pub id: String,
@@ -19,6 +21,28 @@ pub struct Removed {
     /// Whether the bytes are gone already. They are not while an import is running; a later
     /// command takes them away then.
     pub collected: bool,
+}
+
+/// What to remove.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The package's id or name.
+    pub package: String,
+}
+
+impl Operation for Request {
+    type Outcome = Removed;
+    const NAME: &'static str = "package.remove";
+    const RIGHT: Right = Right::Operate;
+
+    fn subject(&self) -> Option<&str> {
+        Some(&self.package)
+    }
+
+    async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Removed> {
+        remove(home, &self.package).await
+    }
 }
 
 /// Removes the package.

@@ -1,12 +1,15 @@
 //! Which of the images in the media a package keeps, and what they say about it.
 
+use serde::{Deserialize, Serialize};
+
 use super::fields;
 use super::model::{ImageFacts, Origin, Stated};
 use crate::error::{Error, Result};
 use crate::text;
 
 /// Which images to keep.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Selection {
     /// All of them; the media stay as they are.
     #[default]

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wim_extract::source::Source;
 
 use super::images::OpenWim;
@@ -30,7 +30,8 @@ use crate::text;
 use crate::time::{FileTime, Moment};
 
 /// Whether a file that seems unchanged is read again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Reading {
     /// Not if path, size, times and inode are as they were.
     #[default]
@@ -40,7 +41,7 @@ pub enum Reading {
 }
 
 /// What taking a snapshot took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
     /// Files that were read.
     pub files_read: u64,

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use futures_util::{StreamExt, stream};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::manifest;
@@ -14,6 +14,7 @@ use super::snapshot;
 use crate::error::Result;
 use crate::home::Home;
 use crate::media::path::MediaPath;
+use crate::operation::{Length, Operation, Right};
 use crate::progress::{Phase, Watch};
 use crate::store::{Health, Library};
 
@@ -22,7 +23,7 @@ use crate::store::{Health, Library};
 const AT_ONCE: usize = 2;
 
 /// What a verification found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Verified {
     /// The package.
     pub id: String,
@@ -43,12 +44,35 @@ pub struct Verified {
 }
 
 /// Something that is wrong with a package.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Problem {
     /// The files it affects; empty for the manifest itself.
     pub files: Vec<MediaPath>,
     /// What it is.
     pub what: String,
+}
+
+/// What to verify.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The package's id or name.
+    pub package: String,
+}
+
+impl Operation for Request {
+    type Outcome = Verified;
+    const NAME: &'static str = "package.verify";
+    const RIGHT: Right = Right::Read;
+    const LENGTH: Length = Length::Long;
+
+    fn subject(&self) -> Option<&str> {
+        Some(&self.package)
+    }
+
+    async fn run(&self, home: &Home, watch: Watch<'_>) -> Result<Verified> {
+        verify(home, &self.package, watch).await
+    }
 }
 
 /// Verifies the current revision of a package.

@@ -34,15 +34,7 @@ impl ObjectId {
     /// The object at a location; `None` when no object can be there.
     #[must_use]
     pub fn at(location: &Path) -> Option<Self> {
-        let digits = location.filename()?;
-        let mut bytes = [0; 32];
-        if digits.len() != 64 || !digits.is_ascii() {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        let id = Self(bytes);
+        let id = Self(text::unhex(location.filename()?)?);
         (id.location() == *location).then_some(id)
     }
 }
