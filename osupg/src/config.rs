@@ -138,6 +138,20 @@ impl Serialize for SiteCode {
     }
 }
 
+impl schemars::JsonSchema for SiteCode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SiteCode".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "Three letters or digits." })
+    }
+}
+
 impl<'de> Deserialize<'de> for SiteCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)

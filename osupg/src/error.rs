@@ -15,6 +15,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Kind {
     /// The request cannot be met as it was made: exit code 2.
     Usage,
+    /// What it names does not exist: exit code 2.
+    NotFound,
+    /// It does not fit what is there now, such as a name that is taken: exit code 2.
+    Conflict,
+    /// It is not known who asks: exit code 2.
+    Unauthorised,
+    /// Whoever asks may not do it: exit code 2.
+    Forbidden,
+    /// Too much is asked for at this moment: exit code 2.
+    Busy,
     /// Bytes are not what they must be, in a source or in the library: exit code 3.
     Damaged,
     /// A file, folder, store or database cannot be read or written: exit code 4.
@@ -24,11 +34,29 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind there is.
+    pub const ALL: [Self; 9] = [
+        Self::Usage,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Unauthorised,
+        Self::Forbidden,
+        Self::Busy,
+        Self::Damaged,
+        Self::Io,
+        Self::Cancelled,
+    ];
+
     /// The exit code of a command that ends with such an error.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Usage => 2,
+            Self::Usage
+            | Self::NotFound
+            | Self::Conflict
+            | Self::Unauthorised
+            | Self::Forbidden
+            | Self::Busy => 2,
             Self::Damaged => 3,
             Self::Io => 4,
             Self::Cancelled => 130,
@@ -40,10 +68,21 @@ impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Usage => "usage",
+            Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
+            Self::Unauthorised => "unauthorised",
+            Self::Forbidden => "forbidden",
+            Self::Busy => "busy",
             Self::Damaged => "damaged",
             Self::Io => "io",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// The kind of such a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -57,23 +96,49 @@ struct Inner {
 }
 
 impl Error {
-    fn new(kind: Kind, message: String) -> Self {
-        Self(Box::new(Inner { kind, message, advice: None }))
+    /// An error of any kind, as when it comes back from a service or a job.
+    pub fn of(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), advice: None }))
     }
 
     /// The request cannot be met as it was made.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(Kind::Usage, message.into())
+        Self::of(Kind::Usage, message)
+    }
+
+    /// What the request names does not exist.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::of(Kind::NotFound, message)
+    }
+
+    /// The request does not fit what is there now.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::of(Kind::Conflict, message)
+    }
+
+    /// It is not known who asks.
+    pub fn unauthorised(message: impl Into<String>) -> Self {
+        Self::of(Kind::Unauthorised, message)
+    }
+
+    /// Whoever asks may not do it.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::of(Kind::Forbidden, message)
+    }
+
+    /// Too much is asked for at this moment.
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self::of(Kind::Busy, message)
     }
 
     /// Bytes are not what they must be.
     pub fn damaged(message: impl Into<String>) -> Self {
-        Self::new(Kind::Damaged, message.into())
+        Self::of(Kind::Damaged, message)
     }
 
     /// Reading or writing failed.
     pub fn io(message: impl Into<String>) -> Self {
-        Self::new(Kind::Io, message.into())
+        Self::of(Kind::Io, message)
     }
 
     /// Reading or writing `path` failed; `doing` is what was tried, as in "cannot {doing} {path}".
@@ -95,7 +160,7 @@ impl Error {
     /// The command was stopped.
     #[must_use]
     pub fn cancelled() -> Self {
-        Self::new(Kind::Cancelled, "stopped; nothing was changed".into())
+        Self::of(Kind::Cancelled, "stopped; nothing was changed")
     }
 
     /// Adds what to do about it.
@@ -161,6 +226,14 @@ impl From<tokio::task::JoinError> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_have_words_of_their_own() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_word(kind.word()), Some(kind));
+        }
+        assert_eq!(Kind::from_word("luck"), None);
+    }
 
     #[test]
     fn exit_codes_are_the_documented_ones() {

@@ -23,6 +23,7 @@ use crate::store::sweep::{self, Swept};
 pub struct Home {
     root: PathBuf,
     config: Arc<Config>,
+    by: Arc<str>,
     /// Its database.
     pub db: Db,
     /// Its content library.
@@ -48,13 +49,26 @@ impl Home {
         let db = Db::open_sqlite(&root.join("osupg.db")).await?;
         let library = Library::local(&root.join("library"))?;
         drop(lock);
-        Ok(Self { root, config: Arc::new(config), db, library })
+        Ok(Self { root, config: Arc::new(config), by: local_user().into(), db, library })
     }
 
     /// How it is configured.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// In whose name things are done: an account or token, or `local:` and the user of the system
+    /// who runs the command.
+    #[must_use]
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// The same store, in which things are done in the name of `who`.
+    #[must_use]
+    pub fn acting_for(&self, who: &str) -> Self {
+        Self { by: who.into(), ..self.clone() }
     }
 
     /// The folder.
@@ -88,6 +102,19 @@ impl Home {
     pub async fn close(self) {
         self.db.close().await;
     }
+}
+
+/// The user of the system who runs this process.
+fn local_user() -> String {
+    let id = rustix::process::geteuid().as_raw();
+    let name = std::fs::read_to_string("/etc/passwd").ok().and_then(|users| {
+        users.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let (name, _, uid) = (fields.next()?, fields.next(), fields.next()?);
+            (uid.parse() == Ok(id)).then(|| name.to_string())
+        })
+    });
+    format!("local:{}", name.unwrap_or_else(|| id.to_string()))
 }
 
 /// Makes the folder and takes the lock under which it is opened.

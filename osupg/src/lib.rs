@@ -7,9 +7,12 @@
 //! - [`db`] keeps what packages, revisions and files are made of,
 //! - [`media`] reads a folder, an ISO or a bare WIM,
 //! - [`package`] holds what can be done with packages,
+//! - [`accounts`] says who may do it, [`audit`] keeps who did,
 //! - [`operation`] names them for whoever asks,
 //! - [`cli`] is the command line, without logic of its own.
 
+pub mod accounts;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod db;

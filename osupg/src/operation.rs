@@ -6,22 +6,34 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wim_extract::Cancel;
 
+use crate::accounts::Sight;
 use crate::error::{Error, Result};
 use crate::home::Home;
-use crate::package;
 use crate::progress::{Progress, Watch};
+use crate::{accounts, audit, package};
 
 /// What an account must be allowed to do. Each right includes those before it.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
@@ -31,6 +43,34 @@ pub enum Right {
     Operate,
     /// Change accounts, keys and what is kept.
     Administer,
+}
+
+impl Right {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Operate => "operate",
+            Self::Administer => "administer",
+        }
+    }
+
+    /// The right of such a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Read, Self::Operate, Self::Administer].into_iter().find(|right| right.word() == word)
+    }
+}
+
+/// How far an operation that is about no one package reaches, for callers who are limited to
+/// security scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Over every package, or something that all share: such a caller may not.
+    Site,
+    /// Its outcome is limited to what such a caller may see, by [`Operation::limit`].
+    Visible,
 }
 
 /// How long an operation may take.
@@ -43,9 +83,11 @@ pub enum Length {
 }
 
 /// A request, and what comes of it.
-pub trait Operation: fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Operation:
+    fmt::Debug + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
+{
     /// What it answers.
-    type Outcome: Serialize + DeserializeOwned + Send + 'static;
+    type Outcome: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 
     /// Its name, such as `package.add`: area and verb.
     const NAME: &'static str;
@@ -53,14 +95,37 @@ pub trait Operation: fmt::Debug + Serialize + DeserializeOwned + Send + Sync + '
     const RIGHT: Right;
     /// How long it may take.
     const LENGTH: Length = Length::Quick;
+    /// How far it reaches when it has no [`subject`](Self::subject).
+    const REACH: Reach = Reach::Site;
 
     /// The package that it is about, by id or name, for rights that end at a security scope.
     fn subject(&self) -> Option<&str> {
         None
     }
 
-    /// Does it. The future need not be [`Send`]: [`Known::run`] gives it a thread. A long operation can be stopped and run again at any moment.
+    /// The files and folders of the machine that it reads or writes on behalf of whoever asks. A
+    /// service has them only below the folders that its configuration lists.
+    fn places(&self) -> Vec<&Path> {
+        Vec::new()
+    }
+
+    /// Takes out of an outcome what a caller limited to security scopes must not see.
+    fn limit(outcome: &mut Self::Outcome, sight: &Sight) {
+        let _ = (outcome, sight);
+    }
+
+    /// Does it, in the name of [`Home::by`]. The future need not be [`Send`]: [`Known::run`] gives
+    /// it a thread. A long operation can be stopped and run again at any moment.
     fn run(&self, home: &Home, watch: Watch<'_>) -> impl Future<Output = Result<Self::Outcome>>;
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The package, by id or name.
+    pub subject: Option<String>,
+    /// The files and folders of the machine that it reads or writes.
+    pub places: Vec<PathBuf>,
 }
 
 type Running<'a> = Pin<Box<dyn Future<Output = Result<Value>> + 'a>>;
@@ -74,7 +139,14 @@ pub struct Known {
     pub right: Right,
     /// How long it may take.
     pub length: Length,
-    subject: fn(&Value) -> Result<Option<String>>,
+    /// How far it reaches when it is about no one package.
+    pub reach: Reach,
+    /// Describes its request, as JSON Schema.
+    pub request_schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Describes its outcome.
+    pub outcome_schema: fn(&mut SchemaGenerator) -> Schema,
+    facts: fn(&Value) -> Result<Facts>,
+    limit: fn(Value, &Sight) -> Result<Value>,
     run: for<'a> fn(&'a Value, &'a Home, Watch<'a>) -> Running<'a>,
 }
 
@@ -90,23 +162,44 @@ impl Known {
             name: O::NAME,
             right: O::RIGHT,
             length: O::LENGTH,
-            subject: |request| Ok(parse::<O>(request)?.subject().map(str::to_string)),
+            reach: O::REACH,
+            request_schema: SchemaGenerator::subschema_for::<O>,
+            outcome_schema: SchemaGenerator::subschema_for::<O::Outcome>,
+            facts: |request| {
+                let request = parse::<O>(request)?;
+                Ok(Facts {
+                    subject: request.subject().map(str::to_string),
+                    places: request.places().into_iter().map(Path::to_path_buf).collect(),
+                })
+            },
+            limit: |outcome, sight| {
+                let mut outcome = serde_json::from_value(outcome).map_err(|e| no_json::<O>(&e))?;
+                O::limit(&mut outcome, sight);
+                serde_json::to_value(outcome).map_err(|error| no_json::<O>(&error))
+            },
             run: |request, home, watch| {
                 Box::pin(async move {
                     let outcome = parse::<O>(request)?.run(home, watch).await?;
-                    serde_json::to_value(outcome)
-                        .map_err(|error| Error::io(format!("{} has no JSON: {error}", O::NAME)))
+                    serde_json::to_value(outcome).map_err(|error| no_json::<O>(&error))
                 })
             },
         }
     }
 
-    /// The package that `request` is about.
+    /// What `request` is about.
     ///
     /// # Errors
     /// When it is no request of this operation.
-    pub fn subject(&self, request: &Value) -> Result<Option<String>> {
-        (self.subject)(request)
+    pub fn facts(&self, request: &Value) -> Result<Facts> {
+        (self.facts)(request)
+    }
+
+    /// The part of an outcome that a caller limited to security scopes may see.
+    ///
+    /// # Errors
+    /// When it is no outcome of this operation.
+    pub fn limit(&self, outcome: Value, sight: &Sight) -> Result<Value> {
+        (self.limit)(outcome, sight)
     }
 
     /// Does what `request` asks for, on a thread of its own: operations mix waiting with work, and
@@ -130,6 +223,10 @@ impl Known {
     }
 }
 
+fn no_json<O: Operation>(error: &serde_json::Error) -> Error {
+    Error::io(format!("the outcome of {} has no JSON: {error}", O::NAME))
+}
+
 fn parse<O: Operation>(request: &Value) -> Result<O> {
     O::deserialize(request)
         .map_err(|error| Error::usage(format!("this is no request for {}: {error}", O::NAME)))
@@ -137,6 +234,11 @@ fn parse<O: Operation>(request: &Value) -> Result<O> {
 
 /// Every operation there is.
 pub const ALL: &[Known] = &[
+    Known::of::<accounts::operations::Add>(),
+    Known::of::<accounts::operations::Edit>(),
+    Known::of::<accounts::operations::List>(),
+    Known::of::<accounts::operations::Remove>(),
+    Known::of::<audit::Query>(),
     Known::of::<package::add::Request>(),
     Known::of::<package::export::Request>(),
     Known::of::<package::files::Request>(),
@@ -145,6 +247,9 @@ pub const ALL: &[Known] = &[
     Known::of::<package::remove::Request>(),
     Known::of::<package::show::Request>(),
     Known::of::<package::verify::Request>(),
+    Known::of::<accounts::operations::CreateToken>(),
+    Known::of::<accounts::operations::ListTokens>(),
+    Known::of::<accounts::operations::RevokeToken>(),
 ];
 
 /// The operation with this name.

@@ -7,31 +7,54 @@ use wim_extract::progress::Amount;
 
 use crate::error::{Error, Result};
 
-/// A part of an operation with its own total, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Phase {
+macro_rules! phases {
+    ($($(#[$doc:meta])* $name:ident: $words:literal,)*) => {
+        /// A part of an operation with its own total, in bytes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Phase {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Phase {
+            /// The phase in words, as people see it and as it travels.
+            #[must_use]
+            pub const fn words(self) -> &'static str {
+                match self {
+                    $(Self::$name => $words,)*
+                }
+            }
+
+            /// The phase of such words.
+            #[must_use]
+            pub fn from_words(words: &str) -> Option<Self> {
+                match words {
+                    $($words => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+phases! {
     /// Decoding the images that are kept and checking every blob.
-    VerifyImages,
+    VerifyImages: "verifying images",
     /// Reading the source and storing what is new.
-    Store,
+    Store: "storing",
     /// Reading objects and checking them.
-    Check,
+    Check: "checking",
     /// Rebuilding the media tree.
-    Export,
+    Export: "exporting",
     /// Writing sample media.
-    Write,
+    Write: "writing",
+    /// Work that this version knows no name for: a newer service told of it.
+    Other: "working",
 }
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::VerifyImages => "verifying images",
-            Self::Store => "storing",
-            Self::Check => "checking",
-            Self::Export => "exporting",
-            Self::Write => "writing",
-        })
+        f.write_str(self.words())
     }
 }
 

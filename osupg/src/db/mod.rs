@@ -8,6 +8,8 @@
 //! Writing transactions begin with `BEGIN IMMEDIATE`, so that two processes queue for the busy
 //! time instead of failing halfway through.
 
+pub mod accounts;
+pub mod audit;
 pub mod contents;
 pub mod imports;
 pub mod packages;
@@ -89,6 +91,15 @@ impl Db {
     /// When the database cannot be reached, or stays locked by another process.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>> {
         Ok(self.pool.begin_with(self.dialect.begin()).await?)
+    }
+
+    /// Checks that the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn answers(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
     }
 
     /// The pool, for reading.

@@ -85,6 +85,13 @@ fn file_time(row: &AnyRow, seconds: &str, nanos: &str) -> FileTime {
     FileTime { seconds: row.get(seconds), nanos }
 }
 
+/// The error of a package that does not exist, or that nobody may know of.
+#[must_use]
+pub fn no_package(id_or_name: &str) -> Error {
+    Error::not_found(format!("there is no package {:?}", crate::text::clean(id_or_name)))
+        .advise("`osupg package list` shows the packages there are")
+}
+
 /// Names that differ in nothing but capitals are the same name.
 #[must_use]
 pub fn name_key(name: &str) -> String {
@@ -119,11 +126,7 @@ impl Db {
         .await?;
         match row {
             Some(row) => package_of(&row),
-            None => Err(Error::usage(format!(
-                "there is no package {:?}",
-                crate::text::clean(id_or_name)
-            ))
-            .advise("`osupg package list` shows the packages there are")),
+            None => Err(no_package(id_or_name)),
         }
     }
 
@@ -141,7 +144,7 @@ impl Db {
             .await?;
         match row {
             Some(row) => package_of(&row),
-            None => Err(Error::usage(format!("{} has no revision {number}", current.id))
+            None => Err(Error::not_found(format!("{} has no revision {number}", current.id))
                 .advise(format!("its current revision is {}", current.revision.number))),
         }
     }
@@ -323,7 +326,7 @@ pub(crate) async fn insert_package(
 
 /// The refusal of a name that a package has already.
 pub(crate) fn name_taken(name: &str) -> Error {
-    Error::usage(format!("there is a package named {name:?} already"))
+    Error::conflict(format!("there is a package named {name:?} already"))
         .advise("give another name with --name, or remove that package first")
 }
 

@@ -84,6 +84,20 @@ impl Serialize for MediaPath {
     }
 }
 
+impl schemars::JsonSchema for MediaPath {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MediaPath".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "A path in the media, with slashes." })
+    }
+}
+
 impl<'de> Deserialize<'de> for MediaPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;

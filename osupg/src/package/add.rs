@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{ImageFacts, Package, StoredImage};
@@ -25,7 +26,7 @@ use crate::text;
 use crate::time::Moment;
 
 /// What to add.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The folder, ISO, WIM or ESD.
@@ -59,13 +60,17 @@ impl Operation for Request {
     const RIGHT: Right = Right::Operate;
     const LENGTH: Length = Length::Long;
 
+    fn places(&self) -> Vec<&Path> {
+        vec![&self.source]
+    }
+
     async fn run(&self, home: &Home, watch: Watch<'_>) -> Result<Added> {
         add(home, self, watch).await
     }
 }
 
 /// What was added.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Added {
     /// The package.
     pub package: Package,

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -25,7 +26,7 @@ const FILES_AT_ONCE: usize = 3;
 const PIECES_AHEAD: usize = 2;
 
 /// What an export did.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Exported {
     /// The package.
     pub id: String,
@@ -40,7 +41,7 @@ pub struct Exported {
 }
 
 /// What to rebuild, and where.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The package's id or name.
@@ -57,6 +58,10 @@ impl Operation for Request {
 
     fn subject(&self) -> Option<&str> {
         Some(&self.package)
+    }
+
+    fn places(&self) -> Vec<&Path> {
+        vec![&self.folder]
     }
 
     async fn run(&self, home: &Home, watch: Watch<'_>) -> Result<Exported> {

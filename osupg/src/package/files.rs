@@ -1,5 +1,6 @@
 //! The manifest of a package.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::Entry;
@@ -9,7 +10,7 @@ use crate::operation::{Operation, Right};
 use crate::progress::Watch;
 
 /// Whose files to list.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The package's id or name.

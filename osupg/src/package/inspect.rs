@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wim_extract::archive::{OpenOptions, Wim};
 
@@ -14,7 +15,7 @@ use crate::media::Media;
 use crate::text;
 
 /// What a WIM holds.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Inspected {
     /// The file, as it was opened.
     pub file: String,

@@ -1,15 +1,17 @@
 //! Lists packages, and the images in the WIM files of one.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Package, StoredImage};
+use crate::accounts::Sight;
 use crate::error::Result;
 use crate::home::Home;
-use crate::operation::{Operation, Right};
+use crate::operation::{Operation, Reach, Right};
 use crate::progress::Watch;
 
 /// All packages, by id.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {}
 
@@ -17,6 +19,11 @@ impl Operation for Request {
     type Outcome = Vec<Package>;
     const NAME: &'static str = "package.list";
     const RIGHT: Right = Right::Read;
+    const REACH: Reach = Reach::Visible;
+
+    fn limit(packages: &mut Vec<Package>, sight: &Sight) {
+        packages.retain(|package| sight.sees(&package.id));
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Vec<Package>> {
         home.db.packages().await
@@ -24,7 +31,7 @@ impl Operation for Request {
 }
 
 /// The images in the WIM files of a package.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImagesRequest {
     /// Its id or name.

@@ -1,5 +1,6 @@
 //! What a package is: its fields, revisions, manifest and images.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::media::path::MediaPath;
@@ -8,7 +9,7 @@ use crate::text;
 use crate::time::{FileTime, Moment};
 
 /// Who said so: the image itself, or the person who added the package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Read from the images of the media.
@@ -35,7 +36,7 @@ impl Origin {
 }
 
 /// A value with who said it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stated {
     /// The value; empty when nobody knows.
     pub value: String,
@@ -44,7 +45,7 @@ pub struct Stated {
 }
 
 /// A package, as lists show it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Package {
     /// Site code and number, such as `OSU00001`.
     pub id: String,
@@ -71,7 +72,7 @@ pub struct Package {
 }
 
 /// One immutable state of a package's media.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Revision {
     /// The key in the database.
     #[serde(skip)]
@@ -90,6 +91,7 @@ pub struct Revision {
     pub builds: String,
     /// SHA-256 of the canonical manifest, in hexadecimal.
     #[serde(with = "text::as_hex")]
+    #[schemars(with = "String")]
     pub digest: [u8; 32],
     /// When the top folder of the media was last modified.
     pub root_modified: FileTime,
@@ -104,7 +106,7 @@ pub struct Revision {
 }
 
 /// A line of a manifest: a folder or a file with its content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// Where it is in the media.
     pub path: MediaPath,
@@ -116,12 +118,13 @@ pub struct Entry {
 }
 
 /// The bytes of a file: their hash and the pieces that make them up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Content {
     /// Bytes.
     pub size: u64,
     /// Of all bytes.
     #[serde(with = "text::as_hex")]
+    #[schemars(with = "String")]
     pub sha256: [u8; 32],
     /// In order; their sizes add up to `size`.
     #[serde(skip)]
@@ -129,7 +132,7 @@ pub struct Content {
 }
 
 /// What a WIM's XML says about one of its images. Texts are empty when it says nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageFacts {
     /// 1 for the first.
     pub index: u32,
@@ -166,7 +169,7 @@ pub struct ImageFacts {
 }
 
 /// An image in a file of a revision.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StoredImage {
     /// The WIM that holds it.
     pub path: MediaPath,

@@ -1,5 +1,6 @@
 //! Removes a package with all its revisions, and the bytes that only it used.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -8,7 +9,7 @@ use crate::operation::{Operation, Right};
 use crate::progress::Watch;
 
 /// What a removal did.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Removed {
     /// The package.
     pub id: String,
@@ -24,7 +25,7 @@ pub struct Removed {
 }
 
 /// What to remove.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The package's id or name.

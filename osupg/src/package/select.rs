@@ -1,5 +1,6 @@
 //! Which of the images in the media a package keeps, and what they say about it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fields;
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::text;
 
 /// Which images to keep.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Selection {
     /// All of them; the media stay as they are.

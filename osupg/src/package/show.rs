@@ -1,5 +1,6 @@
 //! Everything about one package.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::add;
@@ -10,7 +11,7 @@ use crate::operation::{Operation, Right};
 use crate::progress::Watch;
 
 /// Which package to show.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Its id or name.
@@ -18,7 +19,7 @@ pub struct Request {
 }
 
 /// A package with the images of its install WIM.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Shown {
     /// The package.
     #[serde(flatten)]

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wim_extract::source::Source;
 
@@ -30,7 +31,7 @@ use crate::text;
 use crate::time::{FileTime, Moment};
 
 /// Whether a file that seems unchanged is read again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Reading {
     /// Not if path, size, times and inode are as they were.
@@ -41,7 +42,7 @@ pub enum Reading {
 }
 
 /// What taking a snapshot took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Work {
     /// Files that were read.
     pub files_read: u64,

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use futures_util::{StreamExt, stream};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -23,7 +24,7 @@ use crate::store::{Health, Library};
 const AT_ONCE: usize = 2;
 
 /// What a verification found.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Verified {
     /// The package.
     pub id: String,
@@ -44,7 +45,7 @@ pub struct Verified {
 }
 
 /// Something that is wrong with a package.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The files it affects; empty for the manifest itself.
     pub files: Vec<MediaPath>,
@@ -53,7 +54,7 @@ pub struct Problem {
 }
 
 /// What to verify.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The package's id or name.
