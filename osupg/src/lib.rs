@@ -8,6 +8,8 @@
 //! - [`media`] reads a folder, an ISO or a bare WIM,
 //! - [`package`] holds what can be done with packages,
 //! - [`accounts`] says who may do it, [`audit`] keeps who did,
+//! - [`trust`] signs what leaves the store, and knows whose signatures count,
+//! - [`schedule`] asks for operations at set times,
 //! - [`operation`] names them for whoever asks,
 //! - [`cli`] is the command line, without logic of its own.
 
@@ -23,11 +25,13 @@ pub mod operation;
 pub mod package;
 pub mod progress;
 pub mod sample;
+pub mod schedule;
 pub mod space;
 pub mod staged;
 pub mod store;
 pub mod text;
 pub mod time;
+pub mod trust;
 
 pub use error::{Error, Result};
 pub use home::Home;

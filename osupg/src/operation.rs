@@ -20,7 +20,7 @@ use crate::accounts::Sight;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::progress::{Progress, Watch};
-use crate::{accounts, audit, package};
+use crate::{accounts, audit, package, schedule, trust};
 
 /// What an account must be allowed to do. Each right includes those before it.
 #[derive(
@@ -239,17 +239,29 @@ pub const ALL: &[Known] = &[
     Known::of::<accounts::operations::List>(),
     Known::of::<accounts::operations::Remove>(),
     Known::of::<audit::Query>(),
+    Known::of::<trust::manage::RotateKey>(),
+    Known::of::<trust::manage::ShowKey>(),
     Known::of::<package::add::Request>(),
     Known::of::<package::export::Request>(),
     Known::of::<package::files::Request>(),
-    Known::of::<package::list::Request>(),
     Known::of::<package::list::ImagesRequest>(),
+    Known::of::<package::list::Request>(),
     Known::of::<package::remove::Request>(),
     Known::of::<package::show::Request>(),
     Known::of::<package::verify::Request>(),
+    Known::of::<schedule::Add>(),
+    Known::of::<schedule::List>(),
+    Known::of::<schedule::Pause>(),
+    Known::of::<schedule::Preview>(),
+    Known::of::<schedule::Remove>(),
+    Known::of::<schedule::Resume>(),
+    Known::of::<schedule::Show>(),
     Known::of::<accounts::operations::CreateToken>(),
     Known::of::<accounts::operations::ListTokens>(),
     Known::of::<accounts::operations::RevokeToken>(),
+    Known::of::<trust::manage::Add>(),
+    Known::of::<trust::manage::List>(),
+    Known::of::<trust::manage::Remove>(),
 ];
 
 /// The operation with this name.

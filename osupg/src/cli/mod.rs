@@ -2,9 +2,12 @@
 
 mod bar;
 mod image;
+mod key;
 mod output;
 mod package;
 mod sample;
+mod schedule;
+mod trust;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,6 +72,15 @@ enum Command {
     /// Look at the images of a WIM or ISO
     #[command(subcommand)]
     Image(image::Command),
+    /// Show or change the key that signs for this store
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Say whose signatures count here
+    #[command(subcommand)]
+    Trust(trust::Command),
+    /// Have operations done at set times
+    #[command(subcommand)]
+    Schedule(schedule::Command),
     /// Make a small but real media tree with three editions, to try things with
     SampleMedia(sample::MediaArgs),
     /// Show the whole way once: make sample media, keep one edition of them, verify the package
@@ -149,6 +161,9 @@ async fn run(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Package(command) => package::run(command, &context).await,
         Command::Image(command) => image::run(command, &context).await,
+        Command::Key(command) => key::run(command, &context).await,
+        Command::Trust(command) => trust::run(command, &context).await,
+        Command::Schedule(command) => schedule::run(command, &context).await,
         Command::SampleMedia(args) => sample::media(args, &context).await,
         Command::Demo(args) => sample::demo(args, &context).await,
     }

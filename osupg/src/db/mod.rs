@@ -13,6 +13,7 @@ pub mod audit;
 pub mod contents;
 pub mod imports;
 pub mod packages;
+pub mod schedules;
 pub mod sources;
 
 use std::path::Path;

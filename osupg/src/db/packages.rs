@@ -344,7 +344,8 @@ async fn next_id(tx: &mut Transaction<'static, Any>, site: SiteCode) -> Result<S
     })
 }
 
-async fn insert_revision(
+/// Puts a revision of a package into the database.
+pub(crate) async fn insert_revision(
     tx: &mut Transaction<'static, Any>,
     package: &str,
     number: i64,
