@@ -18,8 +18,6 @@ pub(crate) struct Claim {
     pub id: String,
     /// The schedule.
     pub schedule: Schedule,
-    /// When it was due.
-    pub due_at: Moment,
 }
 
 macro_rules! schedules {
@@ -245,7 +243,7 @@ impl Db {
         .await?;
         tx.commit().await?;
         // Clocks that were set back can make a moment come again; it was served then.
-        Ok((claimed.rows_affected() == 1).then(|| Claim { id, schedule: schedule.clone(), due_at }))
+        Ok((claimed.rows_affected() == 1).then(|| Claim { id, schedule: schedule.clone() }))
     }
 
     /// Takes up runs again that somebody took up before `before` and did not get done.
@@ -266,18 +264,16 @@ impl Db {
             let taken = sqlx::query(
                 "UPDATE schedule_run SET claimed_at = $3 \
                  WHERE schedule_id = $1 AND state = 'claimed' AND claimed_at < $2 \
-                 RETURNING id, due_at",
+                 RETURNING id",
             )
             .bind(schedule.key)
             .bind(before.0)
             .bind(now.0)
             .fetch_all(self.pool())
             .await?;
-            claims.extend(taken.iter().map(|row| Claim {
-                id: row.get("id"),
-                schedule: schedule.clone(),
-                due_at: Moment(row.get("due_at")),
-            }));
+            claims.extend(
+                taken.iter().map(|row| Claim { id: row.get("id"), schedule: schedule.clone() }),
+            );
         }
         Ok(claims)
     }

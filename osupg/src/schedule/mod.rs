@@ -361,7 +361,7 @@ where
     S: Fn(String, Schedule) -> F,
     F: Future<Output = Result<String>>,
 {
-    let Claim { id, schedule, .. } = claim;
+    let Claim { id, schedule } = claim;
     match submit(id.clone(), schedule).await {
         Ok(job) => {
             ticked.submitted += 1;

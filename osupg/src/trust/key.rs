@@ -35,12 +35,14 @@ impl KeyId {
     }
 
     /// The id with these bytes.
-    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
     /// Its bytes.
-    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
@@ -126,13 +128,15 @@ impl PublicKey {
     }
 
     /// Its 32 bytes.
-    pub(crate) fn raw(&self) -> [u8; 32] {
+    #[must_use]
+    pub fn raw(&self) -> [u8; 32] {
         self.0.to_bytes()
     }
 
     /// The key with these bytes; `None` when they are none, or one for which anybody can make
     /// signatures.
-    pub(crate) fn from_raw(raw: [u8; 32]) -> Option<Self> {
+    #[must_use]
+    pub fn from_raw(raw: [u8; 32]) -> Option<Self> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(&raw).ok()?;
         // A part of small order would let whoever made the key learn bits of what it agrees on.
         (!key.is_weak() && key.to_edwards().is_torsion_free()).then_some(Self(key))
@@ -218,7 +222,8 @@ impl PrivateKey {
     /// What this key and `other` agree on, and nobody else knows: X25519 (RFC 7748) between the
     /// forms that both have on Curve25519. Signing and agreeing with one key does not weaken
     /// either, as long as what is agreed on is hashed before it is used.
-    pub(crate) fn agree(&self, other: &PublicKey) -> Zeroizing<[u8; 32]> {
+    #[must_use]
+    pub fn agree(&self, other: &PublicKey) -> Zeroizing<[u8; 32]> {
         Zeroizing::new((other.0.to_montgomery() * self.0.to_scalar()).to_bytes())
     }
 

@@ -146,10 +146,11 @@ impl TrustList {
         let found: Vec<_> = self.keys.values().filter(fits).collect();
         match found[..] {
             [one] => Ok(one),
-            [] => Err(Error::not_found(format!("there is no key {:?}", text::clean(given))).advise(
-                "`osupg trust list` shows the keys there are; name one by its name or eight or \
+            [] => Err(Error::not_found(format!("there is no key {:?}", text::clean(given)))
+                .advise(
+                    "`osupg trust list` shows the keys there are; name one by its name or eight or \
                  more digits of its id",
-            )),
+                )),
             _ => Err(Error::usage(format!(
                 "{:?} stands for {} keys",
                 text::clean(given),
