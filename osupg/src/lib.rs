@@ -11,9 +11,11 @@
 //! - [`trust`] signs what leaves the store, and knows whose signatures count,
 //! - [`schedule`] asks for operations at set times,
 //! - [`operation`] names them for whoever asks,
+//! - [`api`] is the HTTP service, [`remote`] its client,
 //! - [`cli`] is the command line, without logic of its own.
 
 pub mod accounts;
+pub mod api;
 pub mod audit;
 pub mod cli;
 pub mod config;
@@ -24,6 +26,7 @@ pub mod media;
 pub mod operation;
 pub mod package;
 pub mod progress;
+pub mod remote;
 pub mod sample;
 pub mod schedule;
 pub mod space;

@@ -14,6 +14,7 @@ pub mod contents;
 pub mod imports;
 pub mod packages;
 pub mod schedules;
+pub mod serving;
 pub mod sources;
 
 use std::path::Path;
