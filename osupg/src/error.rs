@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::time::Moment;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -93,12 +95,14 @@ struct Inner {
     kind: Kind,
     message: String,
     advice: Option<String>,
+    not_before: Option<Moment>,
 }
 
 impl Error {
     /// An error of any kind, as when it comes back from a service or a job.
     pub fn of(kind: Kind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), advice: None }))
+        let message = message.into();
+        Self(Box::new(Inner { kind, message, advice: None, not_before: None }))
     }
 
     /// The request cannot be met as it was made.
@@ -170,6 +174,14 @@ impl Error {
         self
     }
 
+    /// Says when trying again makes sense: a job then waits until that moment, and that counts for
+    /// no failure. It is how an operation says that a window is closed.
+    #[must_use]
+    pub fn until(mut self, moment: Moment) -> Self {
+        self.0.not_before = Some(moment);
+        self
+    }
+
     /// Puts what was being done in front of the message.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
@@ -181,6 +193,12 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// The moment before which trying again makes no sense, where it is known.
+    #[must_use]
+    pub fn not_before(&self) -> Option<Moment> {
+        self.0.not_before
     }
 
     /// What to do about it, where there is anything.

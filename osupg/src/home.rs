@@ -1,7 +1,8 @@
-//! A store on this machine: one folder with the database, the content library and their locks.
+//! A store: a database, a content library and, on each machine that uses them, a folder.
 //!
 //! ```text
-//! osupg.db        the database (SQLite; -wal and -shm beside it while in use)
+//! osupg.db        the database (SQLite; -wal and -shm beside it while in use), unless the
+//!                 configuration names a PostgreSQL database
 //! library/        the content library
 //! open.lock       held while the store is opened and its tables are brought up to date
 //! library.lock    the lease of the library
@@ -46,7 +47,10 @@ impl Home {
     pub async fn open_with(config: Config) -> Result<Self> {
         let folder = config.folder()?;
         let (root, lock) = tokio::task::spawn_blocking(move || prepare(&folder)).await??;
-        let db = Db::open_sqlite(&root.join("osupg.db")).await?;
+        let db = match &config.database {
+            Some(url) => Db::open_postgres(url).await?,
+            None => Db::open_sqlite(&root.join("osupg.db")).await?,
+        };
         let library = Library::local(&root.join("library"))?;
         drop(lock);
         Ok(Self { root, config: Arc::new(config), by: local_user().into(), db, library })
@@ -128,4 +132,26 @@ fn prepare(root: &Path) -> Result<(PathBuf, Lease)> {
         .map_err(|error| Error::file("open the folder of the store", root, &error))?;
     let lock = Lease::exclusive(&root.join("open.lock"))?;
     Ok((root, lock))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::jobs::settings::Settings;
+
+    /// Runs `test` on a fresh store with SQLite and on a fresh one with PostgreSQL.
+    pub(crate) async fn each(jobs: Settings, test: impl AsyncFn(Home)) {
+        for database in [None, Some(crate::db::tests::fresh_postgres())] {
+            let folder = tempfile::tempdir().unwrap();
+            let config = Config {
+                home: Some(folder.path().join("home")),
+                database,
+                jobs: jobs.clone(),
+                ..Config::default()
+            };
+            let home = Home::open_with(config).await.unwrap();
+            test(home.clone()).await;
+            home.close().await;
+        }
+    }
 }

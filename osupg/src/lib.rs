@@ -11,22 +11,21 @@
 //! - [`trust`] signs what leaves the store, and knows whose signatures count,
 //! - [`schedule`] asks for operations at set times,
 //! - [`operation`] names them for whoever asks,
-//! - [`api`] is the HTTP service, [`remote`] its client,
+//! - [`jobs`] does those that take long, now or later, here or on another machine,
 //! - [`cli`] is the command line, without logic of its own.
 
 pub mod accounts;
-pub mod api;
 pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod db;
 pub mod error;
 pub mod home;
+pub mod jobs;
 pub mod media;
 pub mod operation;
 pub mod package;
 pub mod progress;
-pub mod remote;
 pub mod sample;
 pub mod schedule;
 pub mod space;

@@ -20,7 +20,7 @@ use crate::accounts::Sight;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::progress::{Progress, Watch};
-use crate::{accounts, audit, package, schedule, trust};
+use crate::{accounts, audit, jobs, package, schedule, trust};
 
 /// What an account must be allowed to do. Each right includes those before it.
 #[derive(
@@ -157,7 +157,7 @@ impl fmt::Debug for Known {
 }
 
 impl Known {
-    const fn of<O: Operation>() -> Self {
+    pub(crate) const fn of<O: Operation>() -> Self {
         Self {
             name: O::NAME,
             right: O::RIGHT,
@@ -228,10 +228,6 @@ fn no_json<O: Operation>(error: &serde_json::Error) -> Error {
 }
 
 fn parse<O: Operation>(request: &Value) -> Result<O> {
-    // serde would take a list for the fields in their order.
-    if !request.is_object() {
-        return Err(Error::usage(format!("a request for {} is a JSON object", O::NAME)));
-    }
     O::deserialize(request)
         .map_err(|error| Error::usage(format!("this is no request for {}: {error}", O::NAME)))
 }
@@ -243,6 +239,11 @@ pub const ALL: &[Known] = &[
     Known::of::<accounts::operations::List>(),
     Known::of::<accounts::operations::Remove>(),
     Known::of::<audit::Query>(),
+    Known::of::<jobs::requests::CancelJob>(),
+    Known::of::<jobs::requests::List>(),
+    Known::of::<jobs::requests::Retry>(),
+    Known::of::<jobs::requests::Show>(),
+    Known::of::<jobs::requests::Submit>(),
     Known::of::<trust::manage::RotateKey>(),
     Known::of::<trust::manage::ShowKey>(),
     Known::of::<package::add::Request>(),
@@ -271,8 +272,14 @@ pub const ALL: &[Known] = &[
 /// The operation with this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Known> {
-    ALL.iter().find(|known| known.name == name)
+    ALL.iter().chain(TEST).find(|known| known.name == name)
 }
+
+/// Operations that only tests know.
+#[cfg(test)]
+const TEST: &[Known] = jobs::tests::OPERATIONS;
+#[cfg(not(test))]
+const TEST: &[Known] = &[];
 
 #[cfg(test)]
 mod tests {

@@ -34,11 +34,19 @@ impl Moment {
     /// In local time, to the minute, for people.
     #[must_use]
     pub fn local(self) -> String {
+        self.in_words("%Y-%m-%d %H:%M")
+    }
+
+    /// In local time, to the second, for people.
+    #[must_use]
+    pub fn local_seconds(self) -> String {
+        self.in_words("%Y-%m-%d %H:%M:%S")
+    }
+
+    fn in_words(self, format: &str) -> String {
         jiff::Timestamp::from_second(self.0.div_euclid(1_000_000)).map_or_else(
             |_| "?".to_string(),
-            |time| {
-                time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
-            },
+            |time| time.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),
         )
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`bins`]: our own commands, built when needed.
 //! - [`tools`]: `wimlib-imagex` and 7-Zip.
+//! - [`postgres`]: a PostgreSQL server for the test process.
 //! - [`child`]: runs a command to its end under a time limit and a watch on its memory.
 //! - [`tree`]: a strict description of a directory tree, for comparing what two tools made of an
 //!   image.
@@ -12,5 +13,6 @@ pub mod bins;
 pub mod capture;
 pub mod child;
 pub mod corpus;
+pub mod postgres;
 pub mod tools;
 pub mod tree;

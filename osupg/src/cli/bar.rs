@@ -58,6 +58,14 @@ impl Progress for Bar {
             }
         });
     }
+
+    fn note(&self, words: &str) {
+        let words = crate::text::clean(words);
+        self.with(|current| match current {
+            Some(bar) => bar.println(words),
+            None => eprintln!("{words}"),
+        });
+    }
 }
 
 impl Drop for Bar {

@@ -2,37 +2,52 @@
 //!
 //! SQL is found in this folder alone. It keeps to what both databases take as written: `$1`
 //! parameters, `RETURNING`, `ON CONFLICT`, integers, text and blobs. What differs (how a writing
-//! transaction begins, the types of the migrations) hangs on [`Dialect`].
+//! transaction begins, whose clock counts, the types of the migrations) hangs on [`Dialect`].
 //!
 //! SQLite runs in WAL mode with full synchronisation: a committed change survives a power cut.
 //! Writing transactions begin with `BEGIN IMMEDIATE`, so that two processes queue for the busy
-//! time instead of failing halfway through.
+//! time instead of failing halfway through. PostgreSQL would let them run side by side, and what
+//! one looked up could be gone when it writes; so there they queue for an advisory lock. Single
+//! statements need neither, and what is written often (progress, heartbeats) is one.
 
 pub mod accounts;
 pub mod audit;
 pub mod contents;
 pub mod imports;
+pub(crate) mod jobs;
 pub mod packages;
 pub mod schedules;
-pub mod serving;
 pub mod sources;
 
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyPool, Executor, Transaction};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
 
 use crate::error::{Error, Result};
+use crate::time::Moment;
 
 /// How long a process waits for another one's writing transaction.
 const BUSY_MILLISECONDS: u32 = 60_000;
+
+/// Begins a writing transaction in PostgreSQL: its advisory lock is "osupg" and a one as a number.
+const WRITING: &str = "BEGIN; SELECT pg_advisory_xact_lock(122541682222849)";
+
+/// What each connection to PostgreSQL is set to. A process that is stopped in the middle of a
+/// transaction must not hold up all others for ever.
+const POSTGRES_SESSION: &str = "SET lock_timeout = '60s'; \
+     SET idle_in_transaction_session_timeout = '120s'; SET client_min_messages = warning;";
 
 /// Which database answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// SQLite, in a file of the store.
     Sqlite,
+    /// PostgreSQL, which many machines may share.
+    Postgres,
 }
 
 impl Dialect {
@@ -40,6 +55,7 @@ impl Dialect {
     const fn begin(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => WRITING,
         }
     }
 }
@@ -59,32 +75,47 @@ impl Db {
     /// # Errors
     /// When the file cannot be opened or was made by a newer osupg.
     pub async fn open_sqlite(path: &Path) -> Result<Self> {
-        sqlx::any::install_default_drivers();
-        let pool = AnyPoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(Duration::from_millis(u64::from(BUSY_MILLISECONDS)))
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    let pragmas = format!(
-                        "PRAGMA busy_timeout = {BUSY_MILLISECONDS}; PRAGMA journal_mode = WAL; \
-                         PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-                    );
-                    connection.execute(sqlx::AssertSqlSafe(pragmas)).await.map(|_| ())
-                })
-            })
-            .connect(&sqlite_url(path)?)
-            .await
-            .map_err(|error| {
-                Error::io(format!("cannot open the database {}: {error}", crate::text::path(path)))
-            })?;
-        sqlx::migrate!("migrations/sqlite").run(&pool).await.map_err(|error| {
-            Error::io(format!(
-                "cannot bring the database {} up to date: {error}",
-                crate::text::path(path)
-            ))
-            .advise("a store made by a newer osupg needs that version or a later one")
-        })?;
+        let pragmas = format!(
+            "PRAGMA busy_timeout = {BUSY_MILLISECONDS}; PRAGMA journal_mode = WAL; \
+             PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+        );
+        let name = format!("the database {}", crate::text::path(path));
+        let pool = connect(&sqlite_url(path)?, 4, pragmas, &name).await?;
+        let done = sqlx::migrate!("migrations/sqlite").run(&pool).await;
+        done.map_err(|error| outdated(&name, &error))?;
         Ok(Self { pool, dialect: Dialect::Sqlite })
+    }
+
+    /// Opens a PostgreSQL database by its connection URL and brings its tables up to date. Any
+    /// number of processes may do this at the same moment.
+    ///
+    /// # Errors
+    /// When the URL is none, the server cannot be reached or refuses, or the tables were made by
+    /// a newer osupg. The URL's password is in no message.
+    pub async fn open_postgres(url: &str) -> Result<Self> {
+        let options = PgConnectOptions::from_str(url).map_err(|error| {
+            Error::usage(format!("the database's URL cannot be read: {error}"))
+                .advise("it has the form postgres://user:password@host/database")
+        })?;
+        let name = format!(
+            "the PostgreSQL database {} at {}",
+            options.get_database().unwrap_or_else(|| options.get_username()),
+            options.get_host(),
+        );
+        // A pool would try for a minute to reach a server that is not there.
+        sqlx::any::install_default_drivers();
+        let first = AnyConnection::connect(url).await.map_err(|error| unopened(&name, &error))?;
+        first.close().await?;
+        let pool = connect(url, 12, POSTGRES_SESSION.into(), &name).await?;
+        let done = sqlx::migrate!("migrations/postgres").run(&pool).await;
+        done.map_err(|error| outdated(&name, &error))?;
+        Ok(Self { pool, dialect: Dialect::Postgres })
+    }
+
+    /// Which database answers.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// A transaction that will write.
@@ -92,7 +123,10 @@ impl Db {
     /// # Errors
     /// When the database cannot be reached, or stays locked by another process.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>> {
-        Ok(self.pool.begin_with(self.dialect.begin()).await?)
+        // On a task of its own: whoever is dropped while waiting here must not leave a transaction
+        // behind that has begun and holds the lock.
+        let (pool, begin) = (self.pool.clone(), self.dialect.begin());
+        Ok(tokio::spawn(async move { pool.begin_with(begin).await }).await??)
     }
 
     /// Checks that the database answers.
@@ -105,6 +139,22 @@ impl Db {
     }
 
     /// The pool, for reading.
+    /// What time it is for everyone who shares the database: with PostgreSQL its server's clock,
+    /// since machines disagree.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn now(&self) -> Result<Moment> {
+        match self.dialect {
+            Dialect::Sqlite => Ok(Moment::now()),
+            Dialect::Postgres => {
+                let now = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+                Ok(Moment(sqlx::query_scalar(now).fetch_one(&self.pool).await?))
+            }
+        }
+    }
+
+    /// The pool, for reading and for single statements.
     fn pool(&self) -> &AnyPool {
         &self.pool
     }
@@ -113,6 +163,32 @@ impl Db {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// A pool whose every connection first runs `setup`.
+async fn connect(url: &str, connections: u32, setup: String, name: &str) -> Result<AnyPool> {
+    sqlx::any::install_default_drivers();
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_millis(u64::from(BUSY_MILLISECONDS)))
+        .after_connect(move |connection, _| {
+            let setup = setup.clone();
+            Box::pin(
+                async move { connection.execute(sqlx::AssertSqlSafe(setup)).await.map(|_| ()) },
+            )
+        })
+        .connect(url)
+        .await
+        .map_err(|error| unopened(name, &error))
+}
+
+fn unopened(name: &str, error: &sqlx::Error) -> Error {
+    Error::io(format!("cannot open {name}: {error}"))
+}
+
+fn outdated(name: &str, error: &sqlx::migrate::MigrateError) -> Error {
+    Error::io(format!("cannot bring {name} up to date: {error}"))
+        .advise("a store made by a newer osupg needs that version or a later one")
 }
 
 /// The connection URL of a file; `?`, `#`, `%` and blanks in its name are escaped.
@@ -168,6 +244,55 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let db = Db::open_sqlite(&folder.path().join("osupg.db")).await.unwrap();
         (folder, db)
+    }
+
+    /// Runs `test` on a fresh SQLite database and on a fresh PostgreSQL one.
+    pub(crate) async fn each(test: impl AsyncFn(Db)) {
+        let (_folder, db) = fresh().await;
+        test(db.clone()).await;
+        db.close().await;
+        let db = Db::open_postgres(&fresh_postgres()).await.unwrap();
+        test(db.clone()).await;
+        db.close().await;
+    }
+
+    /// The URL of a fresh PostgreSQL database.
+    pub(crate) fn fresh_postgres() -> String {
+        osupg_tests::postgres::server().database()
+    }
+
+    #[tokio::test]
+    async fn many_open_one_postgres_database_at_the_same_moment() {
+        let url = fresh_postgres();
+        let opening = (0..6).map(|_| Db::open_postgres(&url));
+        for db in futures_util::future::join_all(opening).await {
+            let clock = db.unwrap().now().await.unwrap();
+            assert!((clock.0 - Moment::now().0).abs() < 60_000_000);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_in_no_message() {
+        for url in
+            ["postgres://me:secret@127.0.0.1:1/db", "postgres://me@127.0.0.1:1/db?password=secret"]
+        {
+            let error = Db::open_postgres(url).await.unwrap_err().to_string();
+            assert!(error.contains("database db at 127.0.0.1"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn writers_queue_on_both_databases() {
+        each(async |db| {
+            let first = db.begin().await.unwrap();
+            let second = db.begin();
+            let waited = tokio::time::timeout(Duration::from_millis(300), second).await;
+            assert!(waited.is_err(), "{:?}", db.dialect());
+            first.rollback().await.unwrap();
+            db.begin().await.unwrap().commit().await.unwrap();
+        })
+        .await;
     }
 
     #[tokio::test]

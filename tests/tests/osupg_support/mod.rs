@@ -37,8 +37,12 @@ impl Bench {
     /// osupg on this store, ready for arguments.
     pub(crate) fn osupg(&self) -> Command {
         let mut command = bins::osupg();
-        command.env_remove("OSUPG_HOME").env_remove("OSUPG_SITE_CODE");
+        command.env_remove("OSUPG_HOME").env_remove("OSUPG_SITE_CODE").env_remove("OSUPG_CONFIG");
         command.arg("--home").arg(self.home());
+        let config = self.path("osupg.toml");
+        if config.exists() {
+            command.arg("--config").arg(config);
+        }
         command
     }
 
