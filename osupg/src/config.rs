@@ -29,6 +29,15 @@ fn absolute(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
+/// The folder of a person's own settings: `$XDG_CONFIG_HOME/osupg`, or `~/.config/osupg`; `None`
+/// for who has no home.
+#[must_use]
+pub fn user_folder() -> Option<PathBuf> {
+    absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
+        .map(|folder| folder.join("osupg"))
+}
+
 /// What can be set for a store. Every key may be left out.
 ///
 /// The file is TOML; a key that is not known is an error, so that a misspelt one does not pass
@@ -45,6 +54,8 @@ pub struct Config {
     /// The content library: a folder, `s3://bucket/prefix` or `azure://container/prefix`; a folder
     /// of the store when left out.
     pub library: Option<String>,
+    /// The HTTP service.
+    pub serve: crate::api::Settings,
     /// How jobs are run.
     pub jobs: crate::jobs::settings::Settings,
 }
@@ -56,9 +67,7 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn find() -> Result<Self> {
-        let user = absolute("XDG_CONFIG_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".config")))
-            .map(|folder| folder.join("osupg/osupg.toml"));
+        let user = user_folder().map(|folder| folder.join("osupg.toml"));
         let machine = PathBuf::from("/etc/osupg/osupg.toml");
         user.into_iter()
             .chain([machine])

@@ -12,9 +12,11 @@
 //! - [`schedule`] asks for operations at set times,
 //! - [`operation`] names them for whoever asks,
 //! - [`jobs`] does those that take long, now or later, here or on another machine,
+//! - [`api`] is the HTTP service, [`remote`] its client,
 //! - [`cli`] is the command line, without logic of its own.
 
 pub mod accounts;
+pub mod api;
 pub mod audit;
 pub mod cli;
 pub mod config;
@@ -26,6 +28,7 @@ pub mod media;
 pub mod operation;
 pub mod package;
 pub mod progress;
+pub mod remote;
 pub mod sample;
 pub mod schedule;
 pub mod space;

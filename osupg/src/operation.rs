@@ -228,6 +228,10 @@ fn no_json<O: Operation>(error: &serde_json::Error) -> Error {
 }
 
 fn parse<O: Operation>(request: &Value) -> Result<O> {
+    // serde would take a list for the fields in their order.
+    if !request.is_object() {
+        return Err(Error::usage(format!("a request for {} is a JSON object", O::NAME)));
+    }
     O::deserialize(request)
         .map_err(|error| Error::usage(format!("this is no request for {}: {error}", O::NAME)))
 }

@@ -93,6 +93,24 @@ pub async fn record(home: &Home, deed: &Deed<'_>, outcome: Outcome<'_>) -> Resul
     home.db.insert_audit(&line).await
 }
 
+/// Writes down what a command of this machine did, if it is something that changes anything.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn keep<O: Operation>(home: &Home, request: &O, done: &Result<O::Outcome>) -> Result<()> {
+    if O::RIGHT == Right::Read {
+        return Ok(());
+    }
+    let deed = Deed {
+        who: home.by(),
+        address: "",
+        operation: O::NAME,
+        subject: request.subject(),
+        request: &serde_json::to_value(request).unwrap_or_default(),
+    };
+    record(home, &deed, done.as_ref().map_or_else(Outcome::Failed, |_| Outcome::Done)).await
+}
+
 fn cut(mut text: String) -> String {
     if text.len() > LONGEST {
         text.truncate(text.floor_char_boundary(LONGEST));

@@ -123,7 +123,9 @@ async fn add(args: AddArgs, context: &Context) -> Result<u8> {
         site: config.site(),
         reading: if args.rehash { Reading::Everything } else { Reading::Changed },
     };
-    add::check_store_outside(&config.folder()?, &request.source)?;
+    if context.global.server.is_none() {
+        add::check_store_outside(&config.folder()?, &request.source)?;
+    }
     let added = context.call(&request).await?;
     context.output.show(&added, added_text)?;
     Ok(0)

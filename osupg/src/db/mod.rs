@@ -17,6 +17,7 @@ pub mod imports;
 pub(crate) mod jobs;
 pub mod packages;
 pub mod schedules;
+pub mod serving;
 pub mod sources;
 
 use std::path::Path;
