@@ -103,6 +103,16 @@ pub trait Operation:
         None
     }
 
+    /// An operation and its request that it has done later, in the name of whoever asks.
+    fn later(&self) -> Option<(&str, &Value)> {
+        None
+    }
+
+    /// The job that it is about, whose package then is what it is about.
+    fn job(&self) -> Option<i64> {
+        None
+    }
+
     /// The files and folders of the machine that it reads or writes on behalf of whoever asks. A
     /// service has them only below the folders that its configuration lists.
     fn places(&self) -> Vec<&Path> {
@@ -124,6 +134,10 @@ pub trait Operation:
 pub struct Facts {
     /// The package, by id or name.
     pub subject: Option<String>,
+    /// The job.
+    pub job: Option<i64>,
+    /// The operation that is done later, and its request.
+    pub later: Option<(String, Value)>,
     /// The files and folders of the machine that it reads or writes.
     pub places: Vec<PathBuf>,
 }
@@ -169,6 +183,8 @@ impl Known {
                 let request = parse::<O>(request)?;
                 Ok(Facts {
                     subject: request.subject().map(str::to_string),
+                    job: request.job(),
+                    later: request.later().map(|(name, inner)| (name.to_string(), inner.clone())),
                     places: request.places().into_iter().map(Path::to_path_buf).collect(),
                 })
             },
@@ -302,5 +318,50 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), ALL.len());
         assert!(find("package.fly").is_none());
+    }
+
+    /// Every source file of this crate.
+    fn sources() -> Vec<String> {
+        let mut texts = Vec::new();
+        let mut pending = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        while let Some(folder) = pending.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() {
+                    pending.push(entry);
+                } else {
+                    texts.push(std::fs::read_to_string(entry).unwrap());
+                }
+            }
+        }
+        texts
+    }
+
+    /// From `start` to the line that ends the item.
+    fn item<'t>(text: &'t str, start: &str) -> Option<&'t str> {
+        let from = &text[text.find(start)?..];
+        Some(&from[..from.find("\n}").unwrap_or(from.len())])
+    }
+
+    /// A service checks the files that a request names, and has only the word of the request for
+    /// which those are.
+    #[test]
+    fn requests_with_paths_say_which_places_they_touch() {
+        let mut found = 0;
+        for text in sources() {
+            for part in text.split("impl Operation for ").skip(1) {
+                let name = part.split([' ', '{']).next().unwrap_or_default();
+                if name.starts_with('$') {
+                    continue;
+                }
+                let Some(request) = item(&text, &format!("pub struct {name} {{")) else { continue };
+                let operation = item(part, name).unwrap_or_default();
+                if request.contains("Path") && !request.contains("MediaPath") {
+                    found += 1;
+                    let shown = operation.lines().take(4).collect::<Vec<_>>().join("\n");
+                    assert!(operation.contains("fn places"), "{shown}");
+                }
+            }
+        }
+        assert!(found >= 2, "package.add and package.export hold paths");
     }
 }

@@ -16,10 +16,15 @@ use super::{LARGEST_BODY, Shared, places};
 use crate::accounts::{Caller, Scopes, Sight};
 use crate::audit::{self, Deed, Outcome};
 use crate::error::{Error, Result};
-use crate::operation::{self, Known, Right};
+use crate::home::Home;
+use crate::jobs::model::Priority;
+use crate::jobs::{self, Submission};
+use crate::operation::{self, Known, Length, Right};
 use crate::progress::Silent;
 use crate::text;
 
+/// How often an operation may have another one done later that has another one done later.
+const DEEPEST: usize = 3;
 /// How long a client has to send the body of a call.
 const BODY_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -44,18 +49,39 @@ pub(super) async fn call(
         let message = format!("there is no operation {:?}", text::clean(&name));
         return Err(Refusal::status(StatusCode::NOT_FOUND, message));
     };
-    let caller = match service.caller(&headers).await {
-        Ok(caller) => caller,
+    let caller = known_caller(&service, known, from, &headers).await?;
+    let request = read(&headers, body).await?;
+    have_done(service, known, caller, from, request).await
+}
+
+/// Whoever asks for an operation; a refusal is written down.
+pub(super) async fn known_caller(
+    service: &Shared,
+    known: &Known,
+    from: Peer,
+    headers: &HeaderMap,
+) -> Result<Caller> {
+    match service.caller(headers).await {
+        Ok(caller) => Ok(caller),
         Err(error) => {
             service.refused(None, from, known.name, None, &Value::Null, &error).await;
-            return Err(error.into());
+            Err(error)
         }
-    };
-    let request = read(&headers, body).await?;
+    }
+}
+
+/// Has an operation done if the caller may.
+pub(super) async fn have_done(
+    service: Shared,
+    known: &'static Known,
+    caller: Caller,
+    from: Peer,
+    request: Value,
+) -> Result<Response, Refusal> {
     let call = admit(&service, known, caller, from, request).await?;
     let _turn = service.calls.acquire().await;
     // Of its own accord: a client that goes away leaves neither half a change nor a gap in the log.
-    tokio::spawn(carry_out(service.clone(), call)).await.map_err(Error::from)?
+    tokio::spawn(carry_out(Arc::clone(&service), call)).await.map_err(Error::from)?
 }
 
 /// The JSON of a body; an empty one is an empty request.
@@ -93,15 +119,7 @@ async fn admit(
     from: Peer,
     request: Value,
 ) -> Result<Call> {
-    // The right alone first: who may not have it done learns nothing about the request.
-    let checked = async {
-        caller.has(known)?;
-        let facts = known.facts(&request)?;
-        caller.may(&service.home, known, facts.subject.as_deref()).await?;
-        places::check(&service.settings.sources, &facts.places)?;
-        Ok(facts.subject)
-    };
-    match checked.await {
+    match check(service, known, &caller, &request).await {
         Ok(subject) => Ok(Call { known, caller, from, subject, request }),
         Err(error) => {
             let subject = known.facts(&request).ok().and_then(|facts| facts.subject);
@@ -113,8 +131,47 @@ async fn admit(
     }
 }
 
+/// Checks an operation, and whatever it has done later, as `job.submit` does. Returns the package
+/// that it is about.
+async fn check(
+    service: &Shared,
+    known: &'static Known,
+    caller: &Caller,
+    request: &Value,
+) -> Result<Option<String>> {
+    let (mut known, mut request) = (known, request.clone());
+    let mut subject = None;
+    for _ in 0..DEEPEST {
+        // The right alone first: who may not have it done learns nothing about the request.
+        caller.has(known)?;
+        let facts = known.facts(&request)?;
+        let about = match facts.job {
+            Some(id) => subject_of(service, id).await?,
+            None => facts.subject,
+        };
+        caller.may(&service.home, known, about.as_deref()).await?;
+        places::check(&service.settings.sources, &facts.places)?;
+        subject = subject.or(about);
+        let Some((name, inner)) = facts.later else { return Ok(subject) };
+        known = operation::find(&name).ok_or_else(|| {
+            Error::usage(format!("there is no operation {:?}", text::clean(&name)))
+        })?;
+        request = inner;
+    }
+    Err(Error::usage("operations are wrapped in each other too deep"))
+}
+
+/// The package that a job is about; `None` for one that is about none, which reaches over all.
+async fn subject_of(service: &Shared, id: i64) -> Result<Option<String>> {
+    let job = jobs::get(&service.home, id).await?;
+    Ok(Some(job.subject).filter(|subject| !subject.is_empty()))
+}
+
 async fn carry_out(service: Shared, call: Call) -> Result<Response, Refusal> {
     let home = service.home.acting_for(&call.caller.name);
+    if call.known.length == Length::Long {
+        return submit(&service, &home, &call).await;
+    }
     let done = call.known.run(call.request.clone(), home, Arc::new(Silent), Cancel::new()).await;
     if call.known.right > Right::Read {
         record(&service, &call, done.as_ref().map_or_else(Outcome::Failed, |_| Outcome::Done))
@@ -129,6 +186,30 @@ async fn carry_out(service: Shared, call: Call) -> Result<Response, Refusal> {
         }
     };
     Ok(Json(outcome).into_response())
+}
+
+/// Makes a long operation a job.
+async fn submit(service: &Shared, home: &Home, call: &Call) -> Result<Response, Refusal> {
+    let submission = Submission {
+        operation: call.known.name,
+        request: &call.request,
+        by: &call.caller.name,
+        key: None,
+        priority: Priority::Normal,
+        not_before: None,
+    };
+    let submitted = jobs::submit(home, &submission).await;
+    if call.known.right > Right::Read {
+        let number = submitted.as_ref().map(|job| job.id.to_string());
+        let outcome = match &number {
+            Ok(number) => Outcome::Accepted(number),
+            Err(error) => Outcome::Failed(error),
+        };
+        record(service, call, outcome).await?;
+    }
+    let job = submitted?;
+    let address = format!("/api/v1/jobs/{}", job.id);
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, address)], Json(job)).into_response())
 }
 
 async fn record(service: &Shared, call: &Call, outcome: Outcome<'_>) -> Result<()> {

@@ -15,6 +15,8 @@ mod call;
 mod connections;
 mod content;
 mod identity;
+pub mod jobs;
+mod metrics;
 mod observe;
 pub mod openapi;
 mod places;
@@ -38,6 +40,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::accounts::limit::Limiter;
 use crate::error::{Error, Result};
 use crate::home::Home;
+use metrics::Metrics;
 use problem::Refusal;
 pub use serve::serve;
 use transfer::Transfers;
@@ -101,6 +104,7 @@ pub(crate) struct Service {
     calls: Semaphore,
     transfers: Transfers,
     manifests: content::Manifests,
+    metrics: Metrics,
     /// Set once, when the service stops.
     stopping: watch::Receiver<bool>,
 }
@@ -109,13 +113,15 @@ type Shared = Arc<Service>;
 
 impl Service {
     pub(crate) fn new(home: Home, settings: Settings, stopping: watch::Receiver<bool>) -> Shared {
+        let metrics = Metrics::new();
         Arc::new(Self {
             home,
             limiter: Limiter::default(),
             refusals: identity::Refusals::default(),
             calls: Semaphore::new(CALLS_AT_ONCE),
-            transfers: Transfers::new(settings.transfers),
+            transfers: Transfers::new(settings.transfers, metrics.sent.clone()),
             manifests: content::Manifests::default(),
+            metrics,
             settings,
             stopping,
         })
@@ -128,6 +134,12 @@ pub(crate) fn router(service: Shared) -> Router {
         .route("/api/v1/session", post(session::begin).delete(session::end).get(session::show))
         .route("/api/v1/{area}/{verb}", post(call::call))
         .route("/api/v1/openapi.json", get(openapi::openapi))
+        .route("/api/v1/jobs", get(jobs::list))
+        .route("/api/v1/jobs/{id}", get(jobs::show))
+        .route("/api/v1/jobs/{id}/events", get(jobs::events))
+        .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/api/v1/jobs/{id}/retry", post(jobs::retry))
+        .route("/metrics", get(metrics::metrics))
         .route("/api/v1/content/objects/{hash}", get(content::object))
         .route("/api/v1/content/files/{package}/{number}/{*path}", get(content::file))
         .route("/health/live", get(|| async { "ok\n" }))

@@ -11,7 +11,7 @@ use super::Shared;
 use super::identity::Peer;
 
 pub(super) async fn observe(
-    State(_service): State<Shared>,
+    State(service): State<Shared>,
     from: Peer,
     request: Request,
     next: Next,
@@ -29,6 +29,7 @@ pub(super) async fn observe(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert_with(|| HeaderValue::from_static("no-store"));
     let status = response.status().as_u16();
+    service.metrics.answered(&method, &route, status, start.elapsed());
     let milliseconds = start.elapsed().as_millis();
     // Health is asked for every few seconds.
     if route.starts_with("/health/") {

@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 
 use super::problem::{Problem, Refusal};
 use super::transfer::{Lifetime, Representation, Stored};
-use super::{Shared, session};
-use crate::operation::{self, Known};
+use super::{Shared, jobs, session};
+use crate::jobs::model::Job;
+use crate::operation::{self, Known, Length};
 
 const COMPONENTS: &str = "#/components/schemas/";
 
@@ -55,7 +56,8 @@ pub fn document() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
             "description": "Keeps operating-system upgrade packages and sends them to distribution \
-                points. Every operation is a POST of its request as JSON.",
+                points. Every operation is a POST of its request as JSON. A long one answers 202 \
+                with a job, whose events can be followed.",
         },
         "servers": [{ "url": "/" }],
         "security": [{ "token": [] }],
@@ -108,13 +110,26 @@ fn call(
         names.push((name, format!("{}.outcome", known.name)));
     }
     let (area, _) = known.name.split_once('.').unwrap_or((known.name, ""));
-    let answer = (
-        "200",
-        json!({
-            "description": "It is done.",
-            "content": { "application/json": { "schema": outcome } },
-        }),
-    );
+    let answer = match known.length {
+        Length::Quick => (
+            "200",
+            json!({
+                "description": "It is done.",
+                "content": { "application/json": { "schema": outcome } },
+            }),
+        ),
+        Length::Long => {
+            let job = generator.subschema_for::<Job>();
+            (
+                "202",
+                json!({
+                    "description": "It has become a job, whose outcome will be as `x-outcome` says.",
+                    "content": { "application/json": { "schema": job } },
+                    "x-outcome": outcome,
+                }),
+            )
+        }
+    };
     let mut responses = Map::new();
     responses.insert(answer.0.into(), answer.1);
     responses.insert("default".into(), problem());
@@ -145,12 +160,16 @@ fn others(generator: &mut SchemaGenerator) -> Map<String, Value> {
             "content": { "application/json": { "schema": schema } },
         })
     };
+    let job = generator.subschema_for::<Job>();
+    let all = generator.subschema_for::<Vec<Job>>();
+    let progress = generator.subschema_for::<jobs::Progress>();
     let login = generator.subschema_for::<session::Login>();
     let begun = generator.subschema_for::<session::Begun>();
     let identity = generator.subschema_for::<session::Identity>();
     let parameter = |name: &str, place: &str, schema: Value| json!({ "name": name, "in": place, "required": place == "path", "schema": schema });
     let number = json!({ "type": "integer", "format": "int64" });
     let text = json!({ "type": "string" });
+    let id = [parameter("id", "path", number.clone())];
     let get = |id: &str, summary: &str, parameters: &[Value], answers: Value| {
         let mut responses = answers;
         if let Some(responses) = responses.as_object_mut() {
@@ -212,6 +231,50 @@ fn others(generator: &mut SchemaGenerator) -> Map<String, Value> {
         }),
     );
     add(
+        "/api/v1/jobs",
+        json!({
+            "get": get("jobs", "Jobs, the latest first", &[
+                parameter("state", "query", text.clone()),
+                parameter("package", "query", text.clone()),
+                parameter("before", "query", number.clone()),
+                parameter("limit", "query", number.clone()),
+            ], json!({ "200": json_of(all, "The jobs, without their timelines.") })),
+        }),
+    );
+    add(
+        "/api/v1/jobs/{id}",
+        json!({
+            "get": get("jobs.show", "A job with its timeline", &id,
+                json!({ "200": json_of(job.clone(), "The job.") })),
+        }),
+    );
+    for (verb, summary) in [
+        ("cancel", "Ends a job"),
+        ("retry", "Puts a job that is over without success into the queue"),
+    ] {
+        add(
+            &format!("/api/v1/jobs/{{id}}/{verb}"),
+            json!({
+                "post": get(&format!("jobs.{verb}"), summary, &id,
+                    json!({ "200": json_of(job.clone(), "The job as it is now.") })),
+            }),
+        );
+    }
+    add(
+        "/api/v1/jobs/{id}/events",
+        json!({
+            "get": get("jobs.events", "How a job gets on, as server-sent events", &[
+                id[0].clone(),
+                parameter("Last-Event-ID", "header", text.clone()),
+            ], json!({ "200": {
+                "description": "`progress` (see `x-progress`), `note` (a line of the timeline), and at \
+                    last `end` with the whole job.",
+                "content": { "text/event-stream": {} },
+                "x-progress": progress,
+            } })),
+        }),
+    );
+    add(
         "/api/v1/content/objects/{hash}",
         content(
             "content.object",
@@ -238,9 +301,11 @@ fn others(generator: &mut SchemaGenerator) -> Map<String, Value> {
                 json!({ "200": { "description": "It.", "content": { "application/json": {} } } })),
         }),
     );
-    for (path, summary) in
-        [("/health/live", "Whether the service runs"), ("/health/ready", "Whether it can answer")]
-    {
+    for (path, summary) in [
+        ("/health/live", "Whether the service runs"),
+        ("/health/ready", "Whether it can answer"),
+        ("/metrics", "Figures for Prometheus"),
+    ] {
         let id = path.trim_start_matches('/').replace('/', ".");
         add(path, json!({ "get": get(&id, summary, &[], plain("It is so.")) }));
     }

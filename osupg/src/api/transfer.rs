@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::range::{self, Span, Wanted};
@@ -71,16 +72,20 @@ impl Stored {
 
 /// The transfers that may go on at the same time.
 #[derive(Debug, Clone)]
-pub(crate) struct Transfers(Arc<Semaphore>);
+pub(crate) struct Transfers {
+    places: Arc<Semaphore>,
+    /// Counts the bytes that are sent.
+    sent: Counter,
+}
 
 impl Transfers {
-    /// So many of them.
-    pub(crate) fn new(most: usize) -> Self {
-        Self(Arc::new(Semaphore::new(most)))
+    /// So many of them; `sent` counts their bytes.
+    pub(crate) fn new(most: usize, sent: Counter) -> Self {
+        Self { places: Arc::new(Semaphore::new(most)), sent }
     }
 
     async fn place(&self) -> Result<OwnedSemaphorePermit> {
-        let place = Arc::clone(&self.0).acquire_owned();
+        let place = Arc::clone(&self.places).acquire_owned();
         match tokio::time::timeout(PATIENCE, place).await {
             Ok(Ok(place)) => Ok(place),
             _ => Err(Error::of(Kind::Busy, "too many transfers are going on")
@@ -130,7 +135,8 @@ impl Transfers {
             return Ok((plan.status, common).into_response());
         }
         let place = self.place().await?;
-        Ok((plan.status, common, body(what.bytes, plan.parts, place)).into_response())
+        Ok((plan.status, common, body(what.bytes, plan.parts, place, self.sent.clone()))
+            .into_response())
     }
 }
 
@@ -233,8 +239,9 @@ impl Plan {
 }
 
 /// The body: filled by a task of its own, which stops when the client has gone or takes nothing.
-fn body(bytes: Stored, parts: Vec<Part>, place: OwnedSemaphorePermit) -> Body {
+fn body(bytes: Stored, parts: Vec<Part>, place: OwnedSemaphorePermit, sent: Counter) -> Body {
     let (frames, mut taken) = mpsc::channel(1);
+    let frames = Frames { frames, sent };
     tokio::spawn(async move {
         let _place = place;
         for part in parts {
@@ -255,13 +262,20 @@ fn body(bytes: Stored, parts: Vec<Part>, place: OwnedSemaphorePermit) -> Body {
     Body::from_stream(stream::poll_fn(move |context| taken.poll_recv(context)))
 }
 
-type Frames = mpsc::Sender<Result<Bytes>>;
+/// The way into the body of an answer.
+struct Frames {
+    frames: mpsc::Sender<Result<Bytes>>,
+    /// Counts the bytes that have gone that way.
+    sent: Counter,
+}
 
 /// Gives bytes to the connection; `None` when it takes no more.
 async fn feed(frames: &Frames, mut bytes: Bytes) -> Option<()> {
     while !bytes.is_empty() {
         let frame = bytes.split_to(bytes.len().min(FRAME));
-        tokio::time::timeout(STALLED, frames.send(Ok(frame))).await.ok()?.ok()?;
+        let len = frame.len() as u64;
+        tokio::time::timeout(STALLED, frames.frames.send(Ok(frame))).await.ok()?.ok()?;
+        frames.sent.inc_by(len);
     }
     Some(())
 }
@@ -281,7 +295,7 @@ async fn feed_pieces(
             Err(error) => {
                 tracing::error!("content cannot be sent: {error}");
                 // An error in the body ends the connection before its announced end.
-                let _ = frames.send(Err(error)).await;
+                let _ = frames.frames.send(Err(error)).await;
                 return None;
             }
         }
@@ -350,7 +364,8 @@ mod tests {
             media_type: "text/plain",
             lifetime: Lifetime::Immutable,
         };
-        let mut response = Transfers::new(1).send(what, &Method::GET, &headers).await.unwrap();
+        let mut response =
+            Transfers::new(1, Counter::default()).send(what, &Method::GET, &headers).await.unwrap();
         let body = std::mem::take(response.body_mut());
         let body = to_bytes(body, 10_000).await.unwrap();
         if let Some(length) = response.headers().get(header::CONTENT_LENGTH) {
@@ -438,14 +453,17 @@ mod tests {
             media_type: "text/plain",
             lifetime: Lifetime::Revalidate,
         };
-        let sent = Transfers::new(1).send(what, &Method::GET, &HeaderMap::new()).await.unwrap();
+        let sent = Transfers::new(1, Counter::default())
+            .send(what, &Method::GET, &HeaderMap::new())
+            .await
+            .unwrap();
         let error = to_bytes(sent.into_body(), 10_000).await.unwrap_err();
         assert!(error.to_string().contains("damaged"), "{error}");
     }
 
     #[tokio::test]
     async fn places_are_given_back() {
-        let transfers = Transfers::new(1);
+        let transfers = Transfers::new(1, Counter::default());
         for _ in 0..3 {
             let what = Representation {
                 bytes: Stored::Memory(Bytes::from_static(DATA)),

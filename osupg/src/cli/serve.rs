@@ -4,10 +4,9 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
-use super::Context;
 use super::output::print;
+use super::{Context, log};
 use crate::api;
 use crate::error::{Error, Result};
 use crate::home::Home;
@@ -21,7 +20,7 @@ with ranges.
 Only this machine reaches the service unless --listen says otherwise, and other machines only over \
 TLS. Everybody needs a token: `osupg login` gets one for a name and password, `osupg token create` \
 makes one for a program. The first account is made here: `osupg account add NAME --right \
-administer`.",
+administer`. The service does jobs too, unless --no-worker is given.",
     after_help = "\
 Examples:
   osupg account add anna --right administer
@@ -34,6 +33,9 @@ pub(super) struct ServeArgs {
     /// Address and port to listen at [default: 127.0.0.1:8473]
     #[arg(long, value_name = "ADDRESS", env = "OSUPG_LISTEN", hide_env_values = true)]
     listen: Option<SocketAddr>,
+    /// Leave jobs to workers: `osupg worker`
+    #[arg(long)]
+    no_worker: bool,
 }
 
 pub(super) async fn serve(args: ServeArgs, context: &Context) -> Result<u8> {
@@ -41,11 +43,16 @@ pub(super) async fn serve(args: ServeArgs, context: &Context) -> Result<u8> {
         return Err(Error::usage("a service serves the store of its own machine")
             .advise("leave out --server and OSUPG_SERVER"));
     }
-    log();
+    log::start(context.output.json || !std::io::stderr().is_terminal());
     let config = context.config()?;
     let mut settings = config.serve.clone();
     settings.listen = args.listen.unwrap_or(settings.listen);
     let home = Home::open_with(config).await?;
+    let stop = context.cancel.child();
+    let worker = (!args.no_worker).then(|| {
+        let (home, stop) = (home.clone(), stop.clone());
+        tokio::spawn(async move { crate::jobs::work(&home, &stop).await })
+    });
     let served = api::serve(home.clone(), settings, context.cancel.clone(), |address, scheme| {
         tracing::info!(%address, "listening");
         if !context.global.quiet {
@@ -54,22 +61,11 @@ pub(super) async fn serve(args: ServeArgs, context: &Context) -> Result<u8> {
         }
     })
     .await;
+    // Also where the service has failed by itself.
+    stop.cancel();
+    if let Some(worker) = worker {
+        worker.await??;
+    }
     home.close().await;
     served.map(|()| 0)
-}
-
-/// Logs to standard error: lines for people on a terminal, JSON for everything else. `OSUPG_LOG`
-/// chooses what, as in `OSUPG_LOG=debug`.
-fn log() {
-    let chosen = EnvFilter::builder()
-        .with_env_var("OSUPG_LOG")
-        .with_default_directive(tracing::Level::INFO.into())
-        .from_env_lossy();
-    let log = tracing_subscriber::fmt().with_env_filter(chosen).with_writer(std::io::stderr);
-    // It fails where a log has been set up before, which then is the one in use.
-    let _ = if std::io::stderr().is_terminal() {
-        log.with_target(false).try_init()
-    } else {
-        log.json().flatten_event(true).try_init()
-    };
 }

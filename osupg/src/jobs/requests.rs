@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::model::{Job, Priority, State};
 use super::{Selection, Submission, cancel, get_after, list, retry, submit};
+use crate::accounts::Sight;
 use crate::error::Result;
 use crate::home::Home;
-use crate::operation::{Operation, Right};
+use crate::operation::{Operation, Reach, Right};
 use crate::progress::Watch;
 use crate::time::Moment;
 
@@ -36,6 +37,10 @@ impl Operation for Submit {
 
     fn subject(&self) -> Option<&str> {
         self.request.get("package")?.as_str()
+    }
+
+    fn later(&self) -> Option<(&str, &Value)> {
+        Some((&self.operation, &self.request))
     }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Job> {
@@ -69,6 +74,11 @@ impl Operation for List {
     type Outcome = Vec<Job>;
     const NAME: &'static str = "job.list";
     const RIGHT: Right = Right::Read;
+    const REACH: Reach = Reach::Visible;
+
+    fn limit(jobs: &mut Vec<Job>, sight: &Sight) {
+        jobs.retain(|job| sight.sees(&job.subject));
+    }
 
     fn subject(&self) -> Option<&str> {
         self.package.as_deref()
@@ -100,6 +110,10 @@ impl Operation for Show {
     const NAME: &'static str = "job.show";
     const RIGHT: Right = Right::Read;
 
+    fn job(&self) -> Option<i64> {
+        Some(self.id)
+    }
+
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Job> {
         get_after(home, self.id, self.after).await
     }
@@ -118,6 +132,10 @@ impl Operation for CancelJob {
     const NAME: &'static str = "job.cancel";
     const RIGHT: Right = Right::Operate;
 
+    fn job(&self) -> Option<i64> {
+        Some(self.id)
+    }
+
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Job> {
         cancel(home, self.id, home.by()).await
     }
@@ -135,6 +153,10 @@ impl Operation for Retry {
     type Outcome = Job;
     const NAME: &'static str = "job.retry";
     const RIGHT: Right = Right::Operate;
+
+    fn job(&self) -> Option<i64> {
+        Some(self.id)
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Job> {
         retry(home, self.id, home.by()).await

@@ -1,5 +1,7 @@
 //! The client of a service: operations by HTTP, jobs followed to their end, content by ranges.
 
+mod events;
+mod follow;
 pub mod tokens;
 
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ use crate::accounts::password::Secret;
 use crate::api::problem::Problem;
 use crate::api::session::{Begun, Login};
 use crate::error::{Error, Kind, Result};
+use crate::jobs::model::Job;
 use crate::operation::Operation;
 use crate::progress::Watch;
 use crate::store::layout::{ObjectId, Piece};
@@ -23,8 +26,6 @@ use crate::text;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a service may be silent in the middle of an answer. Events come more often.
 const SILENT: Duration = Duration::from_secs(60);
-/// How often it is looked whether the command was stopped.
-const LOOK: Duration = Duration::from_millis(100);
 /// Bytes of an answer that is read whole: the list of ten thousand packages has some ten million.
 const LARGEST_ANSWER: usize = 256 << 20;
 
@@ -93,11 +94,16 @@ impl Client {
         let sent = self.request(Method::POST, &["api", "v1", area, verb])?.json(request).send();
         let response = tokio::select! {
             sent = sent => self.arrived(sent).await?,
-            () = stopped(watch) => {
+            () = follow::stopped(watch) => {
                 let message = "stopped; the service may have done it all the same";
                 return Err(Error::of(Kind::Cancelled, message));
             }
         };
+        if response.status() == StatusCode::ACCEPTED {
+            let job: Job = self.json(response).await?;
+            let outcome = follow::to_the_end(self, &job, watch).await?;
+            return serde_json::from_value(outcome).map_err(|error| self.unreadable(&error));
+        }
         self.json(response).await
     }
 
@@ -231,13 +237,6 @@ impl Body {
         }
         self.left -= len;
         Ok(chunk)
-    }
-}
-
-/// Returns when the command was stopped.
-async fn stopped(watch: Watch<'_>) {
-    while !watch.cancel.is_cancelled() {
-        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -79,6 +79,10 @@ impl Operation for Add {
         package_of(&self.request)
     }
 
+    fn later(&self) -> Option<(&str, &Value)> {
+        Some((&self.operation, &self.request))
+    }
+
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Shown> {
         let name = name(&self.name)?;
         let known = known(&self.operation)?;

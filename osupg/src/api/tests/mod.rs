@@ -2,6 +2,7 @@
 
 mod content;
 mod hostile;
+mod jobs;
 mod rights;
 mod tls;
 
