@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
+use crate::package::prune;
+use crate::store::{cache, place};
 use crate::text;
 
 /// The folder that holds the database and the content library when nobody names another:
@@ -58,6 +60,14 @@ pub struct Config {
     pub serve: crate::api::Settings,
     /// How jobs are run.
     pub jobs: crate::jobs::settings::Settings,
+    /// The S3-compatible store that `library` names.
+    pub s3: place::S3Settings,
+    /// The Azure store that `library` names.
+    pub azure: place::AzureSettings,
+    /// The folder for objects of a library elsewhere, while they are worked with.
+    pub cache: cache::Settings,
+    /// How long revisions and unused objects are kept.
+    pub retention: prune::Settings,
 }
 
 impl Config {

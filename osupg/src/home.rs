@@ -3,7 +3,8 @@
 //! ```text
 //! osupg.db        the database (SQLite; -wal and -shm beside it while in use), unless the
 //!                 configuration names a PostgreSQL database
-//! library/        the content library
+//! library/        the content library, unless it is elsewhere
+//! cache/          objects of a library elsewhere, while they are worked with
 //! open.lock       held while the store is opened and its tables are brought up to date
 //! library.lock    the lease of the library
 //! ```
@@ -17,7 +18,8 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::store::Library;
 use crate::store::lease::Lease;
-use crate::store::sweep::{self, Swept};
+use crate::store::place::{Means, Place};
+use crate::store::sweep::{Depth, Litter, Swept};
 
 /// An open store.
 #[derive(Debug, Clone)]
@@ -51,7 +53,7 @@ impl Home {
             Some(url) => Db::open_postgres(url).await?,
             None => Db::open_sqlite(&root.join("osupg.db")).await?,
         };
-        let library = Library::local(&root.join("library"))?;
+        let library = open_library(&config, &root)?;
         drop(lock);
         Ok(Self { root, config: Arc::new(config), by: local_user().into(), db, library })
     }
@@ -86,8 +88,23 @@ impl Home {
     /// # Errors
     /// When the lock file cannot be used.
     pub async fn lease(&self) -> Result<Lease> {
+        if self.db.is_shared() {
+            return Lease::shared_row(&self.db).await;
+        }
         let path = self.root.join("library.lock");
         tokio::task::spawn_blocking(move || Lease::shared(&path)).await?
+    }
+
+    /// The lease of a collector, or `None` while an import is running.
+    ///
+    /// # Errors
+    /// When the lock file cannot be used.
+    pub async fn try_exclusive_lease(&self) -> Result<Option<Lease>> {
+        if self.db.is_shared() {
+            return Lease::try_exclusive_row(&self.db).await;
+        }
+        let path = self.root.join("library.lock");
+        tokio::task::spawn_blocking(move || Lease::try_exclusive(&path)).await?
     }
 
     /// Collects what removed packages and cut-off imports have left, unless an import is running
@@ -96,10 +113,15 @@ impl Home {
     /// # Errors
     /// When the library or the database cannot be reached.
     pub async fn collect(&self) -> Result<Option<Swept>> {
-        let path = self.root.join("library.lock");
-        let lease = tokio::task::spawn_blocking(move || Lease::try_exclusive(&path)).await??;
-        let Some(_lease) = lease else { return Ok(None) };
-        sweep::sweep(&self.db, &self.library, &self.root.join("library")).await.map(Some)
+        let grace = self.config.retention.grace();
+        let Some(lease) = self.try_exclusive_lease().await? else { return Ok(None) };
+        let litter = Litter::find(&self.db, &self.library, grace, Depth::Known).await?;
+        let swept = match litter.is_empty() {
+            true => litter.swept(),
+            false => litter.remove(&self.db, &self.library, &lease).await?,
+        };
+        lease.release().await;
+        Ok(Some(swept))
     }
 
     /// Closes the database.
@@ -119,6 +141,14 @@ fn local_user() -> String {
         })
     });
     format!("local:{}", name.unwrap_or_else(|| id.to_string()))
+}
+
+/// Opens the content library that a configuration names.
+fn open_library(config: &Config, root: &Path) -> Result<Library> {
+    let Some(address) = &config.library else { return Library::local(&root.join("library")) };
+    let means = Means { s3: config.s3.clone(), azure: config.azure.clone() };
+    let cache = config.cache.folder.clone().unwrap_or_else(|| root.join("cache"));
+    Library::at(Place::open(address, &means)?, &cache, &config.cache)
 }
 
 /// Makes the folder and takes the lock under which it is opened.

@@ -10,6 +10,7 @@
 //! - [`accounts`] says who may do it, [`audit`] keeps who did,
 //! - [`trust`] signs what leaves the store, and knows whose signatures count,
 //! - [`schedule`] asks for operations at set times,
+//! - [`library`] looks after the store as a whole,
 //! - [`operation`] names them for whoever asks,
 //! - [`jobs`] does those that take long, now or later, here or on another machine,
 //! - [`api`] is the HTTP service, [`remote`] its client,
@@ -24,6 +25,7 @@ pub mod db;
 pub mod error;
 pub mod home;
 pub mod jobs;
+pub mod library;
 pub mod media;
 pub mod operation;
 pub mod package;

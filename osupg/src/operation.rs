@@ -20,7 +20,7 @@ use crate::accounts::Sight;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::progress::{Progress, Watch};
-use crate::{accounts, audit, jobs, package, schedule, trust};
+use crate::{accounts, audit, jobs, library, package, schedule, trust};
 
 /// What an account must be allowed to do. Each right includes those before it.
 #[derive(
@@ -266,12 +266,25 @@ pub const ALL: &[Known] = &[
     Known::of::<jobs::requests::Submit>(),
     Known::of::<trust::manage::RotateKey>(),
     Known::of::<trust::manage::ShowKey>(),
+    Known::of::<library::check::Request>(),
+    Known::of::<library::gc::Request>(),
+    Known::of::<library::repair::Request>(),
+    Known::of::<package::edit::AcceptLicence>(),
     Known::of::<package::add::Request>(),
+    Known::of::<package::diff::Request>(),
+    Known::of::<package::drift::Request>(),
+    Known::of::<package::edit::Request>(),
     Known::of::<package::export::Request>(),
     Known::of::<package::files::Request>(),
+    Known::of::<package::list::FoldersRequest>(),
+    Known::of::<package::edit::History>(),
     Known::of::<package::list::ImagesRequest>(),
     Known::of::<package::list::Request>(),
+    Known::of::<package::prune::Request>(),
+    Known::of::<package::refresh::Request>(),
     Known::of::<package::remove::Request>(),
+    Known::of::<package::revisions::Request>(),
+    Known::of::<package::rollback::Request>(),
     Known::of::<package::show::Request>(),
     Known::of::<package::verify::Request>(),
     Known::of::<schedule::Add>(),

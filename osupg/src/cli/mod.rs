@@ -6,6 +6,7 @@ mod bar;
 mod image;
 mod job;
 mod key;
+mod library;
 mod log;
 mod output;
 mod package;
@@ -88,6 +89,9 @@ enum Command {
     /// Add, look at, check, rebuild and remove packages
     #[command(subcommand)]
     Package(package::Command),
+    /// Check, repair and clean up the content library
+    #[command(subcommand)]
+    Library(library::Command),
     /// Look at the images of a WIM or ISO
     #[command(subcommand)]
     Image(image::Command),
@@ -219,6 +223,7 @@ async fn run(cli: Cli) -> Result<u8> {
     };
     match cli.command {
         Command::Package(command) => package::run(command, &context).await,
+        Command::Library(command) => library::run(command, &context).await,
         Command::Image(command) => image::run(command, &context).await,
         Command::Key(command) => key::run(command, &context).await,
         Command::Trust(command) => trust::run(command, &context).await,

@@ -12,8 +12,8 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::package::add::{self, Request};
+use crate::package::reference::Reference;
 use crate::package::select::Selection;
-use crate::package::snapshot::Reading;
 use crate::package::verify;
 use crate::sample::{self, Made};
 use crate::text;
@@ -80,15 +80,9 @@ pub(super) async fn demo(args: DemoArgs, context: &Context) -> Result<u8> {
     ))?;
     let home = Home::open(&store).await?;
     let request = Request {
-        source: media,
-        selection: Selection::Edition(EDITION.into()),
-        name: NAME.into(),
-        version: String::new(),
-        comment: String::new(),
-        architecture: None,
-        language: None,
+        selection: Selection::Editions(vec![EDITION.into()]),
         site: context.config()?.site(),
-        reading: Reading::Changed,
+        ..Request::new(media, NAME)
     };
     let added = add::add(&home, &request, context.watch()).await?;
     say(added_text(&added))?;
@@ -99,7 +93,8 @@ pub(super) async fn demo(args: DemoArgs, context: &Context) -> Result<u8> {
 
     let id = &added.package.id;
     say(format!("\n$ osupg package verify {id}\n"))?;
-    let verified = verify::verify(&home, id, context.watch()).await?;
+    let reference = Reference { package: id.clone(), revision: None };
+    let verified = verify::verify(&home, &reference, context.watch()).await?;
     home.close().await;
     say(verified_text(&verified))?;
     if !verified.sound {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::packages::listed_scopes;
 use super::{Db, hash32};
 use crate::accounts::{Account, Token, TokenKind};
 use crate::error::{Error, Result};
@@ -296,18 +297,14 @@ impl Db {
     }
 }
 
-/// The scope of packages that are in no other.
-const DEFAULT_SCOPE: &str = "Default";
-
 impl Db {
     /// The security scopes of every package, by its id.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn scopes_of_packages(&self) -> Result<HashMap<String, Vec<String>>> {
-        let ids: Vec<String> =
-            sqlx::query_scalar("SELECT id FROM package").fetch_all(self.pool()).await?;
-        Ok(ids.into_iter().map(|id| (id, vec![DEFAULT_SCOPE.to_string()])).collect())
+        let rows = sqlx::query("SELECT id, scopes FROM package").fetch_all(self.pool()).await?;
+        Ok(rows.iter().map(|row| (row.get("id"), listed_scopes(row.get("scopes")))).collect())
     }
 
     /// The security scopes of the package with this id.
@@ -315,8 +312,11 @@ impl Db {
     /// # Errors
     /// When the database cannot be read.
     pub async fn scopes_of(&self, id: &str) -> Result<Vec<String>> {
-        let _ = id;
-        Ok(vec![DEFAULT_SCOPE.to_string()])
+        let scopes: Option<String> = sqlx::query_scalar("SELECT scopes FROM package WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(scopes.as_deref().map(listed_scopes).unwrap_or_default())
     }
 }
 

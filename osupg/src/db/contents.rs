@@ -2,13 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
-use super::{Db, hash32, signed, unsigned};
-use crate::error::Result;
+use super::{Db, checked_path, hash32, signed, unsigned};
+use crate::error::{Error, Result};
+use crate::media::path::MediaPath;
 use crate::package::model::Content;
 use crate::store::layout::{ObjectId, Piece};
 use crate::time::Moment;
+
+/// Objects or pieces that one statement puts in: a statement for each would take most of the time
+/// of an import.
+const AT_ONCE: usize = 200;
 
 impl Db {
     /// The size of an object that revisions may refer to; `None` when there is none.
@@ -71,10 +76,45 @@ impl Db {
     ///
     /// # Errors
     /// When the database cannot be read or holds something that was never written.
-    pub async fn object_ids(&self) -> Result<Vec<ObjectId>> {
-        let hashes: Vec<Vec<u8>> =
-            sqlx::query_scalar("SELECT hash FROM object").fetch_all(self.pool()).await?;
-        hashes.iter().map(|hash| Ok(ObjectId(hash32(hash)?))).collect()
+    pub async fn objects(&self) -> Result<Vec<Piece>> {
+        let rows = sqlx::query("SELECT hash, size FROM object").fetch_all(self.pool()).await?;
+        rows.iter()
+            .map(|row| {
+                let id = ObjectId(hash32(row.get("hash"))?);
+                Ok(Piece { id, size: unsigned(row.get("size"))? })
+            })
+            .collect()
+    }
+
+    /// The files of revisions that an object is part of, one for each revision and path.
+    ///
+    /// # Errors
+    /// When the database cannot be read or holds something that was never written.
+    pub async fn uses_of(&self, id: &ObjectId) -> Result<Vec<Use>> {
+        let rows = sqlx::query(
+            "SELECT revision.package_id, revision.number, entry.path, entry.content_id, \
+             MIN(piece.seq) AS seq FROM object \
+             JOIN content_piece piece ON piece.object_id = object.id \
+             JOIN entry ON entry.content_id = piece.content_id \
+             JOIN revision ON revision.id = entry.revision_id \
+             WHERE object.hash = $1 \
+             GROUP BY revision.package_id, revision.number, entry.path, entry.content_id \
+             ORDER BY revision.package_id, revision.number DESC, entry.path",
+        )
+        .bind(&id.0[..])
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Use {
+                    package: row.get("package_id"),
+                    revision: row.get("number"),
+                    path: checked_path(row.get("path"))?,
+                    content: row.get("content_id"),
+                    seq: unsigned(row.get("seq"))?,
+                })
+            })
+            .collect()
     }
 
     /// How many objects the library holds, and their bytes.
@@ -89,6 +129,21 @@ impl Db {
         .await?;
         Ok((unsigned(row.get("objects"))?, unsigned(row.get("bytes"))?))
     }
+}
+
+/// A file that an object is part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// The package.
+    pub package: String,
+    /// The revision's number.
+    pub revision: i64,
+    /// Where the file is in it.
+    pub path: MediaPath,
+    /// The key of the file's content.
+    pub content: i64,
+    /// Which of its pieces the object is, from 0; the first, if several.
+    pub seq: u64,
 }
 
 /// Puts contents into the database within one transaction, each once.
@@ -141,45 +196,56 @@ impl ContentWriter {
         .bind(now.0)
         .fetch_one(&mut **tx)
         .await?;
-        for (seq, piece) in content.pieces.iter().enumerate() {
-            let object = self.ensure_object(tx, piece, now).await?;
-            sqlx::query(
-                "INSERT INTO content_piece (content_id, seq, object_id) VALUES ($1, $2, $3)",
-            )
-            .bind(key)
-            .bind(signed(seq as u64)?)
-            .bind(object)
-            .execute(&mut **tx)
-            .await?;
+        for (number, pieces) in content.pieces.chunks(AT_ONCE).enumerate() {
+            self.ensure_objects(tx, pieces, now).await?;
+            let sql = format!(
+                "INSERT INTO content_piece (content_id, seq, object_id) VALUES {}",
+                rows(pieces.len(), 3)
+            );
+            let mut insert = sqlx::query(AssertSqlSafe(sql));
+            for (place, piece) in pieces.iter().enumerate() {
+                let object = self.objects.get(&piece.id).copied();
+                let object = object.ok_or_else(|| Error::io("internal: an object has no key"))?;
+                let seq = signed((number * AT_ONCE + place) as u64)?;
+                insert = insert.bind(key).bind(seq).bind(object);
+            }
+            insert.execute(&mut **tx).await?;
         }
         Ok(key)
     }
 
-    async fn ensure_object(
+    /// Makes sure that objects are there, and knows their keys.
+    async fn ensure_objects(
         &mut self,
         tx: &mut Transaction<'static, Any>,
-        piece: &Piece,
+        pieces: &[Piece],
         now: Moment,
-    ) -> Result<i64> {
-        if let Some(key) = self.objects.get(&piece.id) {
-            return Ok(*key);
+    ) -> Result<()> {
+        let new = pieces.iter().filter(|piece| !self.objects.contains_key(&piece.id));
+        let new: Vec<Piece> = new.copied().collect::<HashSet<_>>().into_iter().collect();
+        if new.is_empty() {
+            return Ok(());
         }
-        // An update that changes nothing makes RETURNING answer for a row that was there, too.
-        let key: i64 = sqlx::query_scalar(
-            "INSERT INTO object (hash, size, created_at) VALUES ($1, $2, $3) \
-             ON CONFLICT (hash) DO UPDATE SET size = object.size RETURNING id",
-        )
-        .bind(&piece.id.0[..])
-        .bind(signed(piece.size)?)
-        .bind(now.0)
-        .fetch_one(&mut **tx)
-        .await?;
-        sqlx::query("DELETE FROM doomed WHERE hash = $1")
-            .bind(&piece.id.0[..])
-            .execute(&mut **tx)
-            .await?;
-        self.objects.insert(piece.id, key);
-        Ok(key)
+        // An update that changes nothing makes RETURNING answer for rows that were there, too.
+        let sql = format!(
+            "INSERT INTO object (hash, size, created_at) VALUES {} \
+             ON CONFLICT (hash) DO UPDATE SET size = object.size RETURNING id, hash",
+            rows(new.len(), 3)
+        );
+        let mut insert = sqlx::query(AssertSqlSafe(sql));
+        for piece in &new {
+            insert = insert.bind(piece.id.0.to_vec()).bind(signed(piece.size)?).bind(now.0);
+        }
+        for row in insert.fetch_all(&mut **tx).await? {
+            self.objects.insert(ObjectId(hash32(row.get("hash"))?), row.get("id"));
+        }
+        let sql = format!("DELETE FROM doomed WHERE hash IN {}", rows(1, new.len()));
+        let mut revive = sqlx::query(AssertSqlSafe(sql));
+        for piece in &new {
+            revive = revive.bind(piece.id.0.to_vec());
+        }
+        revive.execute(&mut **tx).await?;
+        Ok(())
     }
 
     /// Dooms those of `stored` that ended up in no content.
@@ -200,6 +266,15 @@ impl ContentWriter {
         }
         Ok(())
     }
+}
+
+/// `($1, $2), ($3, $4)`: so many rows of so many values.
+fn rows(count: usize, width: usize) -> String {
+    let row = |row: usize| {
+        let values: Vec<_> = (1..=width).map(|value| format!("${}", row * width + value)).collect();
+        format!("({})", values.join(", "))
+    };
+    (0..count).map(row).collect::<Vec<_>>().join(", ")
 }
 
 async fn doom(tx: &mut Transaction<'static, Any>, piece: &Piece, now: Moment) -> Result<()> {

@@ -2,9 +2,9 @@
 
 use sqlx::{Any, Row, Transaction};
 
-use super::{Db, hash32};
+use super::{Db, hash32, unsigned};
 use crate::error::Result;
-use crate::store::layout::ObjectId;
+use crate::store::layout::{ObjectId, Piece};
 use crate::text;
 use crate::time::Moment;
 
@@ -48,14 +48,20 @@ impl Db {
         Ok(Leftovers { imports: row.get("imports"), doomed: row.get("doomed") })
     }
 
-    /// The objects that nothing refers to.
+    /// The objects that nothing refers to, and since when.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn doomed(&self) -> Result<Vec<ObjectId>> {
-        let hashes: Vec<Vec<u8>> =
-            sqlx::query_scalar("SELECT hash FROM doomed").fetch_all(self.pool()).await?;
-        hashes.iter().map(|hash| Ok(ObjectId(hash32(hash)?))).collect()
+    pub async fn doomed(&self) -> Result<Vec<(Piece, Moment)>> {
+        let rows =
+            sqlx::query("SELECT hash, size, doomed_at FROM doomed").fetch_all(self.pool()).await?;
+        rows.iter()
+            .map(|row| {
+                let id = ObjectId(hash32(row.get("hash"))?);
+                let piece = Piece { id, size: unsigned(row.get("size"))? };
+                Ok((piece, Moment(row.get("doomed_at"))))
+            })
+            .collect()
     }
 
     /// Forgets doomed objects whose bytes are gone, and imports that are dead.

@@ -13,9 +13,12 @@
 pub mod accounts;
 pub mod audit;
 pub mod contents;
+pub mod edits;
 pub mod imports;
 pub(crate) mod jobs;
+pub mod leases;
 pub mod packages;
+pub mod revisions;
 pub mod schedules;
 pub mod serving;
 pub mod sources;
@@ -29,6 +32,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
 
 use crate::error::{Error, Result};
+use crate::media::path::MediaPath;
 use crate::time::Moment;
 
 /// How long a process waits for another one's writing transaction.
@@ -139,7 +143,6 @@ impl Db {
         Ok(())
     }
 
-    /// The pool, for reading.
     /// What time it is for everyone who shares the database: with PostgreSQL its server's clock,
     /// since machines disagree.
     ///
@@ -158,6 +161,15 @@ impl Db {
     /// The pool, for reading and for single statements.
     fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// Whether other machines may be using it, too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        match self.dialect {
+            Dialect::Sqlite => false,
+            Dialect::Postgres => true,
+        }
     }
 
     /// Closes every connection; SQLite then folds its log into the file.
@@ -235,6 +247,15 @@ pub(crate) fn hash32(bytes: &[u8]) -> Result<[u8; 32]> {
     <[u8; 32]>::try_from(bytes).map_err(|_| {
         Error::damaged(format!("the database holds a hash of {} bytes instead of 32", bytes.len()))
     })
+}
+
+/// A path that the database holds.
+///
+/// # Errors
+/// When it is none that media can have, so is not what was written.
+pub(crate) fn checked_path(path: &str) -> Result<MediaPath> {
+    MediaPath::new(path)
+        .map_err(|bad| Error::damaged(format!("the database holds a path that {bad}: {path:?}")))
 }
 
 #[cfg(test)]

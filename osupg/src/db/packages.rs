@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
-use super::{Db, contents, hash32, imports, signed, unsigned};
+use super::revisions::revision_of;
+use super::{Db, checked_path, contents, hash32, signed, unsigned};
 use crate::config::SiteCode;
 use crate::error::{Error, Result};
-use crate::media::path::MediaPath;
+use crate::package::list;
 use crate::package::model::{
-    Content, Entry, ImageFacts, Origin, Package, Revision, Stated, StoredImage,
+    Acceptance, Content, Entry, ImageFacts, Licence, Origin, Package, Priority, Stated, StoredImage,
 };
 use crate::package::reference::Reference;
+use crate::package::select::Selection;
 use crate::store::layout::{ObjectId, Piece};
 use crate::time::{FileTime, Moment};
 
@@ -35,12 +37,15 @@ macro_rules! package_and_revision {
         concat!(
             "SELECT p.id, p.name, p.version, p.comment, p.architecture, p.architecture_by, \
              p.language, p.language_by, p.source_kind, p.source_path, p.created_at, p.changed_at, \
-             r.id AS revision_id, r.number, parent.number AS parent, r.cause, r.selection, \
-             r.editions, r.builds, r.digest, r.root_s, r.root_ns, r.file_count, r.total_size, r.new_size, r.created_at AS revision_at \
+             p.edit_count, p.manufacturer, p.priority, p.persist_in_cache, p.folder, p.scopes, \
+             p.licence_required, p.licence_by, p.licence_at, p.selection, \
+             r.id AS revision_id, r.number, r.parent_number, r.cause, r.made_by, \
+             r.selection AS kept, r.editions, r.builds, r.digest, r.root_s, r.root_ns, \
+             r.file_count, r.total_size, r.new_size, r.created_at AS revision_at \
              FROM package p \
              JOIN revision r ON r.package_id = p.id ",
             $which,
-            " LEFT JOIN revision parent ON parent.id = r.parent_id ",
+            " ",
             $rest
         )
     };
@@ -51,6 +56,9 @@ fn package_of(row: &AnyRow) -> Result<Package> {
         value: row.get(value),
         by: Origin::from_word(row.get::<&str, _>(by)),
     };
+    let accepted = row
+        .get::<Option<i64>, _>("licence_at")
+        .map(|at| Acceptance { by: row.get("licence_by"), at: Moment(at) });
     Ok(Package {
         id: row.get("id"),
         name: row.get("name"),
@@ -60,27 +68,23 @@ fn package_of(row: &AnyRow) -> Result<Package> {
         language: stated("language", "language_by"),
         source_kind: row.get("source_kind"),
         source_path: row.get("source_path"),
+        selection: serde_json::from_str(row.get("selection")).map_err(|error| {
+            Error::damaged(format!("the database holds a selection that cannot be read: {error}"))
+        })?,
+        manufacturer: row.get("manufacturer"),
+        priority: Priority::from_word(row.get("priority")),
+        persist_in_cache: row.get::<i64, _>("persist_in_cache") != 0,
+        folder: row.get("folder"),
+        scopes: listed_scopes(row.get("scopes")),
+        licence: Licence { required: row.get::<i64, _>("licence_required") != 0, accepted },
+        edit_count: row.get("edit_count"),
         created_at: Moment(row.get("created_at")),
         changed_at: Moment(row.get("changed_at")),
-        revision: Revision {
-            key: row.get("revision_id"),
-            number: row.get("number"),
-            parent: row.get("parent"),
-            cause: row.get("cause"),
-            selection: row.get("selection"),
-            editions: row.get("editions"),
-            builds: row.get("builds"),
-            digest: hash32(row.get("digest"))?,
-            root_modified: file_time(row, "root_s", "root_ns"),
-            file_count: unsigned(row.get("file_count"))?,
-            total_size: unsigned(row.get("total_size"))?,
-            new_size: unsigned(row.get("new_size"))?,
-            created_at: Moment(row.get("revision_at")),
-        },
+        revision: revision_of(row)?,
     })
 }
 
-fn file_time(row: &AnyRow, seconds: &str, nanos: &str) -> FileTime {
+pub(super) fn file_time(row: &AnyRow, seconds: &str, nanos: &str) -> FileTime {
     let nanos = u32::try_from(row.get::<i64, _>(nanos)).unwrap_or(0);
     FileTime { seconds: row.get(seconds), nanos }
 }
@@ -90,6 +94,24 @@ fn file_time(row: &AnyRow, seconds: &str, nanos: &str) -> FileTime {
 pub fn no_package(id_or_name: &str) -> Error {
     Error::not_found(format!("there is no package {:?}", crate::text::clean(id_or_name)))
         .advise("`osupg package list` shows the packages there are")
+}
+
+/// The security scopes of a package as the database has them: one a line.
+pub(super) fn listed_scopes(lines: &str) -> Vec<String> {
+    lines.split('\n').map(str::to_string).collect()
+}
+
+/// The pattern of texts with `text` somewhere in them.
+fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
 }
 
 /// Names that differ in nothing but capitals are the same name.
@@ -104,12 +126,51 @@ impl Db {
     /// # Errors
     /// When the database cannot be read.
     pub async fn packages(&self) -> Result<Vec<Package>> {
-        sqlx::query(package_query!("ORDER BY p.id"))
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(package_of)
-            .collect()
+        self.find_packages(&list::Request::default()).await
+    }
+
+    /// The packages that fit, by id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn find_packages(&self, filter: &list::Request) -> Result<Vec<Package>> {
+        // A condition that is not asked for is the empty text, or the root folder.
+        let like = |text: &Option<String>| {
+            text.as_ref().map_or_else(String::new, |text| containing(&text.to_lowercase()))
+        };
+        sqlx::query(package_query!(
+            "WHERE ($1 = '/' OR p.folder = $1 OR SUBSTR(p.folder, 1, LENGTH($1) + 1) = $1 || '/') \
+             AND ($2 = '' OR p.architecture = $2) \
+             AND ($3 = '' OR ' ' || LOWER(p.language) || ' ' LIKE $3 ESCAPE '\\') \
+             AND ($4 = '' OR LOWER(p.id) LIKE $4 ESCAPE '\\' OR p.name_key LIKE $4 ESCAPE '\\' \
+              OR LOWER(p.version) LIKE $4 ESCAPE '\\' OR LOWER(p.comment) LIKE $4 ESCAPE '\\' \
+              OR LOWER(p.manufacturer) LIKE $4 ESCAPE '\\') \
+             ORDER BY p.id LIMIT $5 OFFSET $6"
+        ))
+        .bind(filter.folder.as_deref().unwrap_or("/"))
+        .bind(filter.architecture.as_deref().unwrap_or_default())
+        .bind(like(&filter.language.as_ref().map(|language| format!(" {language} "))))
+        .bind(like(&filter.text))
+        .bind(filter.limit.map_or(i64::MAX, i64::from))
+        .bind(i64::from(filter.offset))
+        .fetch_all(self.pool())
+        .await?
+        .iter()
+        .map(package_of)
+        .collect()
+    }
+
+    /// The folders that packages are listed in, and how many packages are right in each.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn package_folders(&self) -> Result<Vec<(String, u64)>> {
+        let rows = sqlx::query(
+            "SELECT folder, COUNT(*) AS packages FROM package GROUP BY folder ORDER BY folder",
+        )
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(|row| Ok((row.get("folder"), unsigned(row.get("packages"))?))).collect()
     }
 
     /// The package with this id or, failing that, this name; capitals do not matter.
@@ -177,10 +238,7 @@ impl Db {
         let mut entries = rows
             .iter()
             .map(|row| {
-                let path: &str = row.get("path");
-                let path = MediaPath::new(path).map_err(|bad| {
-                    Error::damaged(format!("the database holds a path that {bad}: {path:?}"))
-                })?;
+                let path = checked_path(row.get("path"))?;
                 let content = row
                     .get::<Option<i64>, _>("content_id")
                     .map(|key| {
@@ -233,9 +291,7 @@ impl Db {
             .iter()
             .map(|row| {
                 let broken = |what: String| Error::damaged(format!("the database holds {what}"));
-                let path: &str = row.get("path");
-                let path = MediaPath::new(path)
-                    .map_err(|bad| broken(format!("a path that {bad}: {path:?}")))?;
+                let path = checked_path(row.get("path"))?;
                 let facts: ImageFacts = serde_json::from_str(row.get("facts"))
                     .map_err(|error| broken(format!("image facts that cannot be read: {error}")))?;
                 Ok(StoredImage { path, facts, xml: row.get("xml") })
@@ -268,9 +324,12 @@ pub(crate) struct NewPackage<'a> {
     pub comment: &'a str,
     pub architecture: &'a Stated,
     pub language: &'a Stated,
+    pub manufacturer: &'a str,
+    pub folder: &'a str,
+    pub scopes: &'a [String],
     pub source_kind: &'a str,
     pub source_path: &'a str,
-    pub import: &'a str,
+    pub selection: &'a Selection,
 }
 
 /// A revision about to be committed; entries name their content by its key.
@@ -283,11 +342,12 @@ pub(crate) struct NewRevision<'a> {
     pub digest: [u8; 32],
     pub root_modified: FileTime,
     pub new_size: u64,
+    pub made_by: &'a str,
     pub entries: &'a [(&'a Entry, Option<i64>)],
     pub images: &'a [StoredImage],
 }
 
-/// Puts a new package with revision 1 into the database and ends its import; returns its id.
+/// Puts a new package with revision 1 into the database; returns its id.
 pub(crate) async fn insert_package(
     tx: &mut Transaction<'static, Any>,
     package: &NewPackage<'_>,
@@ -295,11 +355,13 @@ pub(crate) async fn insert_package(
     now: Moment,
 ) -> Result<String> {
     let id = next_id(tx, package.site).await?;
+    let selection = serde_json::to_string(package.selection)
+        .map_err(|error| Error::io(format!("the selection has no JSON: {error}")))?;
     let inserted = sqlx::query(
         "INSERT INTO package (id, name, name_key, version, comment, architecture, \
-         architecture_by, language, language_by, source_kind, source_path, current_revision, \
-         created_at, changed_at, edit_count) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, 0) \
+         architecture_by, language, language_by, source_kind, source_path, manufacturer, folder, \
+         scopes, selection, current_revision, created_at, changed_at, edit_count) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $16, $16, 0) \
          ON CONFLICT (name_key) DO NOTHING",
     )
     .bind(&id)
@@ -313,6 +375,10 @@ pub(crate) async fn insert_package(
     .bind(package.language.by.word())
     .bind(package.source_kind)
     .bind(package.source_path)
+    .bind(package.manufacturer)
+    .bind(package.folder)
+    .bind(package.scopes.join("\n"))
+    .bind(selection)
     .bind(now.0)
     .execute(&mut **tx)
     .await?;
@@ -320,7 +386,6 @@ pub(crate) async fn insert_package(
         return Err(name_taken(package.name));
     }
     insert_revision(tx, &id, 1, None, revision, now).await?;
-    imports::import_ends(tx, package.import).await?;
     Ok(id)
 }
 
@@ -357,9 +422,9 @@ pub(crate) async fn insert_revision(
     let (count, total) =
         files.fold((0_u64, 0_u64), |(count, total), file| (count + 1, total + file.size));
     let key: i64 = sqlx::query_scalar(
-        "INSERT INTO revision (package_id, number, parent_id, cause, selection, editions, \
-         builds, digest, root_s, root_ns, file_count, total_size, new_size, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
+        "INSERT INTO revision (package_id, number, parent_number, cause, selection, editions, \
+         builds, digest, root_s, root_ns, file_count, total_size, new_size, created_at, made_by) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
     )
     .bind(package)
     .bind(number)
@@ -375,6 +440,7 @@ pub(crate) async fn insert_revision(
     .bind(signed(total)?)
     .bind(signed(revision.new_size)?)
     .bind(now.0)
+    .bind(revision.made_by)
     .fetch_one(&mut **tx)
     .await?;
     for (entry, content) in revision.entries {

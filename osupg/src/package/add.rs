@@ -9,21 +9,22 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::commit::{self, Commit, Said};
+use super::fields;
 use super::model::{ImageFacts, Package, StoredImage};
-use super::select::{self, Selection, Statement};
-use super::snapshot::{self, Reading, Snapshot, Work};
-use super::{fields, manifest};
+use super::select::{self, Selection};
+use super::snapshot::{self, Reading, Work};
 use crate::config::SiteCode;
-use crate::db::contents::ContentWriter;
-use crate::db::packages::{self, NewPackage, NewRevision};
-use crate::db::sources;
+use crate::db::packages::{self, NewPackage};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::media::Media;
 use crate::operation::{Length, Operation, Right};
 use crate::progress::Watch;
 use crate::text;
-use crate::time::Moment;
+
+/// The security scope of packages for which none is named.
+pub const DEFAULT_SCOPE: &str = "Default";
 
 /// What to add.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +32,7 @@ use crate::time::Moment;
 pub struct Request {
     /// The folder, ISO, WIM or ESD.
     pub source: PathBuf,
-    /// Which image to keep.
+    /// Which images to keep.
     #[serde(default)]
     pub selection: Selection,
     /// The package's name.
@@ -42,6 +43,15 @@ pub struct Request {
     /// A comment.
     #[serde(default)]
     pub comment: String,
+    /// The manufacturer.
+    #[serde(default)]
+    pub manufacturer: String,
+    /// The folder it is listed in, such as `/Windows 11/Pro`.
+    #[serde(default)]
+    pub folder: String,
+    /// The security scopes it belongs to.
+    #[serde(default = "usual_scopes")]
+    pub scopes: Vec<String>,
     /// The architecture, if the images are wrong or silent about it.
     pub architecture: Option<String>,
     /// The language, if the images are wrong or silent about it.
@@ -52,6 +62,31 @@ pub struct Request {
     /// Whether to read files that seem unchanged.
     #[serde(default)]
     pub reading: Reading,
+}
+
+fn usual_scopes() -> Vec<String> {
+    vec![DEFAULT_SCOPE.to_string()]
+}
+
+impl Request {
+    /// A package of all images of `source`, with nothing but a name.
+    #[must_use]
+    pub fn new(source: impl Into<PathBuf>, name: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            selection: Selection::All,
+            name: name.into(),
+            version: String::new(),
+            comment: String::new(),
+            manufacturer: String::new(),
+            folder: String::new(),
+            scopes: usual_scopes(),
+            architecture: None,
+            language: None,
+            site: SiteCode::DEFAULT,
+            reading: Reading::Changed,
+        }
+    }
 }
 
 impl Operation for Request {
@@ -93,6 +128,9 @@ pub async fn add(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Add
     let name = fields::name(&request.name)?;
     let version = fields::version(&request.version)?;
     let comment = fields::comment(&request.comment)?;
+    let manufacturer = fields::manufacturer(&request.manufacturer)?;
+    let folder = fields::folder(&request.folder)?;
+    let scopes = fields::scopes(&request.scopes)?;
     if home.db.id_of_name(&name).await?.is_some() {
         return Err(packages::name_taken(&name));
     }
@@ -105,18 +143,47 @@ pub async fn add(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Add
     .await??;
     check_store_outside(home.root(), media.origin())?;
     let keep = request.selection.choose(&facts)?;
-    let kept: Vec<_> =
-        facts.iter().filter(|image| keep.is_none_or(|keep| image.index == keep)).cloned().collect();
+    let keep = keep.as_deref();
+    let kept = select::kept(&facts, keep);
     let statement =
         select::state(&kept, request.architecture.as_deref(), request.language.as_deref())?;
 
     home.collect().await?;
     let lease = home.lease().await?;
     let import = home.db.import_begins(media.origin()).await?;
-    let fields = Fields { name, version, comment, site: request.site, import: &import };
-    let committed =
-        snapshot_and_commit(home, &media, keep, request.reading, &fields, &statement, watch).await;
-    drop(lease);
+    let committed = async {
+        let snapshot = snapshot::take(home, &media, keep, request.reading, watch).await?;
+        let listed = Arc::clone(&media);
+        tokio::task::spawn_blocking(move || listed.check_unchanged()).await??;
+        watch.check()?;
+        let package = NewPackage {
+            site: request.site,
+            name: &name,
+            version: &version,
+            comment: &comment,
+            architecture: &statement.architecture,
+            language: &statement.language,
+            manufacturer: &manufacturer,
+            folder: &folder,
+            scopes: &scopes,
+            source_kind: media.kind().word(),
+            source_path: &commit::source_path(&media),
+            selection: &request.selection,
+        };
+        let said = Said {
+            media: &media,
+            cause: "add",
+            kept: &select::kept_words(keep),
+            statement: &statement,
+            by: home.by(),
+        };
+        let mut commit = Commit::begin(home, &snapshot).await?;
+        let id = commit.first(&package, &said).await?;
+        commit.end(&import, &lease).await?;
+        Ok((id, snapshot.work))
+    }
+    .await;
+    lease.release().await;
     let (id, work) = match committed {
         Ok(done) => done,
         Err(error) => {
@@ -161,93 +228,6 @@ pub fn check_store_outside(root: &Path, source: &Path) -> Result<()> {
         text::path(&source)
     ))
     .advise("choose a store outside with --home or the variable OSUPG_HOME"))
-}
-
-/// Checked fields of a package about to be made.
-struct Fields<'a> {
-    name: String,
-    version: String,
-    comment: String,
-    site: SiteCode,
-    import: &'a str,
-}
-
-async fn snapshot_and_commit(
-    home: &Home,
-    media: &Arc<Media>,
-    keep: Option<u32>,
-    reading: Reading,
-    fields: &Fields<'_>,
-    statement: &Statement,
-    watch: Watch<'_>,
-) -> Result<(String, Work)> {
-    let snapshot = snapshot::take(home, media, keep, reading, watch).await?;
-    let listed = Arc::clone(media);
-    tokio::task::spawn_blocking(move || listed.check_unchanged()).await??;
-    watch.check()?;
-    let id = commit(home, media, keep, fields, statement, &snapshot).await?;
-    Ok((id, snapshot.work))
-}
-
-async fn commit(
-    home: &Home,
-    media: &Media,
-    keep: Option<u32>,
-    fields: &Fields<'_>,
-    statement: &Statement,
-    snapshot: &Snapshot,
-) -> Result<String> {
-    let now = Moment::now();
-    let mut tx = home.db.begin().await?;
-    let mut contents = ContentWriter::default();
-    let mut entries = Vec::with_capacity(snapshot.entries.len());
-    for entry in &snapshot.entries {
-        let key = match &entry.content {
-            Some(content) => Some(contents.ensure(&mut tx, content, now).await?),
-            None => None,
-        };
-        entries.push((entry, key));
-    }
-    let selection = keep.map(|index| format!("image {index}")).unwrap_or_default();
-    let package = NewPackage {
-        site: fields.site,
-        name: &fields.name,
-        version: &fields.version,
-        comment: &fields.comment,
-        architecture: &statement.architecture,
-        language: &statement.language,
-        source_kind: media.kind().word(),
-        source_path: &text::path(media.origin()),
-        import: fields.import,
-    };
-    let revision = NewRevision {
-        cause: "add",
-        selection: &selection,
-        editions: &statement.editions,
-        builds: &statement.builds,
-        digest: manifest::digest(media.modified(), &snapshot.entries),
-        root_modified: media.modified(),
-        new_size: snapshot.work.new_size,
-        entries: &entries,
-        images: &snapshot.images,
-    };
-    let id = packages::insert_package(&mut tx, &package, &revision, now).await?;
-    for file in &snapshot.read {
-        if let Some(content) = contents.key(&file.sha256) {
-            sources::remember(
-                &mut tx,
-                &file.key,
-                &file.selection,
-                &file.identity,
-                content,
-                file.seen,
-            )
-            .await?;
-        }
-    }
-    contents.doom_unused(&mut tx, &snapshot.ingested.stored, now).await?;
-    tx.commit().await?;
-    Ok(id)
 }
 
 /// The images of the install WIM of a package.

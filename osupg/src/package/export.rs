@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::model::{Content, Entry, Package};
+use super::reference::Reference;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::operation::{Length, Operation, Right};
@@ -23,7 +24,7 @@ use crate::time::FileTime;
 /// Files that are written at the same time.
 const FILES_AT_ONCE: usize = 3;
 /// Pieces of a file that are read ahead.
-const PIECES_AHEAD: usize = 2;
+const PIECES_AHEAD: usize = 6;
 
 /// What an export did.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -44,8 +45,8 @@ pub struct Exported {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The package's id or name.
-    pub package: String,
+    /// The package's id or name, with or without a revision.
+    pub package: Reference,
     /// The folder to make; it must not exist yet, or be empty.
     pub folder: PathBuf,
 }
@@ -57,7 +58,7 @@ impl Operation for Request {
     const LENGTH: Length = Length::Long;
 
     fn subject(&self) -> Option<&str> {
-        Some(&self.package)
+        Some(&self.package.package)
     }
 
     fn places(&self) -> Vec<&Path> {
@@ -69,20 +70,20 @@ impl Operation for Request {
     }
 }
 
-/// Rebuilds the current revision of a package at `target`. Every object is checked against its
+/// Rebuilds a revision of a package at `target`. Every object is checked against its
 /// name and every file against its SHA-256; the tree appears whole or not at all.
 ///
 /// # Errors
 /// When something is at `target`, an object is missing or damaged, or the disk is full.
 pub async fn export(
     home: &Home,
-    id_or_name: &str,
+    reference: &Reference,
     target: &Path,
     watch: Watch<'_>,
 ) -> Result<Exported> {
-    let package = home.db.package(id_or_name).await?;
+    let package = home.db.package_at(reference).await?;
     // Held so that a removal meanwhile cannot take the objects away.
-    let _lease = home.lease().await?;
+    let lease = home.lease().await?;
     let entries = home.db.entries(package.revision.key).await?;
     super::check_digest(&package, &entries)?;
     let wanted = target.to_path_buf();
@@ -97,6 +98,7 @@ pub async fn export(
         .try_collect::<()>()
         .await?;
     watch.progress.end();
+    lease.release().await;
     let folder = staged.target().to_path_buf();
     let root = package.revision.root_modified;
     tokio::task::spawn_blocking(move || {

@@ -12,6 +12,14 @@ pub const MAX_NAME: usize = 50;
 pub const MAX_VERSION: usize = 32;
 /// Characters in a comment.
 pub const MAX_COMMENT: usize = 127;
+/// Characters in the name of a manufacturer.
+pub const MAX_MANUFACTURER: usize = 32;
+/// Characters in the name of a folder or security scope.
+const MAX_LABEL: usize = 50;
+/// Folders in a path of folders.
+const MAX_DEPTH: usize = 10;
+/// Security scopes that a package may belong to.
+const MAX_SCOPES: usize = 64;
 /// Languages that a package may list.
 const MAX_LANGUAGES: usize = 64;
 
@@ -41,6 +49,56 @@ pub fn version(given: &str) -> Result<String> {
 /// When it is too long or holds a control character.
 pub fn comment(given: &str) -> Result<String> {
     line("comment", given, MAX_COMMENT)
+}
+
+/// A manufacturer: up to 32 characters.
+///
+/// # Errors
+/// When it is too long or holds a control character.
+pub fn manufacturer(given: &str) -> Result<String> {
+    line("manufacturer", given, MAX_MANUFACTURER)
+}
+
+/// A path of at most ten folders such as `/Windows 11/Pro`, each of 1 to 50 characters; `/` for
+/// none. It is written with one slash before each folder, and none at the end.
+///
+/// # Errors
+/// When there are too many, or one is too long or holds a control character.
+pub fn folder(given: &str) -> Result<String> {
+    let names = given.split('/').map(str::trim).filter(|name| !name.is_empty());
+    let names = names.map(|name| line("folder", name, MAX_LABEL)).collect::<Result<Vec<_>>>()?;
+    if names.len() > MAX_DEPTH {
+        return Err(Error::usage(format!(
+            "the folder is {} deep; {MAX_DEPTH} is the deepest there can be",
+            names.len()
+        )));
+    }
+    Ok(format!("/{}", names.join("/")))
+}
+
+/// Names of security scopes, each of 1 to 50 characters, in order and each once.
+///
+/// # Errors
+/// When there is none, or too many, or one is too long or holds a control character.
+pub fn scopes(given: &[String]) -> Result<Vec<String>> {
+    let mut scopes = Vec::new();
+    for scope in given {
+        let scope = line("security scope", scope, MAX_LABEL)?;
+        if scope.is_empty() {
+            return Err(Error::usage("a security scope needs a name"));
+        }
+        scopes.push(scope);
+    }
+    scopes.sort();
+    scopes.dedup();
+    match scopes.len() {
+        0 => Err(Error::usage("a package belongs to at least one security scope")
+            .advise("the usual one is Default")),
+        1..=MAX_SCOPES => Ok(scopes),
+        many => Err(Error::usage(format!(
+            "{many} security scopes are given; {MAX_SCOPES} is the most a package can belong to"
+        ))),
+    }
 }
 
 fn line(field: &str, given: &str, limit: usize) -> Result<String> {
@@ -130,9 +188,12 @@ mod tests {
 
     #[test]
     fn limits_hold_at_and_beyond() {
-        for (check, limit) in
-            [(name as fn(&str) -> Result<String>, 50), (version, 32), (comment, 127)]
-        {
+        for (check, limit) in [
+            (name as fn(&str) -> Result<String>, 50),
+            (version, 32),
+            (comment, 127),
+            (manufacturer, 32),
+        ] {
             for fill in ["x", "ä", "漢", "𝄞"] {
                 assert_eq!(check(&fill.repeat(limit)).unwrap(), fill.repeat(limit));
                 let error = check(&fill.repeat(limit + 1)).unwrap_err();
@@ -146,6 +207,34 @@ mod tests {
         assert!(name("  \t ").is_err());
         assert_eq!(name("  kept inside  only ").unwrap(), "kept inside  only");
         assert_eq!(version("").unwrap(), "");
+    }
+
+    #[test]
+    fn folders_are_written_in_one_way() {
+        for (given, written) in [
+            ("", "/"),
+            ("/", "/"),
+            ("Windows 11", "/Windows 11"),
+            ("//Windows 11/ Pro /", "/Windows 11/Pro"),
+        ] {
+            assert_eq!(folder(given).unwrap(), written);
+        }
+        assert!(folder(&"a/".repeat(11)).is_err());
+        assert!(folder(&"x".repeat(51)).is_err());
+        assert!(folder("a/b\n").is_ok_and(|path| path == "/a/b"));
+        assert!(folder("a/b\nc").is_err());
+    }
+
+    #[test]
+    fn scopes_are_named_and_few() {
+        let of =
+            |names: &[&str]| scopes(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(of(&["West", "Default", "West"]).unwrap(), ["Default", "West"]);
+        for bad in [&[][..], &[""], &["two\nlines"], &["x".repeat(51).as_str()]] {
+            assert!(of(bad).is_err(), "{bad:?}");
+        }
+        let many: Vec<_> = (0..65).map(|number| number.to_string()).collect();
+        assert!(scopes(&many).is_err());
     }
 
     #[test]

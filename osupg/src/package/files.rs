@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::Entry;
+use super::reference::Reference;
 use crate::error::Result;
 use crate::home::Home;
 use crate::operation::{Operation, Right};
@@ -13,8 +14,8 @@ use crate::progress::Watch;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The package's id or name.
-    pub package: String,
+    /// The package's id or name, with or without a revision.
+    pub package: Reference,
 }
 
 impl Operation for Request {
@@ -23,11 +24,11 @@ impl Operation for Request {
     const RIGHT: Right = Right::Read;
 
     fn subject(&self) -> Option<&str> {
-        Some(&self.package)
+        Some(&self.package.package)
     }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Vec<Entry>> {
-        let package = home.db.package(&self.package).await?;
+        let package = home.db.package_at(&self.package).await?;
         home.db.entries(package.revision.key).await
     }
 }

@@ -11,6 +11,7 @@ use wim_format::blob_table::BlobPlace;
 use wim_format::xml::{Architecture, ImageXml, WimXml};
 
 use super::model::ImageFacts;
+use super::select;
 use crate::error::{Error, Result};
 use crate::progress::{FromEngine, Phase, Watch};
 use crate::store::cut::{self, Span};
@@ -74,25 +75,32 @@ impl OpenWim {
         cut::wim(part.source.len(), resources)
     }
 
-    /// A WIM that holds one of its images and nothing else, made as it is read.
-    pub(crate) fn one_image(&self, index: u32) -> Result<Arc<dyn Source>> {
-        let image = self.wim.image(index).ok_or_else(|| {
-            Error::usage(format!("{} has no image {index}", text::clean(&self.wim.name())))
-        })?;
-        let options = export::Options { guid: Some(self.guid_of(index)), ..Default::default() };
+    /// A WIM that holds some of its images and nothing else, made as it is read.
+    pub(crate) fn images(&self, indexes: &[u32]) -> Result<Arc<dyn Source>> {
+        let image = |index: &u32| {
+            self.wim.image(*index).ok_or_else(|| {
+                Error::usage(format!("{} has no image {index}", text::clean(&self.wim.name())))
+            })
+        };
+        let images = indexes.iter().map(image).collect::<Result<Vec<_>>>()?;
+        let options = export::Options { guid: Some(self.guid_of(indexes)), ..Default::default() };
         let cancel = Cancel::new();
-        let name = format!("{} (image {index})", self.wim.name());
-        export::plan(&self.wim, &[image], &options, &cancel)
+        let name = format!("{} ({})", self.wim.name(), select::kept_words(Some(indexes)));
+        export::plan(&self.wim, &images, &options, &cancel)
             .and_then(|plan| plan.source(name, &cancel))
             .map_err(|error| from_engine(&error))
     }
 
-    /// The GUID of the WIM with one image: always the same for the same image of the same WIM, so
-    /// that taking it out twice gives the same bytes. It has the form of a random one (RFC 9562).
-    fn guid_of(&self, index: u32) -> [u8; 16] {
+    /// The GUID of the WIM with some images: always the same for the same images of the same WIM,
+    /// so that taking them out twice gives the same bytes. It has the form of a random one
+    /// (RFC 9562).
+    fn guid_of(&self, indexes: &[u32]) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"osupg: one image").update(&self.wim.header().guid);
-        hasher.update(&index.to_le_bytes()).update(self.wim.xml_bytes());
+        for index in indexes {
+            hasher.update(&index.to_le_bytes());
+        }
+        hasher.update(self.wim.xml_bytes());
         let digest = hasher.finalize();
         let mut guid: [u8; 16] = std::array::from_fn(|at| digest.as_bytes()[at]);
         // In a WIM the first three fields are little-endian: the version is in byte 7.

@@ -1,16 +1,26 @@
 //! What can be done with packages: one module each.
 
 pub mod add;
+pub(crate) mod commit;
+pub mod compare;
+pub mod diff;
+pub mod drift;
+pub mod edit;
 pub mod export;
 pub mod fields;
 pub mod files;
 pub(crate) mod images;
 pub mod inspect;
+pub(crate) mod items;
 pub mod list;
 pub mod manifest;
 pub mod model;
+pub mod prune;
 pub mod reference;
+pub mod refresh;
 pub mod remove;
+pub mod revisions;
+pub mod rollback;
 pub mod select;
 pub mod show;
 pub mod snapshot;
@@ -30,3 +40,6 @@ pub(crate) fn check_digest(package: &Package, entries: &[Entry]) -> Result<()> {
     ))
     .advise("restore the database from a backup, or remove the package and add its source again"))
 }
+
+#[cfg(test)]
+mod tests;

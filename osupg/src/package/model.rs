@@ -1,8 +1,11 @@
 //! What a package is: its fields, revisions, manifest and images.
 
+use std::str::FromStr;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::select::Selection;
 use crate::media::path::MediaPath;
 use crate::store::layout::Piece;
 use crate::text;
@@ -44,6 +47,76 @@ pub struct Stated {
     pub by: Origin,
 }
 
+/// The order in which packages are sent.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// After all others.
+    Low,
+    /// As most.
+    #[default]
+    Medium,
+    /// Before all others.
+    High,
+}
+
+impl Priority {
+    /// The word in the database and on the command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// The value of such a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        word.parse().unwrap_or_default()
+    }
+}
+
+impl FromStr for Priority {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Low, Self::Medium, Self::High]
+            .into_iter()
+            .find(|priority| priority.word().eq_ignore_ascii_case(text))
+            .ok_or_else(|| "a priority is high, medium or low".to_string())
+    }
+}
+
+/// Whether somebody has to accept the licence terms of a package, and who did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Licence {
+    /// Whether they have to be accepted before the package is used.
+    pub required: bool,
+    /// Who accepted them, and when.
+    pub accepted: Option<Acceptance>,
+}
+
+impl Licence {
+    /// Whether the package may be used as far as its licence goes.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.required || self.accepted.is_some()
+    }
+}
+
+/// The acceptance of licence terms on behalf of the organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Acceptance {
+    /// The account.
+    pub by: String,
+    /// When.
+    pub at: Moment,
+}
+
 /// A package, as lists show it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Package {
@@ -61,8 +134,24 @@ pub struct Package {
     pub language: Stated,
     /// What kind of source it was added from: `folder`, `iso` or `image`.
     pub source_kind: String,
-    /// The source's absolute path when it was added.
+    /// The source's absolute path.
     pub source_path: String,
+    /// Which images of the source are kept.
+    pub selection: Selection,
+    /// The manufacturer; empty when none was given.
+    pub manufacturer: String,
+    /// The order in which packages are sent.
+    pub priority: Priority,
+    /// Whether clients keep it in their cache.
+    pub persist_in_cache: bool,
+    /// The folder it is listed in, such as `/Windows 11/Pro`; `/` for none.
+    pub folder: String,
+    /// The security scopes it belongs to.
+    pub scopes: Vec<String>,
+    /// Whether its licence terms have to be accepted, and by whom they were.
+    pub licence: Licence,
+    /// Grows with every change of a field; an edit may name the value it has seen.
+    pub edit_count: i64,
     /// When it was added.
     pub created_at: Moment,
     /// When a field or the current revision last changed.
@@ -81,9 +170,12 @@ pub struct Revision {
     pub number: i64,
     /// The number of the revision it was made from.
     pub parent: Option<i64>,
-    /// What made it: `add`.
+    /// What made it: `add`, `refresh`, `rollback to 2`.
     pub cause: String,
-    /// Which images of the source were kept; empty for all.
+    /// Who made it; empty when nobody wrote it down.
+    #[serde(default)]
+    pub made_by: String,
+    /// Which images of the source were kept, in words; empty for all.
     pub selection: String,
     /// The editions in its install WIM, separated by commas.
     pub editions: String,

@@ -19,8 +19,8 @@ pub struct Removed {
     pub freed_objects: u64,
     /// Their bytes.
     pub freed_size: u64,
-    /// Whether the bytes are gone already. They are not while an import is running; a later
-    /// command takes them away then.
+    /// Whether the bytes are gone already. They are not while an import is running, or for as long
+    /// as the configuration has it; a later command takes them away then.
     pub collected: bool,
 }
 
@@ -55,6 +55,6 @@ pub async fn remove(home: &Home, id_or_name: &str) -> Result<Removed> {
     let (freed_objects, freed_size) = home.db.remove_package(&package.id).await?;
     // The package is gone from here on, whatever happens to its bytes: the next command that
     // changes the store collects what this one could not.
-    let collected = matches!(home.collect().await, Ok(Some(_)));
+    let collected = matches!(home.collect().await, Ok(Some(swept)) if swept.young == 0);
     Ok(Removed { id: package.id, name: package.name, freed_objects, freed_size, collected })
 }

@@ -1,12 +1,18 @@
 //! Which of the images in the media a package keeps, and what they say about it.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fields;
-use super::model::{ImageFacts, Origin, Stated};
+use super::model::{ImageFacts, Origin, Package, Stated};
 use crate::error::{Error, Result};
 use crate::text;
+
+/// Images that one package can keep: as many as a WIM can have.
+const MAX_IMAGES: usize = 65_535;
 
 /// Which images to keep.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -15,45 +21,85 @@ pub enum Selection {
     /// All of them; the media stay as they are.
     #[default]
     All,
-    /// The image with this index, from 1.
-    Index(u32),
-    /// The image with this edition id, whatever its capitals.
-    Edition(String),
+    /// The images with these indices, from 1.
+    Indexes(Vec<u32>),
+    /// The images with these edition ids, whatever their capitals.
+    Editions(Vec<String>),
 }
 
-impl Selection {
-    /// The index of the image to keep; `None` for all.
-    ///
-    /// # Errors
-    /// When there is no such image, or an edition id fits several; the error lists them.
-    pub fn choose(&self, images: &[ImageFacts]) -> Result<Option<u32>> {
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::All => Ok(None),
-            Self::Index(index) => match images.iter().find(|image| image.index == *index) {
-                Some(_) => Ok(Some(*index)),
-                None => Err(Error::usage(format!("the media have no image {index}"))
-                    .advise(list(images.iter()))),
-            },
-            Self::Edition(id) => {
-                let found: Vec<_> =
-                    images.iter().filter(|image| image.edition.eq_ignore_ascii_case(id)).collect();
-                match found[..] {
-                    [image] => Ok(Some(image.index)),
-                    [] => Err(Error::usage(format!(
-                        "the media have no edition {:?}",
-                        text::clean(id)
-                    ))
-                    .advise(list(images.iter()))),
-                    _ => Err(Error::usage(format!(
-                        "{} images have the edition {:?}",
-                        found.len(),
-                        text::clean(id)
-                    ))
-                    .advise(format!("choose one with --index; {}", list(found.into_iter())))),
-                }
+            Self::All => f.write_str("all images"),
+            Self::Indexes(indexes) => f.write_str(&kept_words(Some(indexes))),
+            Self::Editions(ids) => {
+                write!(f, "edition{} {}", text::plural(ids.len() as u64), ids.join(", "))
             }
         }
     }
+}
+
+impl Selection {
+    /// The indices of the images to keep, in order and each once; `None` for all.
+    ///
+    /// # Errors
+    /// When there is no such image, or an edition id fits several; the error lists them.
+    pub fn choose(&self, images: &[ImageFacts]) -> Result<Option<Vec<u32>>> {
+        let chosen = match self {
+            Self::All => return Ok(None),
+            Self::Indexes(indexes) => {
+                indexes.iter().map(|index| by_index(images, *index)).collect::<Result<Vec<_>>>()?
+            }
+            Self::Editions(ids) => {
+                ids.iter().map(|id| by_edition(images, id)).collect::<Result<Vec<_>>>()?
+            }
+        };
+        let chosen = BTreeSet::from_iter(chosen);
+        match chosen.len() {
+            0 => Err(Error::usage("no image is chosen").advise(list(images.iter()))),
+            1..=MAX_IMAGES => Ok(Some(chosen.into_iter().collect())),
+            many => Err(Error::usage(format!("{many} images are chosen; no WIM can hold so many"))),
+        }
+    }
+}
+
+fn by_index(images: &[ImageFacts], index: u32) -> Result<u32> {
+    match images.iter().find(|image| image.index == index) {
+        Some(_) => Ok(index),
+        None => {
+            Err(Error::usage(format!("the media have no image {index}"))
+                .advise(list(images.iter())))
+        }
+    }
+}
+
+fn by_edition(images: &[ImageFacts], id: &str) -> Result<u32> {
+    let found: Vec<_> =
+        images.iter().filter(|image| image.edition.eq_ignore_ascii_case(id)).collect();
+    match found[..] {
+        [image] => Ok(image.index),
+        [] => Err(Error::usage(format!("the media have no edition {:?}", text::clean(id)))
+            .advise(list(images.iter()))),
+        _ => Err(Error::usage(format!(
+            "{} images have the edition {:?}",
+            found.len(),
+            text::clean(id)
+        ))
+        .advise(format!("choose with --index; {}", list(found.into_iter())))),
+    }
+}
+
+/// The images with these indices; all for `None`.
+pub(crate) fn kept(images: &[ImageFacts], keep: Option<&[u32]>) -> Vec<ImageFacts> {
+    let wanted = |image: &&ImageFacts| keep.is_none_or(|keep| keep.contains(&image.index));
+    images.iter().filter(wanted).cloned().collect()
+}
+
+/// `image 2`, `images 1, 3`; nothing for all.
+pub(crate) fn kept_words(keep: Option<&[u32]>) -> String {
+    let Some(keep) = keep else { return String::new() };
+    let numbers: Vec<_> = keep.iter().map(ToString::to_string).collect();
+    format!("image{} {}", text::plural(keep.len() as u64), numbers.join(", "))
 }
 
 /// `there are 1 Core, 2 Professional`.
@@ -104,6 +150,13 @@ pub(crate) fn state(
     let editions = distinct(images.iter().map(|image| image.edition.as_str())).join(", ");
     let builds = distinct(images.iter().map(|image| image.build.as_str())).join(", ");
     Ok(Statement { architecture, language, editions, builds, warnings })
+}
+
+/// What a package says of itself with other images: what was given by hand stays.
+pub(crate) fn restate(package: &Package, images: &[ImageFacts]) -> Result<Statement> {
+    let by_hand = |stated: &Stated| (stated.by == Origin::Hand).then(|| stated.value.clone());
+    let (architecture, language) = (by_hand(&package.architecture), by_hand(&package.language));
+    state(images, architecture.as_deref(), language.as_deref())
 }
 
 fn settle(
@@ -159,20 +212,39 @@ mod tests {
     #[test]
     fn images_are_chosen_by_index_or_edition() {
         let images = [image(1, "Core"), image(2, "Professional"), image(3, "Core")];
+        let indexes = |indexes: &[u32]| Selection::Indexes(indexes.to_vec());
+        let editions =
+            |ids: &[&str]| Selection::Editions(ids.iter().map(ToString::to_string).collect());
         assert_eq!(Selection::All.choose(&images).unwrap(), None);
-        assert_eq!(Selection::Index(3).choose(&images).unwrap(), Some(3));
-        let professional = Selection::Edition("professional".into());
-        assert_eq!(professional.choose(&images).unwrap(), Some(2));
+        assert_eq!(indexes(&[3]).choose(&images).unwrap(), Some(vec![3]));
+        assert_eq!(indexes(&[3, 1, 3]).choose(&images).unwrap(), Some(vec![1, 3]));
+        assert_eq!(editions(&["professional"]).choose(&images).unwrap(), Some(vec![2]));
         for (selection, says) in [
-            (Selection::Index(0), "no image 0"),
-            (Selection::Index(4), "no image 4"),
-            (Selection::Edition("Home".into()), "no edition"),
-            (Selection::Edition("core".into()), "2 images"),
+            (indexes(&[0]), "no image 0"),
+            (indexes(&[1, 4]), "no image 4"),
+            (indexes(&[]), "no image is chosen"),
+            (editions(&["Professional", "Home"]), "no edition"),
+            (editions(&["core"]), "2 images"),
         ] {
             let error = selection.choose(&images).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
             assert!(error.advice().unwrap().contains("1 Core"), "{:?}", error.advice());
         }
+    }
+
+    #[test]
+    fn selections_are_said_and_kept_as_text() {
+        for (selection, words, json) in [
+            (Selection::All, "all images", r#""all""#),
+            (Selection::Indexes(vec![2]), "image 2", r#"{"indexes":[2]}"#),
+            (Selection::Indexes(vec![1, 3]), "images 1, 3", r#"{"indexes":[1,3]}"#),
+            (Selection::Editions(vec!["Core".into()]), "edition Core", r#"{"editions":["Core"]}"#),
+        ] {
+            assert_eq!(selection.to_string(), words);
+            assert_eq!(serde_json::to_string(&selection).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Selection>(json).unwrap(), selection);
+        }
+        assert_eq!(kept_words(None), "");
     }
 
     #[test]

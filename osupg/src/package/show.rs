@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::add;
 use super::model::{ImageFacts, Package};
+use super::reference::Reference;
 use crate::error::Result;
 use crate::home::Home;
 use crate::operation::{Operation, Right};
@@ -14,8 +15,8 @@ use crate::progress::Watch;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Its id or name.
-    pub package: String,
+    /// Its id or name, with or without a revision.
+    pub package: Reference,
 }
 
 /// A package with the images of its install WIM.
@@ -34,11 +35,11 @@ impl Operation for Request {
     const RIGHT: Right = Right::Read;
 
     fn subject(&self) -> Option<&str> {
-        Some(&self.package)
+        Some(&self.package.package)
     }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Shown> {
-        let package = home.db.package(&self.package).await?;
+        let package = home.db.package_at(&self.package).await?;
         let images = add::install_images(home, &package).await?;
         Ok(Shown { package, images })
     }

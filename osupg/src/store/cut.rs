@@ -1,16 +1,19 @@
 //! Where files are cut into pieces.
 //!
-//! Pieces are 1 to 8 MiB. What decides where one ends depends on the bytes around that place and
+//! Pieces are at most 8 MiB. What decides where one ends depends on the bytes around that place and
 //! not on how far into the file they are, so that a file that was changed in one part shares the
 //! pieces of its other parts with what it was before:
 //!
-//! - a WIM is cut between its resources. A resource ends a piece when the first bits of its own
-//!   SHA-1 say so, with a probability that grows with its size (about one end in 2 MiB); a rebuilt
-//!   or patched WIM copies its unchanged resources in the same order and so meets the same ends;
-//! - any other file, and a resource larger than a piece, is cut by content: FastCDC, which ends a
-//!   piece where a rolling hash of the last bytes says so.
+//! - a WIM is cut between its resources. One of 64 KiB or more is a piece by itself. Smaller ones
+//!   share pieces: a resource ends one when the first bits of its own SHA-1 say so, with a
+//!   probability that grows with its size (about one end in 64 KiB). A rebuilt or patched WIM copies
+//!   its unchanged resources and so gives the same pieces: what is new is what changed, wherever
+//!   in the image it lies, and little more;
+//! - any other file, and a resource larger than a piece, is cut by content into 1 to 8 MiB:
+//!   FastCDC, which ends a piece where a rolling hash of the last bytes says so.
 //!
-//! A file below the smallest piece is one piece.
+//! Larger pieces would be fewer, but an update of Windows changes files all over an image: with
+//! pieces of 2 MiB nearly every one of them would have a changed file in it.
 
 use std::io;
 
@@ -18,12 +21,18 @@ use bytes::Bytes;
 use fastcdc::v2020::FastCDC;
 use wim_extract::source::Source;
 
-/// No piece is cut shorter, unless the file or a resource boundary ends it.
+/// No piece that is cut by content is shorter, unless the file ends it.
 pub const MIN_PIECE: usize = 1 << 20;
 /// No piece is longer.
 pub const MAX_PIECE: usize = 8 << 20;
 /// Where FastCDC begins to look harder for an end.
 const USUAL_PIECE: usize = 2 << 20;
+/// A resource of a WIM with so many bytes is a piece by itself.
+const OWN_PIECE: u64 = 64 << 10;
+/// Smaller ones share a piece until it has so many bytes at least.
+const MIN_RUN: u64 = 32 << 10;
+/// How many bytes such a piece has on the average beyond that.
+const USUAL_RUN: u64 = 64 << 10;
 
 /// A run of bytes that the next one does not share a piece with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,20 +124,34 @@ impl WimCutter {
             self.spans.push(Span { len: resource.len, inside: Inside::ByContent });
             return;
         }
+        if resource.len >= OWN_PIECE {
+            self.close();
+            self.spans.push(Span { len: resource.len, inside: Inside::OnePiece });
+            return;
+        }
         if self.open + resource.len > MAX_PIECE as u64 {
             self.close();
         }
         self.open += resource.len;
-        if self.open >= MIN_PIECE as u64 && ends_a_piece(resource) {
+        if self.open >= MIN_RUN && ends_a_piece(resource) {
             self.close();
         }
     }
 }
 
-/// True for a share of `len / USUAL_PIECE` of all resources of this length.
+/// True for a share of `len / USUAL_RUN` of all resources of this length.
 fn ends_a_piece(resource: &Resource) -> bool {
-    let threshold = (resource.len << 32) / USUAL_PIECE as u64;
+    let threshold = (resource.len << 32) / USUAL_RUN;
     u64::from(resource.mark) < threshold
+}
+
+/// A piece that was cut.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The memory that they hold: what is cut by content is read without knowing its end.
+    pub held: usize,
 }
 
 /// The pieces of `source`, one after the other.
@@ -148,7 +171,7 @@ impl<'a> Pieces<'a> {
         Self { source, spans: spans.iter(), span: None, position: 0 }
     }
 
-    fn read_piece(&mut self, span: Span) -> io::Result<Bytes> {
+    fn read_piece(&mut self, span: Span) -> io::Result<Cut> {
         let len = span.len.min(MAX_PIECE as u64) as usize;
         let mut bytes = self.source.bytes(self.position, len)?;
         if span.inside == Inside::ByContent {
@@ -159,12 +182,12 @@ impl<'a> Pieces<'a> {
         self.position += bytes.len() as u64;
         let left = span.len - bytes.len() as u64;
         self.span = (left > 0).then_some(Span { len: left, ..span });
-        Ok(bytes)
+        Ok(Cut { bytes, held: len })
     }
 }
 
 impl Iterator for Pieces<'_> {
-    type Item = io::Result<Bytes>;
+    type Item = io::Result<Cut>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let span = match self.span.take() {

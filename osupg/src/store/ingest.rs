@@ -9,16 +9,17 @@
 //! contents come back in the order of the files.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use wim_extract::Cancel;
 use wim_extract::source::Source;
 
-use super::cut::{Pieces, Span};
+use super::cut::{Cut, Pieces, Span};
 use super::layout::{ObjectId, Piece};
 use super::{Health, Library, Stored};
 use crate::db::Db;
@@ -27,11 +28,13 @@ use crate::package::model::Content;
 use crate::progress::{Progress, Watch};
 use crate::text;
 
-/// Pieces that are hashed and stored at the same time; with those in the queue and the one being
-/// read at most ten are in memory, which is 80 MiB.
-const IN_FLIGHT: usize = 6;
-/// Pieces that wait to be stored.
-const QUEUED: usize = 3;
+/// Pieces that are hashed and stored at the same time: enough to keep a store busy that takes its
+/// time for each.
+const IN_FLIGHT: usize = 16;
+/// Memory of the pieces that are queued and in flight, in units of 64 KiB: 64 MiB.
+const BUDGET: u32 = 1024;
+/// A unit of the budget in bytes.
+const UNIT: usize = 64 << 10;
 
 /// What to think of an object that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +67,14 @@ impl Ingested {
 /// Where the reading thread puts files.
 pub struct Feeder {
     queue: mpsc::Sender<Event>,
+    budget: Arc<Semaphore>,
+    runtime: Handle,
     cancel: Cancel,
 }
 
 /// A file, taken apart.
 enum Event {
-    Piece(Bytes),
+    Piece { bytes: Bytes, _held: OwnedSemaphorePermit },
     End { size: u64, sha256: [u8; 32] },
 }
 
@@ -81,12 +86,15 @@ impl Feeder {
     pub fn file(&self, source: &dyn Source, spans: &[Span]) -> Result<()> {
         let mut sha256 = Sha256::new();
         let mut size = 0;
-        for piece in Pieces::new(source, spans) {
+        for cut in Pieces::new(source, spans) {
             self.cancel.check().map_err(|_| Error::cancelled())?;
-            let piece = piece.map_err(|error| unreadable(source, &error))?;
-            sha256.update(&piece);
-            size += piece.len() as u64;
-            self.send(Event::Piece(piece))?;
+            let Cut { bytes, held } = cut.map_err(|error| unreadable(source, &error))?;
+            sha256.update(&bytes);
+            size += bytes.len() as u64;
+            let units = u32::try_from(held.div_ceil(UNIT)).unwrap_or(BUDGET).min(BUDGET);
+            let waiting = Arc::clone(&self.budget).acquire_many_owned(units);
+            let _held = self.runtime.block_on(waiting).map_err(|_| Error::cancelled())?;
+            self.send(Event::Piece { bytes, _held })?;
         }
         self.send(Event::End { size, sha256: sha256.finalize().into() })
     }
@@ -123,11 +131,16 @@ pub async fn ingest<F>(
 where
     F: FnOnce(&Feeder) -> Result<()> + Send + 'static,
 {
-    let (queue, events) = mpsc::channel(QUEUED);
-    let feeder = Feeder { queue, cancel: watch.cancel.clone() };
+    let (queue, events) = mpsc::channel(IN_FLIGHT);
+    let budget = Arc::new(Semaphore::new(BUDGET as usize));
+    let runtime = Handle::current();
+    let feeder =
+        Feeder { queue, budget: Arc::clone(&budget), runtime, cancel: watch.cancel.clone() };
     let reader = tokio::task::spawn_blocking(move || feed(&feeder));
     let storing = Storing { db, library, present, seen: Mutex::default() };
     let stored = storing.run(events, watch.progress).await;
+    // Should storing have failed, the reader waits no longer.
+    budget.close();
     match (reader.await?, stored) {
         // Storing failed: the reader only noticed that nobody listens any more.
         (_, Err(error)) => Err(error),
@@ -162,7 +175,7 @@ impl Storing<'_> {
             events
                 .map(|event| async move {
                     match event {
-                        Event::Piece(bytes) => self.piece(bytes).await,
+                        Event::Piece { bytes, _held } => self.piece(bytes).await,
                         Event::End { size, sha256 } => Ok(Outcome::End { size, sha256 }),
                     }
                 })

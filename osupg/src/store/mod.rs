@@ -1,13 +1,17 @@
-//! The content library: objects named by their hash, in a folder that `object_store` keeps.
+//! The content library: objects named by their hash, in a folder, a bucket or memory, all through
+//! `object_store`.
 //!
-//! An object is created once and never changed. Reading checks every byte against the name.
-//! An object is first written beside its place, synchronised, and then linked to its name, with
-//! the folder synchronised after it: what [`Library::put`] has returned from survives a power cut.
+//! An object is created once and never changed, which every kind of store can do even with several
+//! writers. Reading checks every byte against the name. In a folder an object is first written
+//! beside its place, synchronised, and then linked to its name, with the folder synchronised after
+//! it: what [`Library::put`] has returned from survives a power cut.
 
+pub mod cache;
 pub mod cut;
 pub mod ingest;
 pub mod layout;
 pub mod lease;
+pub mod place;
 pub mod source;
 pub mod sweep;
 
@@ -17,12 +21,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use tokio::runtime::Handle;
 use wim_extract::map::Map;
 
 use crate::error::{Error, Result};
+use crate::space;
+use cache::Cache;
 use layout::{ObjectId, Piece};
+use place::Place;
 
 /// What [`Library::put`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +56,17 @@ pub enum Health {
 /// The objects of one store.
 #[derive(Debug, Clone)]
 pub struct Library {
-    folder: Arc<Path>,
     store: Arc<dyn ObjectStore>,
+    nearness: Nearness,
+}
+
+/// How the bytes of an object come to be mapped.
+#[derive(Debug, Clone)]
+enum Nearness {
+    /// They lie in a folder of this machine.
+    Here(Arc<Path>),
+    /// They are fetched into one.
+    Elsewhere { cache: Arc<Cache>, runtime: Handle },
 }
 
 impl Library {
@@ -59,16 +75,56 @@ impl Library {
     /// # Errors
     /// When the folder cannot be made or opened.
     pub fn local(root: &Path) -> Result<Self> {
-        std::fs::create_dir_all(root)
-            .map_err(|error| Error::file("make the library folder", root, &error))?;
-        let store = LocalFileSystem::new_with_prefix(root)?.with_fsync(true);
-        Ok(Self { folder: root.into(), store: Arc::new(store) })
+        let Place { store, .. } = Place::folder(root)?;
+        Ok(Self { store, nearness: Nearness::Here(root.into()) })
     }
 
-    /// Where it is.
+    /// The library at `place`. One that is elsewhere keeps what is worked with in `cache`; it is
+    /// opened within the runtime that is to fetch objects.
+    ///
+    /// # Errors
+    /// When the folder of the cache cannot be made.
+    pub fn at(place: Place, cache: &Path, settings: &cache::Settings) -> Result<Self> {
+        let nearness = match place.folder {
+            Some(folder) => Nearness::Here(folder.into()),
+            None => Nearness::Elsewhere {
+                cache: Arc::new(Cache::open(cache, settings)?),
+                runtime: Handle::try_current()
+                    .map_err(|error| Error::io(format!("internal: {error}")))?,
+            },
+        };
+        Ok(Self { store: place.store, nearness })
+    }
+
+    /// Where it is, if that is a folder of this machine.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.nearness {
+            Nearness::Here(folder) => Some(folder),
+            Nearness::Elsewhere { .. } => None,
+        }
+    }
+
+    /// Checks that so many more bytes fit, where that can be known.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub fn require_space(&self, bytes: u64) -> Result<()> {
+        let Some(folder) = self.folder() else { return Ok(()) };
+        space::require(folder, folder, bytes).map_err(|error| {
+            error.advise(
+                "free some space or choose a store on another disk with --home; if the library \
+                 holds most of it already, add it with --rehash",
+            )
+        })
+    }
+
+    /// How many pieces of a file may stay mapped.
+    fn mappable(&self) -> usize {
+        match &self.nearness {
+            Nearness::Here(_) => usize::MAX,
+            Nearness::Elsewhere { cache, .. } => cache.pieces(),
+        }
     }
 
     /// The store beneath.
@@ -134,7 +190,13 @@ impl Library {
     /// # Errors
     /// When it is missing, or not what was stored.
     pub fn map(&self, piece: &Piece) -> Result<Bytes> {
-        let path = self.folder.join(piece.id.location().as_ref());
+        let folder = match &self.nearness {
+            Nearness::Here(folder) => folder,
+            Nearness::Elsewhere { cache, runtime } => {
+                return cache.map(piece, || self.fetch(piece, runtime));
+            }
+        };
+        let path = folder.join(piece.id.location().as_ref());
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -148,6 +210,24 @@ impl Library {
             return Err(lost(piece, Health::Damaged));
         }
         Ok(bytes)
+    }
+
+    /// The same as [`Library::get`] for a thread that waits.
+    fn fetch(&self, piece: &Piece, runtime: &Handle) -> Result<Bytes> {
+        // A thread of its own may wait for the runtime wherever this is called from.
+        std::thread::scope(|scope| {
+            let fetched = scope.spawn(|| runtime.block_on(self.get(piece))).join();
+            fetched.unwrap_or_else(|_| Err(Error::io("internal: fetching an object failed")))
+        })
+    }
+
+    /// Deletes an object; `false` when there was none. Only the holder of the exclusive lease may.
+    pub(crate) async fn delete(&self, id: &ObjectId) -> Result<bool> {
+        match self.store.delete(&id.location()).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// How the object is.
@@ -184,52 +264,8 @@ impl Library {
 fn lost(piece: &Piece, health: Health) -> Error {
     let found = if health == Health::Missing { "is missing" } else { "is damaged" };
     Error::damaged(format!("object {} of the content library {found}", piece.id))
-        .advise("add the source again with --rehash: that puts back what the library lacks")
+        .advise("`osupg library repair` puts back what it can get from the source or a point")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn piece(bytes: &Bytes) -> Piece {
-        Piece { id: ObjectId::of(bytes), size: bytes.len() as u64 }
-    }
-
-    #[tokio::test]
-    async fn an_object_comes_back_and_is_stored_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let library = Library::local(&folder.path().join("library")).unwrap();
-        let bytes = Bytes::from_static(b"some bytes");
-        let piece = piece(&bytes);
-        assert!(!library.has(&piece).await.unwrap());
-        assert!(library.map(&piece).unwrap_err().to_string().contains("is missing"));
-        assert_eq!(library.check(&piece).await.unwrap(), Health::Missing);
-        assert_eq!(library.put(&piece.id, &bytes).await.unwrap(), Stored::New);
-        assert_eq!(library.put(&piece.id, &bytes).await.unwrap(), Stored::Present);
-        assert!(library.has(&piece).await.unwrap());
-        assert_eq!(library.get(&piece).await.unwrap(), bytes);
-        assert_eq!(library.map(&piece).unwrap(), bytes);
-    }
-
-    #[tokio::test]
-    async fn damage_is_found_and_mended() {
-        let folder = tempfile::tempdir().unwrap();
-        let library = Library::local(folder.path()).unwrap();
-        let bytes = Bytes::from_static(b"some bytes");
-        let piece = piece(&bytes);
-        library.put(&piece.id, &bytes).await.unwrap();
-        let file = folder.path().join(piece.id.location().as_ref());
-        for wrong in [&b"same bites"[..], b"", b"much longer than it was"] {
-            std::fs::write(&file, wrong).unwrap();
-            assert_eq!(library.check(&piece).await.unwrap(), Health::Damaged);
-            let error = library.get(&piece).await.unwrap_err();
-            assert_eq!(error.kind(), crate::error::Kind::Damaged);
-            let error = library.map(&piece).unwrap_err();
-            assert_eq!(error.kind(), crate::error::Kind::Damaged);
-            assert_eq!(library.put(&piece.id, &bytes).await.unwrap(), Stored::Mended);
-            assert_eq!(library.get(&piece).await.unwrap(), bytes);
-        }
-        let left = std::fs::read_dir(file.parent().unwrap()).unwrap().count();
-        assert_eq!(left, 1, "no staging files stay behind");
-    }
-}
+mod tests;

@@ -13,9 +13,9 @@ use wim_extract::source::{FileExtent, Source};
 use super::Library;
 use super::layout::Piece;
 
-/// Pieces of a file that stay mapped: about 8 GiB of it. A process may have 65,530 maps (Linux's
-/// usual `vm.max_map_count`).
-const MAPPED: usize = 4096;
+/// Pieces of a file that stay mapped: about 1 GiB of a WIM. A process may have 65,530 maps (Linux's
+/// usual `vm.max_map_count`), and several files may be open.
+const MAPPED: usize = 8192;
 
 /// A file made of pieces. Its methods read files, so it is used outside the runtime's own threads.
 #[derive(Debug)]
@@ -69,7 +69,8 @@ impl PieceSource {
         let oldest = {
             let mut mapped = lock(&self.mapped);
             mapped.push_back(index);
-            if mapped.len() > MAPPED { mapped.pop_front() } else { None }
+            let most = self.library.mappable().min(MAPPED);
+            if mapped.len() > most { mapped.pop_front() } else { None }
         };
         if let Some(oldest) = oldest {
             *lock(&self.slots[oldest].bytes) = None;

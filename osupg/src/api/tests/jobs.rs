@@ -79,14 +79,14 @@ async fn long_work_becomes_a_job_that_is_followed_to_its_end() {
     // The client of osupg follows by itself.
     let (told, cancel) = (Told::default(), Cancel::new());
     let watch = Watch { progress: &told, cancel: &cancel };
-    let request = verify::Request { package: id.clone() };
+    let request = verify::Request { package: id.parse().unwrap() };
     let verified = bench.client(&token).call(&request, watch).await.unwrap();
     assert!(verified.sound && verified.files == 3, "{verified:?}");
     let told = told.0.lock().unwrap().join("; ");
     assert!(told.contains("submitted by token:operate test"), "{told}");
 
     // Its errors come back with their kind.
-    let missing = verify::Request { package: "OSU00099".into() };
+    let missing = verify::Request { package: "OSU00099".parse().unwrap() };
     let error = bench.client(&token).call(&missing, watch).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound, "{error}");
 
@@ -143,7 +143,7 @@ async fn jobs_are_cancelled_and_retried() {
     };
     let told = Arc::new(Told::default());
     let watch = Watch { progress: &*told, cancel: &cancel };
-    let request = verify::Request { package: id };
+    let request = verify::Request { package: id.parse().unwrap() };
     let error = bench.client(&operate).call(&request, watch).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Cancelled, "{error}");
     stop.await.unwrap();

@@ -15,7 +15,7 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
 
 fn pieces(bytes: &[u8], spans: &[Span]) -> Vec<Bytes> {
     let source = MemorySource::new(Bytes::copy_from_slice(bytes), "test");
-    Pieces::new(&source, spans).map(Result::unwrap).collect()
+    Pieces::new(&source, spans).map(|cut| cut.unwrap().bytes).collect()
 }
 
 fn mark_of(bytes: &[u8]) -> u32 {
@@ -61,35 +61,63 @@ fn outline(blobs: &[Vec<u8>], tables: u64) -> (Vec<u8>, Vec<Span>) {
     (file, spans)
 }
 
-#[test]
-fn a_patched_wim_shares_most_pieces() {
-    // 64 MiB in blobs of 2 to 250 KiB; then one in twenty changes, in place and in size.
+/// Blobs of many sizes as in an image: most are small, most bytes are in large ones.
+fn blobs(total: usize) -> Vec<Vec<u8>> {
     let mut blobs: Vec<Vec<u8>> = Vec::new();
-    let mut total = 0;
+    let mut sum = 0;
     for seed in 0.. {
-        let size = 2048 + mark_of(&u64::to_le_bytes(seed)) as usize % 256_000;
+        let draw = mark_of(&u64::to_le_bytes(seed)) as usize;
+        let size =
+            if draw.is_multiple_of(4) { 60_000 + draw % 900_000 } else { 500 + draw % 40_000 };
         blobs.push(noise(size, seed));
-        total += size;
-        if total > 64 << 20 {
+        sum += size;
+        if sum > total {
             break;
         }
     }
-    let (file, spans) = outline(&blobs, 1_000_000);
-    let old: HashSet<Bytes> = pieces(&file, &spans).into_iter().collect();
-    let changed_region = blobs.len() / 2..blobs.len() / 2 + blobs.len() / 20;
-    for index in changed_region {
-        let size = blobs[index].len() + 77;
-        blobs[index] = noise(size, 1_000_000 + index as u64);
+    blobs
+}
+
+/// The share of a WIM's bytes that are in pieces that it has not in common with the one before.
+fn new_share(before: &[Vec<u8>], after: &[Vec<u8>]) -> f64 {
+    let (file, spans) = outline(before, 1_000_000);
+    let name = |piece: &Bytes| *blake3::hash(piece).as_bytes();
+    let old: HashSet<_> = pieces(&file, &spans).iter().map(name).collect();
+    let (file, spans) = outline(after, 2_000_000);
+    let new = pieces(&file, &spans).into_iter().filter(|piece| !old.contains(&name(piece)));
+    new.map(|piece| piece.len()).sum::<usize>() as f64 / file.len() as f64
+}
+
+#[test]
+fn a_patched_wim_shares_what_did_not_change() {
+    let before = blobs(64 << 20);
+    let bytes: usize = before.iter().map(Vec::len).sum();
+    // Blobs all over it change, in content and in size, until they are 5 % of the bytes.
+    let mut after = before.clone();
+    let (mut changed, mut index) = (0, 0);
+    while changed < bytes / 20 {
+        index = (index + 379) % after.len();
+        changed += after[index].len();
+        let size = after[index].len() + 77;
+        after[index] = noise(size, 1_000_000 + index as u64);
     }
-    let (file, spans) = outline(&blobs, 2_000_000);
-    let new: usize = pieces(&file, &spans)
-        .into_iter()
-        .filter(|piece| !old.contains(piece))
-        .map(|piece| piece.len())
-        .sum();
-    let share = new as f64 / file.len() as f64;
-    assert!(share < 0.05 + 0.25, "{share}");
-    assert!(old.len() > 12, "{} pieces", old.len());
+    let least = changed as f64 / bytes as f64;
+    let share = new_share(&before, &after);
+    assert!((least..least + 0.03).contains(&share), "{share} of {least}");
+    // The same where the changed ones are gone and the new ones stand at the end.
+    let mut moved: Vec<_> = before.iter().filter(|blob| after.contains(blob)).cloned().collect();
+    moved.extend(after.iter().filter(|blob| !before.contains(blob)).cloned());
+    let share = new_share(&before, &moved);
+    assert!((least..least + 0.03).contains(&share), "{share} of {least}");
+}
+
+#[test]
+fn a_wim_has_no_more_pieces_than_it_needs() {
+    let before = blobs(64 << 20);
+    let (file, spans) = outline(&before, 1);
+    let pieces = pieces(&file, &spans);
+    assert!(pieces.len() < before.len() * 2 / 3, "{} of {}", pieces.len(), before.len());
+    assert!(pieces.len() < file.len() / (100 << 10), "{} pieces", pieces.len());
 }
 
 proptest! {
