@@ -40,7 +40,8 @@ pub fn user_folder() -> Option<PathBuf> {
         .map(|folder| folder.join("osupg"))
 }
 
-/// What can be set for a store. Every key may be left out.
+/// What can be set for a store. Every key may be left out. `dist/osupg.toml` has each of them with
+/// its default, and a test sees to it.
 ///
 /// The file is TOML; a key that is not known is an error, so that a misspelt one does not pass
 /// unseen. Options of the command line and variables go before it.
@@ -188,6 +189,90 @@ impl fmt::Display for SiteCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The commented configuration that is installed.
+    const SAMPLE: &str = include_str!("../dist/osupg.toml");
+
+    /// The sample with every key set.
+    fn uncommented() -> String {
+        let key = |line: &&str| {
+            let line = line.strip_prefix('#').unwrap_or(line);
+            line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| is_key(key))
+        };
+        let lines = SAMPLE.lines().filter(key).map(|line| line.strip_prefix('#').unwrap_or(line));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn is_key(text: &str) -> bool {
+        !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    }
+
+    /// The keys that a section can have; empty where it is no section.
+    fn keys(section: &str) -> Vec<String> {
+        let path = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+        let said = toml::from_str::<Config>(&format!("{path}no-such-key = 1\n"))
+            .map_err(|error| error.message().to_string());
+        let Err(said) = said else { return Vec::new() };
+        let names = said.split_once("expected").map(|(_, names)| names).unwrap_or_default();
+        names.split('`').skip(1).step_by(2).map(str::to_string).collect()
+    }
+
+    #[test]
+    fn the_sample_names_every_key_and_no_other() {
+        assert_eq!(toml::from_str::<Config>(SAMPLE).unwrap(), Config::default(), "all commented");
+        let all = uncommented();
+        toml::from_str::<Config>(&all).unwrap_or_else(|error| panic!("{error}\n{all}"));
+        let all: toml::Table = toml::from_str(&all).unwrap();
+        let top = keys("");
+        assert!(top.contains(&"site-code".to_string()), "{top:?}");
+        for key in top {
+            let section = keys(&key);
+            let there = all.get(&key).unwrap_or_else(|| panic!("dist/osupg.toml lacks {key}"));
+            for inner in section.iter().filter(|_| there.is_table()) {
+                assert!(there.get(inner).is_some(), "dist/osupg.toml lacks {inner} in [{key}]");
+            }
+        }
+    }
+
+    /// What is set there to its default must be the default.
+    #[test]
+    fn the_sample_gives_the_defaults() {
+        let all = toml::from_str::<Config>(&uncommented()).unwrap();
+        // These have none.
+        let serve = crate::api::Settings { tls_cert: None, tls_key: None, ..all.serve.clone() };
+        let cache = crate::store::cache::Settings { folder: None, ..all.cache.clone() };
+        let (s3, azure) = Default::default();
+        assert!(!all.s3.allow_http && !all.azure.allow_http);
+        let plain = Config {
+            home: None,
+            site_code: None,
+            database: None,
+            library: None,
+            serve,
+            cache,
+            s3,
+            azure,
+            ..all
+        };
+        assert_eq!(plain, Config::default());
+    }
+
+    /// The units that are installed start commands that exist, with few rights.
+    #[test]
+    fn units_start_commands_that_exist() {
+        for (unit, command) in [
+            (include_str!("../dist/osupg.service"), "serve"),
+            (include_str!("../dist/osupg-worker.service"), "worker"),
+        ] {
+            assert!(unit.contains(&format!("\nExecStart=/usr/bin/osupg {command}\n")));
+            assert!(crate::cli::command().find_subcommand(command).is_some(), "{command}");
+            for right in ["NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=\n"]
+            {
+                assert!(unit.contains(right), "{command}: {right}");
+            }
+        }
+    }
 
     #[test]
     fn site_codes_are_three_letters_or_digits() {

@@ -11,6 +11,9 @@
 //! - [`trust`] signs what leaves the store, and knows whose signatures count,
 //! - [`schedule`] asks for operations at set times,
 //! - [`library`] looks after the store as a whole,
+//! - [`bundle`] takes revisions to stores that no network reaches,
+//! - [`precache`] and [`upgrade`] say what a device fetches and how its upgrade is started,
+//! - [`doctor`] looks whether all is well,
 //! - [`operation`] names them for whoever asks,
 //! - [`jobs`] does those that take long, now or later, here or on another machine,
 //! - [`api`] is the HTTP service, [`remote`] its client,
@@ -19,9 +22,11 @@
 pub mod accounts;
 pub mod api;
 pub mod audit;
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod db;
+pub mod doctor;
 pub mod error;
 pub mod home;
 pub mod jobs;
@@ -29,6 +34,7 @@ pub mod library;
 pub mod media;
 pub mod operation;
 pub mod package;
+pub mod precache;
 pub mod progress;
 pub mod remote;
 pub mod sample;
@@ -39,6 +45,7 @@ pub mod store;
 pub mod text;
 pub mod time;
 pub mod trust;
+pub mod upgrade;
 
 pub use error::{Error, Result};
 pub use home::Home;

@@ -20,7 +20,9 @@ use crate::accounts::Sight;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::progress::{Progress, Watch};
-use crate::{accounts, audit, jobs, library, package, schedule, trust};
+use crate::{
+    accounts, audit, bundle, doctor, jobs, library, package, precache, schedule, trust, upgrade,
+};
 
 /// What an account must be allowed to do. Each right includes those before it.
 #[derive(
@@ -259,6 +261,10 @@ pub const ALL: &[Known] = &[
     Known::of::<accounts::operations::List>(),
     Known::of::<accounts::operations::Remove>(),
     Known::of::<audit::Query>(),
+    Known::of::<bundle::create::Request>(),
+    Known::of::<bundle::import::Request>(),
+    Known::of::<bundle::inspect::Request>(),
+    Known::of::<doctor::Request>(),
     Known::of::<jobs::requests::CancelJob>(),
     Known::of::<jobs::requests::List>(),
     Known::of::<jobs::requests::Retry>(),
@@ -287,6 +293,7 @@ pub const ALL: &[Known] = &[
     Known::of::<package::rollback::Request>(),
     Known::of::<package::show::Request>(),
     Known::of::<package::verify::Request>(),
+    Known::of::<precache::Request>(),
     Known::of::<schedule::Add>(),
     Known::of::<schedule::List>(),
     Known::of::<schedule::Pause>(),
@@ -300,6 +307,7 @@ pub const ALL: &[Known] = &[
     Known::of::<trust::manage::Add>(),
     Known::of::<trust::manage::List>(),
     Known::of::<trust::manage::Remove>(),
+    Known::of::<upgrade::Request>(),
 ];
 
 /// The operation with this name.

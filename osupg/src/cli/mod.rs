@@ -3,19 +3,24 @@
 mod account;
 mod audit;
 mod bar;
+mod bundle;
+mod doctor;
 mod image;
 mod job;
 mod key;
 mod library;
 mod log;
+mod manual;
 mod output;
 mod package;
+mod precache;
 mod sample;
 mod schedule;
 mod secret;
 mod serve;
 mod token;
 mod trust;
+mod upgrade;
 mod worker;
 
 use std::path::PathBuf;
@@ -95,6 +100,14 @@ enum Command {
     /// Look at the images of a WIM or ISO
     #[command(subcommand)]
     Image(image::Command),
+    /// Take revisions to stores that no network reaches, in one signed file
+    #[command(subcommand)]
+    Bundle(bundle::Command),
+    /// Say what devices fetch before an upgrade
+    #[command(subcommand)]
+    Precache(precache::Command),
+    /// Print how setup.exe is called to upgrade a device from a package
+    UpgradeCommand(upgrade::UpgradeArgs),
     /// Show or change the key that signs for this store
     #[command(subcommand)]
     Key(key::Command),
@@ -124,6 +137,12 @@ enum Command {
     Job(job::Command),
     /// Do jobs until stopped: what the queue holds, as many at once as the configuration says
     Worker,
+    /// Look whether everything osupg needs is as it must be, and say what to mend
+    Doctor(doctor::DoctorArgs),
+    /// Write manual pages
+    Man(manual::ManArgs),
+    /// Print completions of commands and options for a shell
+    Completions(manual::CompletionsArgs),
     /// Make a small but real media tree with three editions, to try things with
     SampleMedia(sample::MediaArgs),
     /// Show the whole way once: make sample media, keep one edition of them, verify the package
@@ -186,7 +205,7 @@ impl Context {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let matches = with_exit_codes(Cli::command()).get_matches();
+    let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let json = cli.global.json;
     let done = tokio::runtime::Builder::new_multi_thread()
@@ -201,6 +220,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.kind().exit_code())
         }
     }
+}
+
+/// The command line.
+pub(crate) fn command() -> clap::Command {
+    with_exit_codes(Cli::command())
 }
 
 /// The command with its exit codes at the end of its help, and so for all below it.
@@ -225,6 +249,12 @@ async fn run(cli: Cli) -> Result<u8> {
         Command::Package(command) => package::run(command, &context).await,
         Command::Library(command) => library::run(command, &context).await,
         Command::Image(command) => image::run(command, &context).await,
+        Command::Bundle(command) => bundle::run(command, &context).await,
+        Command::Precache(command) => precache::run(command, &context).await,
+        Command::UpgradeCommand(args) => upgrade::run(args, &context).await,
+        Command::Doctor(args) => doctor::run(args, &context).await,
+        Command::Man(args) => manual::man(args, command(), &context),
+        Command::Completions(args) => manual::completions(args, command()),
         Command::Key(command) => key::run(command, &context).await,
         Command::Trust(command) => trust::run(command, &context).await,
         Command::Schedule(command) => schedule::run(command, &context).await,
@@ -285,7 +315,7 @@ mod tests {
 
     #[test]
     fn arguments_are_consistent() {
-        with_exit_codes(Cli::command()).debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -308,6 +338,6 @@ mod tests {
             let commands = command.get_subcommands_mut();
             commands.filter(|command| command.get_name() != "help").for_each(check);
         }
-        check(&mut with_exit_codes(Cli::command()));
+        check(&mut command());
     }
 }

@@ -194,7 +194,10 @@ fn validate_request(args: ValidateArgs) -> Add {
         name: args.name.unwrap_or_else(|| format!("Validate {}", args.point)),
         when: args.when,
         operation: "point.validate".into(),
-        request: json!({ "point": args.point, "repair": args.repair }),
+        request: match args.repair {
+            true => json!({ "at": [args.point], "then": "repair" }),
+            false => json!({ "at": [args.point] }),
+        },
         missed: Missed::Once,
     }
 }

@@ -11,9 +11,11 @@
 //! statements need neither, and what is written often (progress, heartbeats) is one.
 
 pub mod accounts;
+pub mod adopt;
 pub mod audit;
 pub mod contents;
 pub mod edits;
+mod health;
 pub mod imports;
 pub(crate) mod jobs;
 pub mod leases;

@@ -1,9 +1,11 @@
 //! What can be done with packages: one module each.
 
 pub mod add;
+pub mod adopt;
 pub(crate) mod commit;
 pub mod compare;
 pub mod diff;
+pub mod document;
 pub mod drift;
 pub mod edit;
 pub mod export;

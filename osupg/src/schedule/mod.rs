@@ -41,6 +41,9 @@ const MISSED_AFTER: i64 = 10 * 60 * 1_000_000;
 /// A run that has waited so long for its job was taken up by a worker that died.
 const ORPHANED_AFTER: i64 = 2 * 60 * 1_000_000;
 
+/// How the names of those begin who work on the machine itself.
+const LOCAL: &str = "local:";
+
 /// Makes a schedule.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -86,7 +89,16 @@ impl Operation for Add {
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Shown> {
         let name = name(&self.name)?;
         let known = known(&self.operation)?;
-        let subject = known.facts(&self.request)?.subject;
+        let facts = known.facts(&self.request)?;
+        if !facts.places.is_empty() && !home.by().starts_with(LOCAL) {
+            return Err(Error::forbidden(format!(
+                "{} names files of the machine, which only those who work on it may have done on a \
+                 schedule",
+                known.name
+            ))
+            .advise("make this schedule with osupg on the machine itself"));
+        }
+        let subject = facts.subject;
         // The right to this schedule was judged by what `subject` says above.
         if subject.as_deref() != self.subject() {
             return Err(Error::usage(format!("{} cannot be scheduled", known.name)));

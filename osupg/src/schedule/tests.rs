@@ -162,6 +162,15 @@ async fn only_what_operators_may_do_can_be_scheduled() {
         let request = Add { operation: operation.into(), request, ..add("x", "every hour") };
         assert!(call(&home, request).await.is_err(), "{operation}");
     }
+    // A caller of the service must not reach files that the service would not let it name.
+    let export = Add {
+        operation: "package.export".into(),
+        request: json!({"package": "OSU00001", "folder": "/srv/x"}),
+        ..add("x", "every hour")
+    };
+    let refused = call(&home.acting_for("token:ci"), export.clone()).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Forbidden);
+    assert_eq!(call(&home, export).await.unwrap_err().kind(), Kind::NotFound);
     for (name, when) in [("", "every hour"), ("x", "2001-01-01 10:00"), ("x", "sometimes")] {
         assert!(call(&home, add(name, when)).await.is_err(), "{name} {when}");
     }

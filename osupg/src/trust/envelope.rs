@@ -8,7 +8,7 @@
 //! lengths in decimal digits. Fields that are not known are passed over, as DSSE asks for.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +62,9 @@ impl TryFrom<Wire> for Envelope {
             ));
         }
         let decode = |what: &str, given: &str| {
-            BASE64.decode(given).map_err(|error| format!("the {what} is not base64: {error}"))
+            // DSSE lets its makers choose between the two alphabets.
+            let decoded = BASE64.decode(given).or_else(|_| URL_SAFE.decode(given));
+            decoded.map_err(|error| format!("the {what} is not base64: {error}"))
         };
         Ok(Self {
             payload: decode("payload", &wire.payload)?,
@@ -218,6 +220,8 @@ mod tests {
         let read = Envelope::from_json(json.as_bytes()).unwrap();
         assert_eq!(read, envelope);
         assert_eq!(read.verify(KIND, trusting(&key)).unwrap(), Some(key.public().id()));
+        let other_alphabet = json.replace('+', "-").replace('/', "_");
+        assert!(Envelope::from_json(other_alphabet.as_bytes()).is_ok());
         let extended = json.replacen('{', "{\"later\":1,", 1);
         assert_eq!(Envelope::from_json(extended.as_bytes()).unwrap(), envelope);
     }

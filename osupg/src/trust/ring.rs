@@ -91,7 +91,7 @@ pub(super) fn proven(statement: &Envelope, trusted: &TrustList) -> Result<Rotati
 }
 
 /// The id of the key that signs; `None` before the first is made.
-pub(super) fn current_id(root: &Path) -> Result<Option<KeyId>> {
+pub(crate) fn current_id(root: &Path) -> Result<Option<KeyId>> {
     let path = folder(root).join("current");
     let Some(bytes) = read(&path, MAX_KEY_FILE)? else { return Ok(None) };
     let id = String::from_utf8(bytes).ok().and_then(|digits| digits.trim().parse().ok());
