@@ -8,6 +8,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Context;
 use super::output::{Align, facts, lines, print, table};
 use crate::error::{Error, Kind, Result};
+use crate::home::Home;
+use crate::jobs;
 use crate::jobs::model::{Job, Note, Priority, State};
 use crate::jobs::requests::{CancelJob, List, Retry, Show, Submit};
 use crate::text;
@@ -263,10 +265,17 @@ fn notes_text(notes: &[Note]) -> String {
 
 async fn follow(id: i64, context: &Context) -> Result<u8> {
     let live = stderr().is_terminal() && !context.global.quiet && !context.output.json;
+    let store = match context.client()? {
+        Some(_) => None,
+        None => Some(Home::open_with(context.config()?).await?),
+    };
     let mut after = 0;
     let job = loop {
         context.cancel.check().map_err(|_| Error::cancelled())?;
-        let job = context.call(&Show { id, after }).await?;
+        let job = match &store {
+            Some(home) => jobs::get_after(home, id, after).await?,
+            None => context.call(&Show { id, after }).await?,
+        };
         if live {
             // Back to the start of the line, and everything behind it away.
             let _ = write!(stderr(), "\r\x1b[K");

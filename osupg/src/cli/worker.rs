@@ -1,19 +1,40 @@
 //! `osupg worker`: does jobs until it is stopped.
 
+use std::io::IsTerminal;
+
 use sd_notify::NotifyState;
 
 use super::{Context, log};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::jobs;
 
 pub(super) async fn run(context: &Context) -> Result<u8> {
-    log::start(context.output.json);
+    if context.global.server.is_some() {
+        return Err(Error::usage("a worker does the jobs of the store that it can open").advise(
+            "leave out --server and OSUPG_SERVER; name the database in the configuration",
+        ));
+    }
+    log::start(context.output.json || !std::io::stderr().is_terminal());
     let home = Home::open_with(context.config()?).await?;
+    let watchdog = tokio::spawn(keep_watchdog_quiet(home.clone()));
     // Without systemd these do nothing.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let done = jobs::work(&home, &context.cancel).await;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    watchdog.abort();
     home.close().await;
     done.map(|()| 0)
+}
+
+/// Tells systemd that the worker lives, as long as its database answers.
+async fn keep_watchdog_quiet(home: Home) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        match home.db.answers().await {
+            Ok(()) => drop(sd_notify::notify(&[NotifyState::Watchdog])),
+            Err(error) => tracing::error!(%error, "the database does not answer"),
+        }
+        tokio::time::sleep(limit / 3).await;
+    }
 }

@@ -176,7 +176,7 @@ impl Db {
         words: &str,
         now: Moment,
     ) -> Result<(i64, Added)> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_apart().await?;
         let rows = sqlx::query(
             "INSERT INTO job (operation, request, subject, submitted_by, place, lane, priority, \
              state, reason, not_before, attempts, failures, cancel_by, worker, beat_at, phase, \
@@ -215,7 +215,7 @@ impl Db {
         if notes.is_empty() {
             return Ok(());
         }
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_apart().await?;
         for text in notes {
             note(&mut tx, id, at, text).await?;
         }
@@ -363,7 +363,7 @@ impl Db {
             .map(serde_json::to_string)
             .transpose()
             .map_err(|error| Error::io(format!("an error has no JSON: {error}")))?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_apart().await?;
         let done = sqlx::query(
             "UPDATE job SET state = $3, reason = $4, not_before = COALESCE($5, not_before), \
              failures = failures + $6, outcome = $7, error = $8, finished_at = $9 \
@@ -425,7 +425,7 @@ impl Db {
 
     /// Cancels a job that is not running; `false` for any other.
     pub(crate) async fn cancel_idle_job(&self, id: i64, reason: &str, now: Moment) -> Result<bool> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_apart().await?;
         let done = sqlx::query(
             "UPDATE job SET state = 'cancelled', reason = $2, finished_at = $3 \
              WHERE id = $1 AND state IN ('queued', 'waiting')",
@@ -451,7 +451,7 @@ impl Db {
     /// Puts a job that is over without success, or that waits for another try, into the queue
     /// again; `false` for any other.
     pub(crate) async fn requeue_job(&self, id: i64, words: &str, now: Moment) -> Result<bool> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_apart().await?;
         let done = sqlx::query(
             "UPDATE job SET state = 'queued', reason = '', not_before = $2, failures = 0, \
              cancel_by = '', place = 'worker', finished_at = NULL \

@@ -145,6 +145,18 @@ impl Db {
         Ok(())
     }
 
+    /// A transaction that writes rows which no other kind of transaction looks up. In PostgreSQL it
+    /// does not queue with the others, so that no job falls silent behind a large import.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or stays locked by another process.
+    pub(crate) async fn begin_apart(&self) -> Result<Transaction<'static, Any>> {
+        match self.dialect {
+            Dialect::Sqlite => self.begin().await,
+            Dialect::Postgres => Ok(self.pool.begin().await?),
+        }
+    }
+
     /// What time it is for everyone who shares the database: with PostgreSQL its server's clock,
     /// since machines disagree.
     ///

@@ -128,6 +128,7 @@ impl Keeper {
             held: held.clone(),
             recorder: Arc::clone(recorder),
             cancel: cancel.clone(),
+            notes: Vec::new(),
             heard: Instant::now(),
             beaten: Instant::now(),
             standing: Standing::Ours,
@@ -148,6 +149,8 @@ struct Keeping {
     held: Held,
     recorder: Arc<Recorder>,
     cancel: Cancel,
+    /// Lines that are not written yet.
+    notes: Vec<String>,
     /// When the database last answered that the job is ours.
     heard: Instant,
     /// When it was last told that the job is alive.
@@ -183,20 +186,24 @@ impl Keeping {
 
     async fn write(&mut self, last: bool) -> crate::error::Result<()> {
         let db = &self.home.db;
-        let (notes, phase, done, total, unwritten) = self.recorder.with(|told| {
-            let notes = std::mem::take(&mut told.notes);
+        let (phase, done, total, unwritten) = self.recorder.with(|told| {
+            self.notes.append(&mut told.notes);
             let unwritten = std::mem::take(&mut told.unwritten);
-            (notes, told.phase.clone(), told.done, told.total, unwritten)
+            (told.phase.clone(), told.done, told.total, unwritten)
         });
         let beat_due = self.beaten.elapsed() >= self.home.config().jobs.lost_after() / 5;
-        if notes.is_empty() && !unwritten && !beat_due && !last {
+        if self.notes.is_empty() && !unwritten && !beat_due && !last {
             self.stand(db.job_standing(&self.held).await?);
             return Ok(());
         }
         let now = db.now().await?;
-        db.note_job(self.held.id, now, &notes).await?;
         let standing = db.keep_job(&self.held, (&phase, done, total), now).await?;
         self.beaten = Instant::now();
+        // The timeline of a job belongs to whoever holds it.
+        if standing != Standing::Lost {
+            db.note_job(self.held.id, now, &self.notes).await?;
+        }
+        self.notes.clear();
         self.stand(standing);
         Ok(())
     }
