@@ -69,6 +69,8 @@ pub struct Config {
     pub cache: cache::Settings,
     /// How long revisions and unused objects are kept.
     pub retention: prune::Settings,
+    /// This osupg as a node that fetches by itself.
+    pub dp: crate::points::node::settings::Settings,
 }
 
 impl Config {

@@ -17,6 +17,7 @@
 //! - [`operation`] names them for whoever asks,
 //! - [`jobs`] does those that take long, now or later, here or on another machine,
 //! - [`api`] is the HTTP service, [`remote`] its client,
+//! - [`points`] brings them to where they are used,
 //! - [`cli`] is the command line, without logic of its own.
 
 pub mod accounts;
@@ -34,6 +35,7 @@ pub mod library;
 pub mod media;
 pub mod operation;
 pub mod package;
+pub mod points;
 pub mod precache;
 pub mod progress;
 pub mod remote;

@@ -19,6 +19,9 @@ use wim_extract::Cancel;
 use crate::accounts::Sight;
 use crate::error::{Error, Result};
 use crate::home::Home;
+use crate::points::{
+    control, deliver, group, manage, node, plan, publish, status, validate, withdraw,
+};
 use crate::progress::{Progress, Watch};
 use crate::{
     accounts, audit, bundle, doctor, jobs, library, package, precache, schedule, trust, upgrade,
@@ -280,6 +283,12 @@ pub const ALL: &[Known] = &[
     Known::of::<package::diff::Request>(),
     Known::of::<package::drift::Request>(),
     Known::of::<package::edit::Request>(),
+    Known::of::<group::Add>(),
+    Known::of::<group::AddMember>(),
+    Known::of::<group::List>(),
+    Known::of::<group::Remove>(),
+    Known::of::<group::RemoveMember>(),
+    Known::of::<package::document::Request>(),
     Known::of::<package::export::Request>(),
     Known::of::<package::files::Request>(),
     Known::of::<package::list::FoldersRequest>(),
@@ -292,6 +301,7 @@ pub const ALL: &[Known] = &[
     Known::of::<package::revisions::Request>(),
     Known::of::<package::rollback::Request>(),
     Known::of::<package::show::Request>(),
+    Known::of::<status::PackageRequest>(),
     Known::of::<package::verify::Request>(),
     Known::of::<precache::Request>(),
     Known::of::<schedule::Add>(),
@@ -301,6 +311,25 @@ pub const ALL: &[Known] = &[
     Known::of::<schedule::Remove>(),
     Known::of::<schedule::Resume>(),
     Known::of::<schedule::Show>(),
+    Known::of::<manage::Add>(),
+    Known::of::<control::CancelRequest>(),
+    Known::of::<control::CatchUp>(),
+    Known::of::<deliver::Request>(),
+    Known::of::<manage::Edit>(),
+    Known::of::<manage::List>(),
+    Known::of::<manage::Maintenance>(),
+    Known::of::<status::OverviewRequest>(),
+    Known::of::<plan::Request>(),
+    Known::of::<publish::Request>(),
+    Known::of::<manage::Remove>(),
+    Known::of::<validate::RepairRequest>(),
+    Known::of::<node::report::Report>(),
+    Known::of::<control::RetryRequest>(),
+    Known::of::<manage::Show>(),
+    Known::of::<status::PointRequest>(),
+    Known::of::<validate::Request>(),
+    Known::of::<node::report::WantedRequest>(),
+    Known::of::<withdraw::Request>(),
     Known::of::<accounts::operations::CreateToken>(),
     Known::of::<accounts::operations::ListTokens>(),
     Known::of::<accounts::operations::RevokeToken>(),

@@ -46,6 +46,8 @@ phases! {
     Check: "checking",
     /// Rebuilding the media tree.
     Export: "exporting",
+    /// Sending content to a point.
+    Send: "sending",
     /// Writing sample media.
     Write: "writing",
     /// Work that this version knows no name for: a newer service told of it.

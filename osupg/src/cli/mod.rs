@@ -5,6 +5,7 @@ mod audit;
 mod bar;
 mod bundle;
 mod doctor;
+mod dp;
 mod image;
 mod job;
 mod key;
@@ -13,7 +14,9 @@ mod log;
 mod manual;
 mod output;
 mod package;
+mod point;
 mod precache;
+mod publish;
 mod sample;
 mod schedule;
 mod secret;
@@ -97,6 +100,18 @@ enum Command {
     /// Check, repair and clean up the content library
     #[command(subcommand)]
     Library(library::Command),
+    /// Add and look after the places that packages are sent to
+    #[command(subcommand)]
+    Point(point::Command),
+    /// Put points into groups
+    #[command(subcommand)]
+    Group(point::GroupCommand),
+    /// Send a revision of a package to points; only what they lack travels
+    Publish(publish::PublishArgs),
+    /// Remove a package from points
+    Withdraw(publish::WithdrawArgs),
+    /// Be a point that fetches by itself what is wanted there
+    Dp(dp::DpArgs),
     /// Look at the images of a WIM or ISO
     #[command(subcommand)]
     Image(image::Command),
@@ -248,6 +263,11 @@ async fn run(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Package(command) => package::run(command, &context).await,
         Command::Library(command) => library::run(command, &context).await,
+        Command::Point(command) => point::run(command, &context).await,
+        Command::Group(command) => point::run_group(command, &context).await,
+        Command::Publish(args) => publish::publish(args, &context).await,
+        Command::Withdraw(args) => publish::withdraw(args, &context).await,
+        Command::Dp(args) => dp::run(args, &context).await,
         Command::Image(command) => image::run(command, &context).await,
         Command::Bundle(command) => bundle::run(command, &context).await,
         Command::Precache(command) => precache::run(command, &context).await,

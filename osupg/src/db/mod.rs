@@ -20,6 +20,8 @@ pub mod imports;
 pub(crate) mod jobs;
 pub mod leases;
 pub mod packages;
+pub mod points;
+pub mod received;
 pub mod revisions;
 pub mod schedules;
 pub mod serving;

@@ -11,8 +11,8 @@ use super::model::{Lane, Priority};
 use super::{Submission, before, mend, process, run, submit};
 use crate::error::Result;
 use crate::home::Home;
-use crate::schedule;
 use crate::schedule::model::Schedule;
+use crate::{points, schedule};
 
 /// How often a worker with a hand free looks for a job.
 const LOOK: Duration = Duration::from_millis(400);
@@ -151,6 +151,7 @@ impl Worker {
         if tick.is_due() {
             let now = db.now().await?;
             schedule::tick_with(home, now, |key, due| submit_due(home.clone(), key, due)).await?;
+            points::publish::tick(home).await?;
         }
         if forget.is_due() {
             let now = db.now().await?;

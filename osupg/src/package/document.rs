@@ -17,6 +17,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Content, Entry, Package, Stated};
@@ -25,6 +26,8 @@ use super::{check_digest, fields, manifest};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::media::path::MediaPath;
+use crate::operation::{Operation, Right};
+use crate::progress::Watch;
 use crate::store::cut::MAX_PIECE;
 use crate::store::layout::{ObjectId, Piece};
 use crate::text;
@@ -260,6 +263,29 @@ pub async fn of_revision(home: &Home, reference: &Reference) -> Result<Document>
 pub async fn sign(home: &Home, document: &Document) -> Result<Envelope> {
     let (home, bytes) = (home.clone(), document.to_bytes()?);
     tokio::task::spawn_blocking(move || trust::sign(&home, PAYLOAD_TYPE, &bytes)).await?
+}
+
+/// Asks for the signed document of a revision, as those who fetch it do.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The revision.
+    pub package: Reference,
+}
+
+impl Operation for Request {
+    type Outcome = Envelope;
+    const NAME: &'static str = "package.document";
+    const RIGHT: Right = Right::Read;
+
+    fn subject(&self) -> Option<&str> {
+        Some(&self.package.package)
+    }
+
+    async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Envelope> {
+        let document = of_revision(home, &self.package).await?;
+        sign(home, &document).await
+    }
 }
 
 fn bad(what: impl std::fmt::Display) -> Error {

@@ -1,0 +1,156 @@
+//! Publishes a revision to points and groups.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::window::Priority;
+use super::{deliver, places, points_at};
+use crate::db::points::{Place, Wanted};
+use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::jobs;
+use crate::operation::{Operation, Right};
+use crate::package::reference::Reference;
+use crate::progress::Watch;
+use crate::time::Moment;
+
+/// Who carries what has been assigned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Carrier {
+    /// Workers: each delivery becomes a job.
+    #[default]
+    Worker,
+    /// Whoever asks, by `point.deliver`.
+    Caller,
+}
+
+/// What is to be published where.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The revision.
+    pub package: Reference,
+    /// Points and groups by name; a name that is both as `point:NAME` or `group:NAME`.
+    pub to: Vec<String>,
+    /// How urgent it is.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Who carries it.
+    #[serde(default)]
+    pub carrier: Carrier,
+}
+
+/// What has been assigned.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Assigned {
+    /// The package's id.
+    pub package: String,
+    /// The revision's number; none when it is to leave.
+    pub revision: Option<i64>,
+    /// Point by point.
+    pub deliveries: Vec<Delivery>,
+    /// What else there is to know.
+    pub notes: Vec<String>,
+}
+
+/// A delivery that is to be made.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Delivery {
+    /// The point's name.
+    pub point: String,
+    /// The job that makes it; none where the caller does, or a node by itself.
+    pub job: Option<i64>,
+}
+
+impl Operation for Request {
+    type Outcome = Assigned;
+    const NAME: &'static str = "point.publish";
+    const RIGHT: Right = Right::Operate;
+
+    fn subject(&self) -> Option<&str> {
+        Some(&self.package.package)
+    }
+
+    async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Assigned> {
+        let package = home.db.package_at(&self.package).await?;
+        let (id, number) = (package.id, package.revision.number);
+        if self.to.is_empty() {
+            return Err(Error::usage("no point or group is named")
+                .advise("name one with --to; `osupg point list` shows the points there are"));
+        }
+        let places = places(home, &self.to).await?;
+        let wanted = Wanted { number, priority: self.priority };
+        home.db.assign(&places, &id, wanted).await?;
+        let deliveries = hand_on(home, &places, &id, self.priority, self.carrier).await?;
+        let mut notes = Vec::new();
+        if deliveries.is_empty() {
+            notes.push("the group has no points yet; those that join it will get it".into());
+        }
+        Ok(Assigned { package: id, revision: Some(number), deliveries, notes })
+    }
+}
+
+/// Has the deliveries of a package to places made.
+pub(super) async fn hand_on(
+    home: &Home,
+    places: &[Place],
+    package: &str,
+    priority: Priority,
+    carrier: Carrier,
+) -> Result<Vec<Delivery>> {
+    let mut deliveries = Vec::new();
+    for point in points_at(home, places).await? {
+        let carried = carrier == Carrier::Worker && point.kind != super::model::Kind::Node;
+        let job = match carried {
+            true => {
+                let request =
+                    deliver::Request { point: point.name.clone(), package: package.into() };
+                let id = submit(home, &request, priority).await?;
+                home.db.handed_on(point.key, package).await?;
+                Some(id)
+            }
+            false => None,
+        };
+        deliveries.push(Delivery { point: point.name, job });
+    }
+    Ok(deliveries)
+}
+
+/// Makes a delivery a job; gives its number.
+async fn submit(home: &Home, request: &deliver::Request, priority: Priority) -> Result<i64> {
+    let value = serde_json::to_value(request)
+        .map_err(|error| Error::io(format!("a delivery cannot be written: {error}")))?;
+    let submission = jobs::Submission {
+        operation: deliver::Request::NAME,
+        request: &value,
+        by: home.by(),
+        key: None,
+        priority: match priority {
+            Priority::Low => jobs::model::Priority::Low,
+            Priority::Medium => jobs::model::Priority::Normal,
+            Priority::High => jobs::model::Priority::High,
+        },
+        not_before: None,
+    };
+    Ok(jobs::submit(home, &submission).await?.id)
+}
+
+/// Makes jobs of the deliveries that are due: a window has opened, a point was busy, a transfer was
+/// cut off, or a removed package has left something. Workers call it now and then.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub async fn tick(home: &Home) -> Result<u64> {
+    let mut submitted = 0;
+    for request in deliver::due(home, Moment::now()).await? {
+        let Some(point) = home.db.point_if_any(&request.point).await? else { continue };
+        // Several workers look; the one that takes the row off the list makes the job.
+        let Some(priority) = home.db.claim_due(point.key, &request.package).await? else {
+            continue;
+        };
+        submit(home, &request, priority).await?;
+        submitted += 1;
+    }
+    Ok(submitted)
+}

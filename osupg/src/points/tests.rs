@@ -1,0 +1,248 @@
+//! Points from assignment to presence, on a store with small packages.
+
+use std::path::PathBuf;
+
+use wim_extract::Cancel;
+
+use super::deliver::deliver;
+use super::manage::{self, Change};
+use super::model::{Kind, State, Tally};
+use super::publish::{self, Carrier};
+use super::target::Depth;
+use super::target::tests::{Bench, Files, media, noise};
+use super::validate::{self, Then};
+use super::window::Priority;
+use super::*;
+use crate::operation::Operation;
+use crate::package::document::PAYLOAD_TYPE;
+use crate::package::receive;
+use crate::progress::{Silent, Watch};
+use crate::trust::Envelope;
+use crate::trust::key::PrivateKey;
+
+struct Site {
+    folder: tempfile::TempDir,
+    home: Home,
+}
+
+fn watch(cancel: &Cancel) -> Watch<'_> {
+    Watch { progress: &Silent, cancel }
+}
+
+impl Site {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(&folder.path().join("home")).await.unwrap();
+        Self { folder, home }
+    }
+
+    /// Puts a revision into the store.
+    async fn release(&self, id: &str, number: i64, files: &Files) -> Document {
+        let bench = Bench::new();
+        let document = bench.revision(id, number, files).await.document;
+        for piece in document.pieces() {
+            let bytes = bench.library.get(&piece).await.unwrap();
+            self.home.library.put(&piece.id, &bytes).await.unwrap();
+        }
+        let cancel = Cancel::new();
+        receive::receive(&self.home, &document, "test", watch(&cancel)).await.unwrap();
+        document
+    }
+
+    /// A folder that is a point.
+    async fn point(&self, name: &str) -> PathBuf {
+        let root = self.folder.path().join(name);
+        std::fs::create_dir(&root).unwrap();
+        let add = manage::Add {
+            name: name.into(),
+            kind: Kind::Folder,
+            target: root.to_str().unwrap().into(),
+            change: Change::default(),
+        };
+        let cancel = Cancel::new();
+        add.run(&self.home, watch(&cancel)).await.unwrap();
+        root
+    }
+
+    async fn publish(&self, package: &str, to: &[&str]) {
+        let request = publish::Request {
+            package: package.parse().unwrap(),
+            to: to.iter().map(|name| (*name).to_string()).collect(),
+            priority: Priority::Medium,
+            carrier: Carrier::Caller,
+        };
+        let cancel = Cancel::new();
+        let assigned = request.run(&self.home, watch(&cancel)).await.unwrap();
+        for delivery in assigned.deliveries {
+            let id = &assigned.package;
+            deliver(&self.home, &delivery.point, id, Depth::Usual, watch(&cancel)).await.unwrap();
+        }
+    }
+
+    async fn validate(&self, then: Then) -> validate::Validated {
+        let cancel = Cancel::new();
+        let request = validate::Request { then, ..validate::Request::default() };
+        let mut all = request.run(&self.home, watch(&cancel)).await.unwrap();
+        assert_eq!(all.len(), 1);
+        all.remove(0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_with_a_forged_or_older_document_is_named_and_repaired() {
+    let site = Site::new().await;
+    let first = site.release("OSU00001", 1, &media()).await;
+    let mut files = media();
+    files.insert("setup.exe", noise(25_000, 8));
+    let second = site.release("OSU00001", 2, &files).await;
+    let root = site.point("A").await;
+    site.publish("OSU00001", &["A"]).await;
+    assert!(site.validate(Then::Report).await.sound);
+
+    let stranger = PrivateKey::generate().unwrap();
+    let forged = Envelope::sign(PAYLOAD_TYPE, &second.to_bytes().unwrap(), &[&stranger]);
+    let older = document::sign(&site.home, &first).await.unwrap();
+    let place = root.join(".osupg/OSU00001/installed.json");
+    for (envelope, says) in
+        [(forged, "its document at the point"), (older, "revision 1 instead of revision 2")]
+    {
+        std::fs::write(&place, envelope.to_json()).unwrap();
+        let found = site.validate(Then::Report).await;
+        assert!(!found.sound && found.flaws[0].what.contains(says), "{found:?}");
+        let point = site.home.db.point("A").await.unwrap();
+        let presence = site.home.db.presence(point.key, "OSU00001").await.unwrap().unwrap();
+        assert_eq!(presence.state, State::Damaged);
+        let repaired = site.validate(Then::Repair).await;
+        assert!(repaired.sound, "{repaired:?}");
+        assert_eq!(repaired.repair.unwrap().sent, 0, "the tree itself was right");
+        assert!(site.validate(Then::Report).await.sound);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_gets_a_lost_piece_back_from_a_point() {
+    let site = Site::new().await;
+    let document = site.release("OSU00001", 1, &media()).await;
+    // Of install.wim.
+    let piece = document.pieces()[20];
+    assert_eq!(fetch_piece(&site.home, &piece).await.unwrap(), None);
+    let gone = site.point("Gone").await;
+    let root = site.point("There").await;
+    site.publish("OSU00001", &["Gone", "There"]).await;
+    std::fs::remove_dir_all(gone).unwrap();
+    let kept = site.home.library.get(&piece).await.unwrap();
+    assert_eq!(fetch_piece(&site.home, &piece).await.unwrap(), Some(kept));
+    // What is damaged there is not given.
+    std::fs::write(root.join("OSU00001/sources/install.wim"), "x").unwrap();
+    assert_eq!(fetch_piece(&site.home, &piece).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_agree_with_rows_whatever_happens() {
+    let site = Site::new().await;
+    let db = &site.home.db;
+    for id in ["OSU00001", "OSU00002"] {
+        site.release(id, 1, &media()).await;
+    }
+    for name in ["A", "B", "C"] {
+        site.point(name).await;
+    }
+    site.publish("OSU00001", &["A", "B", "C"]).await;
+    site.publish("OSU00002", &["A"]).await;
+    let point = db.point("B").await.unwrap();
+    db.set_state(point.key, "OSU00001", State::Failed, "why", None).await.unwrap();
+    let tally = db.package_tally("OSU00001").await.unwrap();
+    assert_eq!(tally, Tally { success: 2, error: 1, ..Tally::default() });
+    let of_point = |name: &'static str| async move {
+        let key = db.point(name).await.unwrap().key;
+        db.point_tallies().await.unwrap().get(&key).copied().unwrap_or_default()
+    };
+    assert_eq!(of_point("A").await, Tally { success: 2, ..Tally::default() });
+    assert_eq!(of_point("B").await, Tally { error: 1, ..Tally::default() });
+    // A point goes with its rows, and a package with its own; what it leaves is known.
+    db.remove_point(point.key).await.unwrap();
+    assert_eq!(
+        db.package_tally("OSU00001").await.unwrap(),
+        Tally { success: 2, ..Tally::default() }
+    );
+    db.remove_package("OSU00001").await.unwrap();
+    assert_eq!(of_point("A").await, Tally { success: 1, ..Tally::default() });
+    assert_eq!(of_point("C").await, Tally::default());
+    let strays = db.strays(crate::time::Moment(i64::MAX)).await.unwrap();
+    let named = |name: &str| (name.to_string(), "OSU00001".to_string());
+    assert_eq!(strays, [named("A"), named("C")]);
+    assert_eq!(db.package_tallies().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_takes_no_more_packages_than_it_says_and_never_one_twice() {
+    use super::slot::{Busy, Slot};
+    let site = Site::new().await;
+    site.point("A").await;
+    let key = site.home.db.point("A").await.unwrap().key;
+    let take = |package: &'static str, lanes| Slot::take(&site.home, key, package, lanes);
+    let first = take("OSU00001", 2).await.unwrap().unwrap();
+    assert_eq!(take("OSU00001", 2).await.unwrap().unwrap_err(), Busy::SamePackage);
+    let second = take("OSU00002", 2).await.unwrap().unwrap();
+    assert_eq!(take("OSU00003", 2).await.unwrap().unwrap_err(), Busy::Full);
+    assert!(Slot::whole(&site.home, key).await.unwrap().is_none());
+    assert!(first.beat().await.unwrap());
+    first.release().await.unwrap();
+    second.release().await.unwrap();
+    let whole = Slot::whole(&site.home, key).await.unwrap().unwrap();
+    assert_eq!(take("OSU00001", 2).await.unwrap().unwrap_err(), Busy::Whole);
+    whole.release().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_of_points_have_limits() {
+    let site = Site::new().await;
+    let root = site.point("A").await;
+    let cancel = Cancel::new();
+    let add = |name: &str, kind, target: &str, change: Change| manage::Add {
+        name: name.into(),
+        kind,
+        target: target.into(),
+        change,
+    };
+    let usual = Change::default();
+    let with = |change: fn(&mut Change)| {
+        let mut fields = Change::default();
+        change(&mut fields);
+        fields
+    };
+    let free = site.folder.path().join("free");
+    std::fs::create_dir(&free).unwrap();
+    let free = free.to_str().unwrap();
+    let home = site.home.root().to_str().unwrap().to_string();
+    let inside = format!("{home}/library");
+    for request in [
+        add("", Kind::Folder, free, usual.clone()),
+        add(&"x".repeat(51), Kind::Folder, free, usual.clone()),
+        add("a\nb", Kind::Folder, free, usual.clone()),
+        add("group:x", Kind::Folder, free, usual.clone()),
+        add("a", Kind::Folder, free, usual.clone()),
+        add("B", Kind::Folder, root.to_str().unwrap(), usual.clone()),
+        add("B", Kind::Folder, "/no/such/folder", usual.clone()),
+        add("B", Kind::Folder, &home, usual.clone()),
+        add("B", Kind::Folder, &inside, usual.clone()),
+        add("B", Kind::Folder, "", usual.clone()),
+        add("B", Kind::Objects, "no-address", usual.clone()),
+        add("B", Kind::Objects, "ftp://x/y", usual.clone()),
+        add("B", Kind::Folder, free, with(|change| change.threads = Some(0))),
+        add("B", Kind::Folder, free, with(|change| change.threads = Some(100))),
+        add("B", Kind::Folder, free, with(|change| change.packages_at_once = Some(51))),
+        add("B", Kind::Folder, free, with(|change| change.rate = Some(-1))),
+        add("B", Kind::Folder, free, with(|change| change.timeout_seconds = Some(0))),
+        add("B", Kind::Folder, free, with(|change| change.time_zone = Some("Mars/Base".into()))),
+        add("B", Kind::Folder, free, with(|change| change.comment = Some("x".repeat(128)))),
+    ] {
+        let error = request.run(&site.home, watch(&cancel)).await.unwrap_err();
+        // A folder that is not there is an error of reading it.
+        let kind = error.kind();
+        let expected = if request.target.starts_with("/no/") { 4 } else { 2 };
+        assert_eq!(kind.exit_code(), expected, "{request:?}: {error}");
+        assert!(site.home.db.point_if_any("B").await.unwrap().is_none());
+    }
+    assert_eq!(site.home.db.points().await.unwrap().len(), 1);
+}
