@@ -152,7 +152,7 @@ fn rebuild(
     context: Context<'_>,
 ) -> Result<Outcome, Error> {
     let old = Locked::open(path)?;
-    let packing = Packing { coding: old.wim.coding(), level: Level::default() };
+    let packing = Packing::like(&old.wim, Level::default());
     let mut session =
         export::add_to(&old, Existing::Rebuild, export::Pipable::Keep, packing, context)?;
     session.xml = xml;

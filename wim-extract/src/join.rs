@@ -13,7 +13,7 @@ use wim_format::header::{Header, HeaderFlags, Layout, Version};
 use crate::archive::{Wim, read_header};
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::export::add::{self, Manner, Recode, Solid};
+use crate::export::add::{self, Manner, OldSolid, Recode};
 use crate::export::select::Selection;
 use crate::export::{IntegrityTable, Verification};
 use crate::integrity;
@@ -193,7 +193,7 @@ pub fn run(
 fn draft(selection: &Selection<'_>, options: &Options) -> Result<(Drafted, Outcome), Error> {
     let wim = selection.wim;
     let mut draft = Draft::new(wim.coding(), Layout::Normal);
-    let manner = Manner { recode: Recode::Never, solid: Solid::Keep };
+    let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
     let added = add::add_all(&mut draft, selection, manner, options.threads)?;
     let old = wim.header();
     let mut flags = old.flags;

@@ -17,6 +17,7 @@ pub mod hash;
 mod integrity;
 pub mod join;
 pub mod map;
+mod memory;
 pub mod output;
 pub mod piped;
 pub mod pipeline;

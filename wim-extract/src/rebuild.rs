@@ -9,11 +9,10 @@ use wim_format::xml::EditError;
 use crate::archive::{ImageIndex, Wim};
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::export::{self, Compression, IntegrityTable, Recompress, Verification};
+use crate::export::{self, Compression, Grouping, IntegrityTable, Recompress, Verification};
 use crate::pipeline::Threads;
 use crate::progress::Progress;
 pub use crate::write::Pipable;
-use crate::write::pack::Packing;
 use crate::write::place::Locked;
 use crate::write::session::{Context, Session, parameter};
 
@@ -36,6 +35,8 @@ pub struct Options {
     pub verification: Verification,
     /// Whether the archive is pipable from now on.
     pub pipable: Pipable,
+    /// Whether the data of files is put together from now on.
+    pub grouping: Grouping,
 }
 
 /// What was done.
@@ -68,9 +69,10 @@ pub fn run(
     let context = Context { threads: options.threads, progress, cancel };
     let kept: Vec<_> = wim.images().filter(|image| !options.without.contains(image)).collect();
     let layout = options.pipable.layout(wim.header().layout);
+    let packing = options.grouping.packing(coding, options.level, layout, Some(wim))?;
     let mut session = Session::rebuild(&old, coding, layout)?;
-    let packing = Packing { coding, level: options.level };
-    export::keep(&mut session, wim, &kept, options.recompress, packing, context)?;
+    let Options { recompress, grouping, .. } = *options;
+    export::keep(&mut session, wim, &kept, recompress, grouping, packing, context)?;
     remove_images(&mut session, &options.without).map_err(parameter)?;
     let before = wim.parts()[0].source.len();
     let done = session.finish(options.integrity, options.verification, context)?;

@@ -25,7 +25,7 @@ use self::deal::Share;
 use crate::archive::Wim;
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
-use crate::export::add::{self, Manner, Recode, Solid};
+use crate::export::add::{self, Manner, OldSolid, Recode};
 use crate::export::select::Selection;
 use crate::export::{IntegrityTable, Verification};
 use crate::integrity;
@@ -168,7 +168,7 @@ impl Set<'_> {
         let images = if number == 1 { &self.selection.images[..] } else { &[] };
         let share = self.selection.some(&shares[number - 1].blobs, images);
         let mut draft = Draft::of_part(number as u16, wim.coding());
-        let manner = Manner { recode: Recode::Never, solid: Solid::Keep };
+        let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
         let added = add::add_all(&mut draft, &share, manner, self.options.threads)?;
         let header = self.header(number, shares.len());
         let table = integrity::wanted_piece_size(&wim.parts()[0], self.options.integrity)?;

@@ -17,6 +17,7 @@ use crate::error::{Error, TreeProblem};
 use crate::pipeline::team::share_among;
 use crate::progress::{Amount, Phase};
 use crate::windows::require_len;
+use crate::write::pack::order::{SolidOrder, SortKey};
 use crate::write::pack::{Batch, Packing, batch_len};
 use crate::write::session::{Context, Session};
 
@@ -233,6 +234,10 @@ impl Pending {
     /// Reads the data, and packs what is not `known`; in a layout with the images first, only sees to
     /// it that it will be packed. Gives the finished tree.
     ///
+    /// Where hashes have to be known before anything is packed, everything is read twice: for a pipable
+    /// layout, which has them in front, and for solid data, of which the length is in front and which is
+    /// put in order.
+    ///
     /// # Errors
     /// A file cannot be read or has changed; those of writing; [`Error::Cancelled`].
     pub(crate) fn pack(
@@ -244,7 +249,7 @@ impl Pending {
     ) -> Result<Packed, Error> {
         let grain = packing.coding.chunk_size.max(MIN_GRAIN) as usize;
         let Context { threads, progress, cancel } = context;
-        if session.draft.layout() == Layout::Normal {
+        if (session.draft.layout(), packing.solid) == (Layout::Normal, None) {
             let mut files = Files::new(&self.data, known, grain, progress, cancel);
             session.done.stored += session.pack(packing, &mut files, context)?;
             let hashes = files.hashes;
@@ -253,10 +258,16 @@ impl Pending {
         let files = Files::new(&self.data, [], grain, progress, cancel);
         let batch = Batch::new(batch_len(threads, packing.coding.chunk_size));
         let hashes = share_among(threads, || files.hash(batch))?;
-        let packed = self.with_hashes(hashes);
+        progress.end(Phase::Write);
         let mut known: HashSet<Sha1Hash> = known.into_iter().map(|(hash, _)| hash).collect();
-        let all = packed.data.iter().cloned().zip(packed.hashes.iter().copied());
-        let new: Vec<(Data, Sha1Hash)> = all.filter(|(_, hash)| known.insert(*hash)).collect();
+        let mut new: Vec<usize> =
+            (0..hashes.len()).filter(|&index| known.insert(hashes[index])).collect();
+        if packing.solid.is_some_and(|solid| solid.order == SolidOrder::Name) {
+            new.sort_by_cached_key(|&index| SortKey::of(self.image.name(self.owners[index].0)));
+        }
+        let packed = self.with_hashes(hashes);
+        let new = new.into_iter().map(|index| (packed.data[index].clone(), packed.hashes[index]));
+        let new: Vec<(Data, Sha1Hash)> = new.collect();
         for (data, hash) in &new {
             session.draft.announce(*hash, data.len(), 0);
         }
@@ -266,7 +277,10 @@ impl Pending {
             let bytes = data.iter().map(Data::len).fold(0, u64::saturating_add);
             progress.begin(Phase::Compress, Amount::new(bytes, data.len() as u64));
             let mut files = Files::again(&data, hashes, grain, progress, cancel);
-            session.done.stored += session.pack(packing, &mut files, context)?;
+            session.done.stored += match packing.solid {
+                None => session.pack(packing, &mut files, context)?,
+                Some(solid) => session.pack_solid(solid, bytes, &mut files, context)?,
+            };
             progress.end(Phase::Compress);
             Ok(())
         })?;

@@ -7,6 +7,9 @@
 //! finish   metadata, tables, header
 //! ```
 //!
+//! For solid resources, whose blobs are put in order first, and for pipable archives files are read
+//! twice: to be hashed, and again what is new.
+//!
 //! A file that changes or vanishes while it is read ends the capture: half of two versions is not
 //! stored as one.
 
@@ -40,7 +43,9 @@ use crate::archive::Wim;
 use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
-use crate::export::{self, Boot, Compression, Existing, IntegrityTable, Pipable, Verification};
+use crate::export::{
+    self, Boot, Compression, Existing, Grouping, IntegrityTable, Pipable, Verification,
+};
 use crate::pipeline::Threads;
 use crate::pipeline::team::share_among;
 use crate::progress::{Amount, Phase, Progress};
@@ -85,6 +90,8 @@ pub struct Options {
     pub existing: Existing,
     /// Whether the archive is pipable.
     pub pipable: Pipable,
+    /// Whether the data of files is put together.
+    pub grouping: Grouping,
     /// Archives whose blobs are referred to but not stored: the result is a delta.
     pub delta_from: Vec<Arc<Wim>>,
     /// An image since which most files are unchanged; those are not read.
@@ -201,12 +208,12 @@ pub fn run(
     let context = Context { threads: options.threads, progress, cancel };
     let fix = fixes_links(options, old.as_ref());
     let pending = scan(sources, fix, options, destination, context)?;
-    let packing = Packing { coding, level: options.level };
+    let layout = old.as_ref().map_or(Layout::Normal, |old| old.wim.header().layout);
+    let layout = options.pipable.layout(layout);
+    let like = old.as_ref().map(|old| &old.wim);
+    let packing = options.grouping.packing(coding, options.level, layout, like)?;
     let session = match &old {
-        None => {
-            let layout = options.pipable.layout(Layout::Normal);
-            Session::create(destination, coding, layout, options.guid)?
-        }
+        None => Session::create(destination, coding, layout, options.guid)?,
         Some(old) => export::add_to(old, options.existing, options.pipable, packing, context)?,
     };
     add(session, pending, fix, packing, old.as_ref().map(|old| &old.wim), options, context)
@@ -230,7 +237,7 @@ pub fn to_stream(
     let session = Session::stream(out, coding, options.pipable, options.integrity, options.guid)?;
     let fix = fixes_links(options, None);
     let pending = scan(sources, fix, options, session.path(), context)?;
-    let packing = Packing { coding, level: options.level };
+    let packing = options.grouping.packing(coding, options.level, Layout::Pipable, None)?;
     add(session, pending, fix, packing, None, options, context)
 }
 

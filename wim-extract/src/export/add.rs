@@ -41,16 +41,19 @@ pub(crate) enum Recode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Manner {
     pub(crate) recode: Recode,
-    pub(crate) solid: Solid,
+    pub(crate) solid: OldSolid,
 }
 
-/// What becomes of solid resources.
+/// What becomes of the solid resources of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Solid {
+pub(crate) enum OldSolid {
     /// Those of their chunks that are needed are copied, unless everything is to be stored.
     Keep,
-    /// Each blob gets a resource of its own.
-    Spread,
+    /// What is in them is compressed anew.
+    Unpack,
+    /// Their chunks are copied where they have this coding. All else is compressed anew, what has a
+    /// resource of its own too.
+    Gather(Coding),
 }
 
 /// An archive that a draft takes resources from.
@@ -173,6 +176,10 @@ impl<'a> Adder<'a> {
 
     /// Adds a blob that has a resource of its own.
     fn blob(&mut self, id: BlobId) -> Result<(), Error> {
+        if let OldSolid::Gather(_) = self.manner.solid {
+            self.added.to_pack.push(id);
+            return Ok(());
+        }
         let resource = self.wim().resource(id);
         let part = self.wim().part_of(id);
         let hash = self.wim().blob(id).hash;
@@ -294,14 +301,20 @@ impl<'a> Adder<'a> {
         if let Some(&id) = plan.overlapping.first() {
             return Err(self.wim().damaged(id, Damage::Overlap));
         }
-        let again = matches!(self.manner.recode, Recode::Always(_));
-        if self.is_in_order()
-            || self.draft.takes_solid() && (self.manner.solid == Solid::Spread || again)
-        {
+        let resource = self.wim().parts()[plan.part].solid(plan.index);
+        let takes_solid = self.draft.takes_solid();
+        let (copied, packed) = match (self.manner.recode, self.manner.solid) {
+            (Recode::Always(_), OldSolid::Gather(_)) => (false, true),
+            (Recode::Always(_), _) => (false, takes_solid),
+            (_, OldSolid::Gather(coding)) => (resource.coding() == Some(coding), true),
+            (_, OldSolid::Keep) => (takes_solid, takes_solid),
+            (_, OldSolid::Unpack) => (false, takes_solid),
+        };
+        if self.is_in_order() || packed && !copied {
             self.added.to_pack.extend(plan.blobs.iter().map(|blob| blob.id));
             return Ok(());
         }
-        if !self.draft.takes_solid() {
+        if !copied {
             for blob in &plan.blobs {
                 let place = self.decoded(blob.id);
                 self.enter(blob.id, BlobPlace::Resource(place));
@@ -309,7 +322,6 @@ impl<'a> Adder<'a> {
             return Ok(());
         }
         let start = self.draft.at();
-        let resource = self.wim().parts()[plan.part].solid(plan.index);
         let source = self.input.first_source + plan.part;
         let taken = recast::solid_chunks(&resource, plan, source, self.draft);
         let (header, offsets) =

@@ -8,15 +8,17 @@ use wim_format::Sha1Hash;
 use wim_format::header::{HeaderFlags, Layout, Version};
 
 use super::add::{
-    self, Added, Announced, Manner, Recode, Solid, add_blobs, add_metadata, announce,
+    self, Added, Announced, Manner, OldSolid, Recode, add_blobs, add_metadata, announce,
 };
 use super::select::Selection;
 use super::{
-    Compression, Existing, Options, Outcome, Pipable, Recompress, boot_index, copy_images, inherit,
+    Compression, Existing, Grouping, Options, Outcome, Pipable, Recompress, boot_index,
+    copy_images, inherit, order,
 };
 use crate::archive::{BlobId, ImageIndex, Wim};
 use crate::blob::Coding;
 use crate::error::{Action, Error};
+use crate::pipeline::Plan;
 use crate::progress::{Amount, Phase};
 use crate::write::pack::Packing;
 use crate::write::pack::decoded::repack;
@@ -38,17 +40,20 @@ pub(super) fn run(
         None => add::coding(wim, options.compression),
     };
     let selection = Selection::of(wim, images, options.threads, context.cancel)?;
-    let packing = Packing { coding, level: options.level };
+    let layout = old.as_ref().map_or(Layout::Normal, |old| old.wim.header().layout);
+    let layout = options.pipable.layout(layout);
+    let like = old.as_ref().map_or(wim, |old| &old.wim);
+    let packing = options.grouping.packing(coding, options.level, layout, Some(like))?;
     let session = match &old {
         None => {
-            let layout = options.pipable.layout(Layout::Normal);
             let mut session = Session::create(destination, coding, layout, options.guid)?;
             inherit(&mut session.header, wim, options);
             session
         }
         Some(old) => add_to(old, options.existing, options.pipable, packing, context)?,
     };
-    copy(session, selection, packing, solid(options, old.as_ref()), options, context)
+    let solid = old_solid(wim, options, packing, old.as_ref());
+    copy(session, selection, packing, solid, options, context)
 }
 
 /// Copies `images` of `wim` to a new archive that is written to `out`, one byte after the other.
@@ -61,11 +66,11 @@ pub(super) fn stream(
 ) -> Result<Outcome, Error> {
     let coding = add::coding(wim, options.compression);
     let selection = Selection::of(wim, images, options.threads, context.cancel)?;
-    let packing = Packing { coding, level: options.level };
+    let packing = options.grouping.packing(coding, options.level, Layout::Pipable, None)?;
     let mut session =
         Session::stream(out, coding, options.pipable, options.integrity, options.guid)?;
     inherit(&mut session.header, wim, options);
-    copy(session, selection, packing, Solid::Spread, options, context)
+    copy(session, selection, packing, OldSolid::Unpack, options, context)
 }
 
 /// Copies a selection to what a session has begun.
@@ -73,7 +78,7 @@ fn copy<'a>(
     mut session: Session<'a>,
     selection: Selection<'a>,
     packing: Packing,
-    solid: Solid,
+    solid: OldSolid,
     options: &Options,
     context: Context<'_>,
 ) -> Result<Outcome, Error> {
@@ -148,8 +153,12 @@ fn pack(
     }
     let wim = selection.wim;
     let bytes = blobs.iter().map(|&blob| wim.blob(blob).size).fold(0, u64::saturating_add);
+    let plans = match packing.solid {
+        None => vec![Plan::new(wim, blobs.iter().copied())],
+        Some(solid) => order::plans(selection, blobs, solid.order)?,
+    };
     context.progress.begin(Phase::Compress, Amount::new(bytes, blobs.len() as u64));
-    repack(session, wim, blobs, &|blob| selection.count(blob), packing, context)?;
+    repack(session, wim, &plans, &|blob| selection.count(blob), packing, context)?;
     context.progress.end(Phase::Compress);
     session.done.decoded = session.done.decoded.saturating_add(bytes);
     Ok(())
@@ -173,7 +182,8 @@ pub(crate) fn add_to<'a>(
     }
     let mut session = Session::rebuild(old, packing.coding, layout)?;
     let images: Vec<_> = old.wim.images().collect();
-    keep(&mut session, &old.wim, &images, Recompress::WhenNeeded, packing, context)?;
+    let selection = Selection::of(&old.wim, &images, context.threads, context.cancel)?;
+    take_over(&mut session, selection, Recompress::WhenNeeded, packing, context)?;
     Ok(session)
 }
 
@@ -183,11 +193,14 @@ pub(crate) fn keep<'a>(
     old: &'a Wim,
     images: &[ImageIndex],
     recompress: Recompress,
+    grouping: Grouping,
     packing: Packing,
     context: Context<'_>,
 ) -> Result<(), Error> {
     let selection = Selection::of(old, images, context.threads, context.cancel)?;
-    take_over(session, selection, recompress, packing, context)
+    let solid = solid_of_same(grouping, packing, old);
+    let manner = Manner { recode: recode(recompress, packing), solid };
+    add(session, selection, packing, manner, context).map(drop)
 }
 
 /// Takes over all images but one of an archive that is written anew, and of the data of that one what
@@ -215,19 +228,31 @@ fn take_over<'a>(
     packing: Packing,
     context: Context<'_>,
 ) -> Result<(), Error> {
-    let same = packing.coding == selection.wim.coding();
-    let solid = if same { Solid::Keep } else { Solid::Spread };
+    let solid = solid_of_same(Grouping::Keep, packing, selection.wim);
     let manner = Manner { recode: recode(recompress, packing), solid };
     add(session, selection, packing, manner, context).map(drop)
 }
 
+/// What becomes of the solid resources of an archive that is written anew.
+fn solid_of_same(grouping: Grouping, packing: Packing, wim: &Wim) -> OldSolid {
+    match (grouping, packing.solid) {
+        (Grouping::Solid(_), Some(solid)) => OldSolid::Gather(solid.coding()),
+        (Grouping::Keep, _) if packing.coding.codec == wim.codec() => OldSolid::Keep,
+        _ => OldSolid::Unpack,
+    }
+}
+
 /// What becomes of the solid resources of the source.
-fn solid(options: &Options, old: Option<&Locked>) -> Solid {
-    let takes_solid = match old {
+fn old_solid(wim: &Wim, options: &Options, packing: Packing, old: Option<&Locked>) -> OldSolid {
+    let keeps = match old {
         Some(old) => old.wim.header().version == Version::Solid,
-        None => options.compression == Compression::AsSource,
+        None => packing.coding.codec == wim.codec(),
     };
-    if takes_solid { Solid::Keep } else { Solid::Spread }
+    match (options.grouping, packing.solid) {
+        (Grouping::Solid(_), Some(solid)) => OldSolid::Gather(solid.coding()),
+        (Grouping::Keep, _) if keeps => OldSolid::Keep,
+        _ => OldSolid::Unpack,
+    }
 }
 
 /// Whether the images can be added to `old`; gives the coding of what is added.

@@ -16,6 +16,7 @@
 
 pub(crate) mod add;
 mod destination;
+mod order;
 mod recast;
 pub(crate) mod select;
 
@@ -27,10 +28,11 @@ use wim_format::header::{Header, HeaderFlags, Layout, Version};
 use wim_format::xml::{EditError, WimXml};
 use wim_format::{Codec, Level};
 
-use self::add::{Manner, Recode, Solid};
+use self::add::{Manner, OldSolid, Recode};
 pub(crate) use self::destination::{add_to, keep, keep_others};
 use self::select::Selection;
 use crate::archive::{ImageIndex, Wim};
+use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::integrity;
@@ -41,6 +43,9 @@ use crate::source::Source;
 pub use crate::write::Pipable;
 pub use crate::write::execute::Verification;
 use crate::write::layout::{Draft, Drafted};
+use crate::write::pack::Packing;
+pub use crate::write::pack::order::SolidOrder;
+use crate::write::pack::solid::SolidPacking;
 use crate::write::session::{self, Context};
 use crate::write::{execute, view};
 
@@ -75,6 +80,8 @@ pub struct Options {
     pub existing: Existing,
     /// Whether the destination is pipable.
     pub pipable: Pipable,
+    /// Whether the data of files is put together.
+    pub grouping: Grouping,
 }
 
 /// Whether an exported image becomes the one to boot.
@@ -107,13 +114,81 @@ pub enum Compression {
     AsSource,
     /// None: everything is decoded.
     Stored,
-    /// Chunks of this codec and size, not solid.
+    /// Chunks of this codec and size. (Solid resources have their own: [`Grouping`].)
     Chunks {
         /// The codec.
         codec: Codec,
         /// Uncompressed bytes of a chunk.
         chunk_size: u32,
     },
+}
+
+/// Whether the data of files is put together, into solid resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Grouping {
+    /// As in the archive that is added to or copied: where it has solid resources and keeps its codec,
+    /// they are kept, and further data goes into others. A new archive has none.
+    #[default]
+    Keep,
+    /// Each blob gets a resource of its own.
+    Single,
+    /// All data that is not in such a resource yet goes into a new one, of this kind.
+    Solid(Solid),
+}
+
+/// How a solid resource is made. An encoder of LZMS takes some nine bytes for each byte of its chunk;
+/// as many of them work as there are threads, and as there is memory for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Solid {
+    /// The codec.
+    pub codec: Codec,
+    /// Uncompressed bytes of a chunk. It need not be one that the rest of the archive could have.
+    pub chunk_size: u32,
+    /// How hard the encoder tries.
+    pub level: Level,
+    /// In which order blobs are put together.
+    pub order: SolidOrder,
+}
+
+impl Solid {
+    /// What Microsoft's `install.esd` has: LZMS in chunks of 64 MiB.
+    pub const ESD: Self = Self {
+        codec: Codec::Lzms,
+        chunk_size: 64 << 20,
+        level: Level::Usual,
+        order: SolidOrder::Name,
+    };
+}
+
+impl Grouping {
+    /// How an archive of this coding and layout is packed that begins as `like`, if as any.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for solid resources in the pipable layout, which has none.
+    pub(crate) fn packing(
+        self,
+        coding: Coding,
+        level: Level,
+        layout: Layout,
+        like: Option<&Wim>,
+    ) -> Result<Packing, Error> {
+        let solid = match (self, layout) {
+            (Self::Solid(_), Layout::Pipable) => {
+                return Err(Error::Parameter(
+                    "a pipable archive cannot have solid resources; choose one of the two".into(),
+                ));
+            }
+            (Self::Solid(Solid { codec, chunk_size, level, order }), Layout::Normal) => {
+                Some(SolidPacking { codec, chunk_size, level, order })
+            }
+            (Self::Keep, Layout::Normal) => {
+                let like = like.filter(|wim| wim.codec() == coding.codec);
+                like.and_then(|wim| Packing::like(wim, level).solid)
+            }
+            (Self::Keep, Layout::Pipable) | (Self::Single, _) => None,
+        };
+        Ok(Packing { coding, level, solid })
+    }
 }
 
 /// Which data is compressed anew.
@@ -179,7 +254,7 @@ pub fn plan<'w>(
     check_options(images, options)?;
     let selection = Selection::of(wim, images, options.threads, cancel)?;
     let mut draft = Draft::new(add::coding(wim, options.compression), Layout::Normal);
-    let manner = Manner { recode: Recode::Never, solid: Solid::Keep };
+    let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
     let added = add::add_all(&mut draft, &selection, manner, options.threads)?;
     let mut xml = WimXml::new();
     let indices = copy_images(&mut xml, &selection, options)?;

@@ -83,7 +83,8 @@ pub enum Order {
     /// In any order, several at a time, pieces of one blob in any order: the fastest.
     #[default]
     Any,
-    /// In the order of the file, one piece after the other.
+    /// In the order of the plan, one piece after the other: that of the file, unless the plan has its
+    /// own ([`Plan::in_order`]).
     File,
 }
 

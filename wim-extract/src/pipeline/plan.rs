@@ -48,7 +48,7 @@ pub(crate) fn unit(resource: &Resource<'_>) -> u64 {
     }
 }
 
-/// Blobs to be read, in the order of the file.
+/// Blobs to be read, in the order of the file or one of their own.
 #[derive(Debug)]
 pub struct Plan<'w> {
     pub(crate) wim: &'w Wim,
@@ -112,6 +112,14 @@ impl<'w> Plan<'w> {
             .map(|group| SolidPlan::new(wim, group))
             .collect();
         Self { wim, single, solid, amount: Amount { bytes, items } }
+    }
+
+    /// A plan for blobs that have resources of their own, in this order, each once.
+    pub(crate) fn in_order(wim: &'w Wim, blobs: Vec<BlobId>) -> Self {
+        let sizes = blobs.iter().map(|&id| wim.blob(id).size);
+        let bytes = sizes.fold(0, u64::saturating_add);
+        let amount = Amount { bytes, items: blobs.len() as u64 };
+        Self { wim, single: blobs, solid: Vec::new(), amount }
     }
 
     /// Uncompressed bytes and number of the blobs.

@@ -145,7 +145,7 @@ pub fn run(
     commands.iter().try_for_each(|command| edit.apply(command))?;
     let pending = edit.finish();
 
-    let packing = Packing { coding: wim.coding(), level: options.level };
+    let packing = Packing::like(wim, options.level);
     let (mut session, lent) = begin(&old, image, &pending.image, options, packing, context)?;
     progress.begin(Phase::Write, pending.amount());
     let known: Vec<_> = session.draft.known().collect();
@@ -228,7 +228,7 @@ pub fn remove_images(
     images.sort_unstable();
     images.dedup();
     let context = Context { threads: options.threads, progress, cancel };
-    let packing = Packing { coding: wim.coding(), level: options.level };
+    let packing = Packing::like(wim, options.level);
     let mut session = export::add_to(&old, Existing::Append, Pipable::Keep, packing, context)?;
     for &image in images.iter().rev() {
         release_references(&mut session.draft, &wim.load_metadata(image)?);
@@ -265,7 +265,7 @@ pub fn reorder_images(
     order.extend(rest);
     let indices: Vec<u32> = order.iter().map(|image| image.get()).collect();
     let context = Context { threads: options.threads, progress, cancel };
-    let packing = Packing { coding: wim.coding(), level: options.level };
+    let packing = Packing::like(wim, options.level);
     let mut session = export::add_to(&old, Existing::Append, Pipable::Keep, packing, context)?;
     session.draft.reorder_images(&indices);
     for &index in &indices {

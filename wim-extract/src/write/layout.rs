@@ -262,6 +262,11 @@ impl Draft {
         !self.table.solid.is_empty()
     }
 
+    /// How many solid resources there are.
+    pub(crate) fn solid_count(&self) -> usize {
+        self.table.solid.len()
+    }
+
     /// Adds an input with these files. Gives its number, and the index of its first file for
     /// [`Segment::Copy`].
     pub(crate) fn add_input(

@@ -17,6 +17,7 @@ use wim_format::{Codec, metadata::Metadata};
 
 use super::execute::{self, Verification};
 use super::layout::{Draft, Item};
+use super::pack::solid::SolidPacking;
 use super::pack::{self, Packing, Supply};
 use super::place::{Locked, Output, Place, logical_end};
 use super::{Pipable, stream};
@@ -187,6 +188,21 @@ impl<'a> Session<'a> {
             stream::write(segments, sources, pipe.at(), out, &Silent, cancel)?;
         }
         pack::pack(&mut self.draft, packing, supply, pack::Run { out, threads, progress, cancel })
+    }
+
+    /// Compresses blobs, `size` bytes together, into one solid resource behind what is laid out so far,
+    /// and enters them. Returns the bytes written.
+    pub(crate) fn pack_solid(
+        &mut self,
+        packing: SolidPacking,
+        size: u64,
+        supply: &mut dyn Supply,
+        context: Context<'_>,
+    ) -> Result<u64, Error> {
+        let Context { threads, progress, cancel } = context;
+        let out = self.place.output();
+        let run = pack::Run { out, threads, progress, cancel };
+        pack::solid::pack_solid(&mut self.draft, packing, size, supply, run)
     }
 
     /// Compresses the metadata of an image, which is then entered in the draft.

@@ -7,6 +7,7 @@ mod export;
 mod hostile;
 mod read;
 mod samples;
+mod solid;
 mod update;
 mod verify;
 mod writer;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use wim_extract::capture::{self, Exclusions, SourceTree};
-use wim_extract::export::{Compression, IntegrityTable, Recompress};
+use wim_extract::export::{Compression, Grouping, IntegrityTable, Recompress, Solid, SolidOrder};
 use wim_extract::pipeline::Threads;
 use wim_extract::update::{self, AddOptions, Command, Directories, Missing};
 use wim_extract::{Cancel, Error, Silent, rebuild};
@@ -244,7 +244,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => path().prop_map(Step::Delete),
         2 => (path(), path()).prop_map(|(from, to)| Step::Rename(from, to)),
         1 => (0..6u8).prop_map(Step::Append),
-        1 => (0..5usize).prop_map(Step::Optimize),
+        1 => (0..6usize).prop_map(Step::Optimize),
     ]
 }
 
@@ -346,8 +346,19 @@ proptest! {
                         0 => Compression::AsSource,
                         _ => Compression::Chunks { codec, chunk_size },
                     };
+                    let solid = Solid {
+                        codec: Codec::Lzms,
+                        chunk_size: 128 << 10,
+                        level: Level::Fast,
+                        order: SolidOrder::Name,
+                    };
                     let options = rebuild::Options {
                         compression,
+                        grouping: match kind {
+                            0 => Grouping::Keep,
+                            5 => Grouping::Solid(solid),
+                            _ => Grouping::Single,
+                        },
                         recompress: Recompress::WhenNeeded,
                         integrity: IntegrityTable::Write,
                         ..Default::default()

@@ -23,7 +23,7 @@ pub mod xpress;
 
 use crate::DecodeError;
 pub use cpu::Cpu;
-pub use encode::{EncodeError, Encoder, Level};
+pub use encode::{EncodeError, Encoder, LZMS_LIMIT, Level};
 
 /// A compression method. Numbers in the comments are the header flags of [`crate::header`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -262,18 +262,8 @@ pub(crate) struct ExportArgs {
     /// Compress all data again, even where it could be copied
     #[arg(long)]
     pub(crate) recompress: bool,
-    /// Write the file data as one solid resource (an ESD)
-    #[arg(long)]
-    pub(crate) solid: bool,
-    /// Compression inside the solid resource
-    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
-    pub(crate) solid_compress: Option<Method>,
-    /// Chunk size inside the solid resource, such as 64M
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub(crate) solid_chunk_size: Option<u32>,
-    /// Keep the source's order inside the solid resource
-    #[arg(long, hide = true)]
-    pub(crate) no_solid_sort: bool,
+    #[command(flatten)]
+    pub(crate) solid: SolidArgs,
     /// Write the pipable layout, which Windows cannot read
     #[arg(long)]
     pub(crate) pipable: bool,
@@ -327,18 +317,8 @@ pub(crate) struct CaptureArgs {
     /// Compression chunk size, such as 32K
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) chunk_size: Option<u32>,
-    /// Write the file data as one solid resource (an ESD)
-    #[arg(long)]
-    pub(crate) solid: bool,
-    /// Compression inside the solid resource
-    #[arg(long, hide = true, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
-    pub(crate) solid_compress: Option<Method>,
-    /// Chunk size inside the solid resource
-    #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size)]
-    pub(crate) solid_chunk_size: Option<u32>,
-    /// Keep the source's order inside the solid resource
-    #[arg(long, hide = true)]
-    pub(crate) no_solid_sort: bool,
+    #[command(flatten)]
+    pub(crate) solid: SolidArgs,
     /// Leave out what FILE lists instead of the usual files of a running Windows
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -467,18 +447,8 @@ pub(crate) struct OptimizeArgs {
     /// Only say how much smaller the file would be
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Write the file data as one solid resource (an ESD)
-    #[arg(long)]
-    pub(crate) solid: bool,
-    /// Compression inside the solid resource
-    #[arg(long, hide = true, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
-    pub(crate) solid_compress: Option<Method>,
-    /// Chunk size inside the solid resource
-    #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size)]
-    pub(crate) solid_chunk_size: Option<u32>,
-    /// Keep the source's order inside the solid resource
-    #[arg(long, hide = true)]
-    pub(crate) no_solid_sort: bool,
+    #[command(flatten)]
+    pub(crate) solid: SolidArgs,
     /// Write the pipable layout, which Windows cannot read
     #[arg(long)]
     pub(crate) pipable: bool,
@@ -536,6 +506,23 @@ pub(crate) struct UpdateArgs {
     pub(crate) rebuild: bool,
     #[command(flatten)]
     pub(crate) table: TableArgs,
+}
+
+/// Whether file data is compressed together.
+#[derive(Debug, Args)]
+pub(crate) struct SolidArgs {
+    /// Compress file data together, as one solid resource (an ESD)
+    #[arg(long)]
+    pub(crate) solid: bool,
+    /// Compression of the solid resource: xpress, lzx or lzms (the default), with an optional :LEVEL
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
+    pub(crate) solid_compress: Option<Method>,
+    /// Chunk size of the solid resource; 64M by default
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) solid_chunk_size: Option<u32>,
+    /// Keep the order of the source in the solid resource, instead of sorting files by kind and name
+    #[arg(long)]
+    pub(crate) no_solid_sort: bool,
 }
 
 /// What becomes of the integrity table of a file that is changed.

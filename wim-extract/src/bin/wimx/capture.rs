@@ -14,13 +14,13 @@ use wim_extract::capture::{
     self, Exclusions, Into, Links, Options, Outcome, RootFix, SourceTree, Template, UnixMetadata,
 };
 use wim_extract::error::Action;
-use wim_extract::export::{Boot, Compression, Existing, Pipable};
+use wim_extract::export::{Boot, Compression, Existing, Grouping, Pipable};
 use wim_extract::text::to_wtf8;
 use wim_format::Codec;
 
 use crate::args::{AppendArgs, CaptureArgs, Global};
 use crate::bar::Bar;
-use crate::compression::{Method, chunks};
+use crate::compression::{AROUND_SOLID, Method, chunks};
 use crate::failure::Failure;
 use crate::target::{self, Aim};
 use crate::words::words;
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
         Some(old) => pipable.layout(old.header().layout),
         None => new_layout(pipable, &args.wim),
     };
-    let shape = target::shape(compression, old.as_ref(), layout);
+    let shape = target::shape(compression, options.grouping, old.as_ref(), layout);
     let aim = Aim { target: args.target, boot: args.boot, wimboot: args.wimboot };
     target::check(shape, aim, &bar)?;
     // The file must not stay mapped while it is written to.
@@ -121,7 +121,7 @@ fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind) -> Result<Pipable, Fail
         let message = "nothing can be appended to standard output; use `wimx capture`";
         return Err(Failure::Usage(message.into()));
     }
-    pipable(args.pipable, args.not_pipable, args.solid)
+    pipable(args.pipable, args.not_pipable)
 }
 
 /// What is captured: SOURCE, or what it lists.
@@ -195,6 +195,7 @@ fn options(
         into,
         existing: if rebuild { Existing::Rebuild } else { Existing::Append },
         pipable,
+        grouping: args.solid.grouping(Grouping::Keep)?,
         delta_from: bases,
         update_of,
     })
@@ -281,6 +282,7 @@ fn compression(args: &CaptureArgs, old: Option<&Wim>) -> Result<Option<Compressi
         (Some(old), ..) => old.codec(),
         (None, Some(method), _) => method.codec,
         (None, None, Some(codec)) => Some(codec),
+        (None, None, None) if args.solid.solid => Some(Codec::Lzms),
         (None, None, None) => Some(Codec::Lzx),
     };
     match (args.chunk_size, old, wimboot) {
@@ -288,6 +290,7 @@ fn compression(args: &CaptureArgs, old: Option<&Wim>) -> Result<Option<Compressi
         (None, None, Some(_)) if codec == wimboot => chunks(codec, Some(4 << 10)).map(Some),
         (None, None, _) => match args.compress {
             Some(method) => method.chunks(None).map(Some),
+            None if args.solid.solid => Ok(Some(AROUND_SOLID)),
             None => Ok(None),
         },
         (size, ..) => chunks(codec, size).map(Some),

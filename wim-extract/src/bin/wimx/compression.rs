@@ -4,8 +4,10 @@ use std::num::NonZeroU32;
 
 use wim_format::{Codec, Level};
 
+use wim_extract::export::{Compression, Grouping, Solid, SolidOrder};
+
+use crate::args::SolidArgs;
 use crate::failure::Failure;
-use wim_extract::export::Compression;
 
 /// What `--compress` and `--solid-compress` name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,38 @@ impl Method {
         chunks(self.codec, size.or(self.codec.map(default_chunk_size)))
     }
 }
+
+impl SolidArgs {
+    /// What the options about solid resources ask for; without `--solid` they mean nothing, as with
+    /// wimlib-imagex, and it is `otherwise`.
+    pub(crate) fn grouping(&self, otherwise: Grouping) -> Result<Grouping, Failure> {
+        if !self.solid {
+            return Ok(otherwise);
+        }
+        let method = self.solid_compress;
+        let codec = method.map_or(Some(Codec::Lzms), |method| method.codec);
+        let Some(codec) = codec else {
+            let message = "a solid resource is compressed with xpress, lzx or lzms, not with none";
+            return Err(Failure::Compression(message.into()));
+        };
+        let size = self.solid_chunk_size.unwrap_or(match codec {
+            Codec::Lzms => Solid::ESD.chunk_size,
+            other => default_chunk_size(other),
+        });
+        // Looked at here, for wimlib's code.
+        chunks(Some(codec), Some(size))?;
+        Ok(Grouping::Solid(Solid {
+            codec,
+            chunk_size: size,
+            level: method.map(Method::level).unwrap_or_default(),
+            order: if self.no_solid_sort { SolidOrder::Source } else { SolidOrder::Name },
+        }))
+    }
+}
+
+/// What stands around solid resources in a new archive, unless something else is asked for.
+pub(crate) const AROUND_SOLID: Compression =
+    Compression::Chunks { codec: Codec::Lzms, chunk_size: 128 << 10 };
 
 /// A compression in chunks of `size` bytes.
 pub(crate) fn chunks(codec: Option<Codec>, size: Option<u32>) -> Result<Compression, Failure> {

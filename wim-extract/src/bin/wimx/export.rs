@@ -3,15 +3,15 @@
 use serde::Serialize;
 use wim_extract::archive::Wim;
 use wim_extract::export::{
-    self, Boot, Compression, Existing, Options, Outcome, Pipable, Recompress, Verification,
+    self, Boot, Compression, Existing, Grouping, Options, Outcome, Pipable, Recompress,
+    Verification,
 };
 use wim_extract::{Cancel, Error};
 use wim_format::Codec;
-use wim_format::header::Version;
 
 use crate::args::{ExportArgs, Global};
 use crate::bar::Bar;
-use crate::compression::{Method, chunks, default_chunk_size};
+use crate::compression::{AROUND_SOLID, Method, chunks};
 use crate::failure::Failure;
 use crate::target::{self, Aim};
 use crate::writing::{
@@ -56,8 +56,8 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
         true => check_destination(args, global, &bar, &cancel)?,
         false => new_compression(args, &wim)?,
     };
-    check_readers(args, compression, pipable, &wim, global, &bar)?;
-    let options = options(args, compression, pipable, global);
+    let options = options(args, compression, pipable, global)?;
+    check_readers(args, &options, &wim, global, &bar)?;
     if let Some(out) = out {
         export::to_stream(&wim, &images, out, &options, &bar, &cancel)?;
         return Ok(());
@@ -71,12 +71,12 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
 /// that is asked for.
 fn check_readers(
     args: &ExportArgs,
-    compression: Compression,
-    pipable: Pipable,
+    options: &Options,
     wim: &Wim,
     global: &Global,
     bar: &Bar,
 ) -> Result<(), Failure> {
+    let Options { compression, grouping, pipable, .. } = *options;
     let aim = Aim { target: args.target, boot: args.boot, wimboot: args.wimboot };
     if !is_stdout(&args.destination) && args.destination.exists() {
         if args.target.is_none() {
@@ -84,13 +84,13 @@ fn check_readers(
         }
         let there = open::archive(&args.destination, &[], global, bar)?;
         let layout = pipable.layout(there.header().layout);
-        return target::check(target::shape(compression, Some(&there), layout), aim, bar);
+        return target::check(target::shape(compression, grouping, Some(&there), layout), aim, bar);
     }
-    if args.target.is_none() && compression == Compression::AsSource {
+    if args.target.is_none() && (compression, grouping) == (Compression::AsSource, Grouping::Keep) {
         return Ok(());
     }
     let layout = new_layout(pipable, &args.destination);
-    target::check(target::shape(compression, Some(wim), layout), aim, bar)
+    target::check(target::shape(compression, grouping, Some(wim), layout), aim, bar)
 }
 
 /// What cannot be said of all images, even where there is only one.
@@ -115,7 +115,7 @@ fn refuse_what_cannot_be(args: &ExportArgs) -> Result<Pipable, Failure> {
         let message = "--unsafe-compact is for a destination that exists; leave it out";
         return Err(Failure::Usage(message.into()));
     }
-    pipable(args.pipable, args.not_pipable, args.solid)
+    pipable(args.pipable, args.not_pipable)
 }
 
 /// The compression of a new destination.
@@ -124,10 +124,9 @@ fn new_compression(args: &ExportArgs, wim: &Wim) -> Result<Compression, Failure>
         return chunks(Some(Codec::Xpress), Some(args.chunk_size.unwrap_or(4 << 10)));
     }
     match (args.compress, args.chunk_size) {
-        (None, None) if args.recompress && wim.header().version == Version::Solid => {
-            chunks(wim.codec(), wim.codec().map(default_chunk_size))
-        }
+        (None, None) if args.solid.solid => Ok(AROUND_SOLID),
         (None, None) => Ok(Compression::AsSource),
+        (None, size) if args.solid.solid => chunks(Some(Codec::Lzms), size),
         (None, size) => chunks(wim.codec(), size),
         (Some(method), None) if method.codec == wim.codec() && method.codec.is_some() => {
             chunks(method.codec, Some(wim.header().chunk_size))
@@ -163,9 +162,9 @@ fn options(
     compression: Compression,
     pipable: Pipable,
     global: &Global,
-) -> Options {
+) -> Result<Options, Failure> {
     let rebuild = args.rebuild || args.not_pipable || args.unsafe_compact;
-    Options {
+    Ok(Options {
         threads: global.threads(),
         name: args.name.clone(),
         description: args.description.clone(),
@@ -182,7 +181,8 @@ fn options(
         guid: args.guid,
         existing: if rebuild { Existing::Rebuild } else { Existing::Append },
         pipable,
-    }
+        grouping: args.solid.grouping(Grouping::Keep)?,
+    })
 }
 
 fn report(args: &ExportArgs, outcome: Outcome, global: &Global, bar: &Bar) -> Result<(), Failure> {

@@ -22,6 +22,7 @@ use crate::{interrupt, stdout};
 const USAGE: u8 = 255;
 const NO_SUCH_IMAGE: u8 = 18;
 const BAD_CHUNK_SIZE: u8 = 15;
+const BAD_COMPRESSION: u8 = 16;
 const NO_COMMAND: u8 = 2;
 const NOT_UNICODE: u8 = 31;
 const NO_CONFIG: u8 = 83;
@@ -37,6 +38,8 @@ pub(crate) enum Failure {
     Choice(String),
     /// The chunk size is not one that the compression takes.
     ChunkSize(String),
+    /// The compression is not one that is possible there.
+    Compression(String),
     /// A configuration file cannot be read.
     Config(Box<Error>),
     /// The engine could not do it.
@@ -69,6 +72,7 @@ impl Failure {
             Self::Usage(_) => USAGE,
             Self::Choice(_) => NO_SUCH_IMAGE,
             Self::ChunkSize(_) => BAD_CHUNK_SIZE,
+            Self::Compression(_) => BAD_COMPRESSION,
             Self::Config(_) => NO_CONFIG,
             Self::Engine(error) if is_reader_gone(error) => READER_GONE,
             Self::Engine(error) if matches!(**error, Error::Cancelled) => interrupt::STOPPED,
@@ -82,9 +86,10 @@ impl Failure {
     /// What is wrong, in plain words; `None` when there is nobody to tell.
     pub(crate) fn message(&self) -> Option<String> {
         match self {
-            Self::Usage(message) | Self::Choice(message) | Self::ChunkSize(message) => {
-                Some(message.clone())
-            }
+            Self::Usage(message)
+            | Self::Choice(message)
+            | Self::ChunkSize(message)
+            | Self::Compression(message) => Some(message.clone()),
             Self::Engine(error) if is_reader_gone(error) => None,
             Self::Engine(error) if matches!(**error, Error::Cancelled) => Some(
                 "stopped; what was not complete is gone, what was there before is untouched".into(),

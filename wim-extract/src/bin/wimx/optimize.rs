@@ -1,12 +1,13 @@
 //! `wimx optimize`: writes a file anew, smaller.
 
 use wim_extract::archive::Wim;
-use wim_extract::export::{Compression, Recompress};
+use wim_extract::export::{Compression, Grouping, Recompress};
 use wim_extract::rebuild::{self, Options};
+use wim_format::Codec;
 
 use crate::args::{Global, OptimizeArgs};
 use crate::bar::Bar;
-use crate::compression::{Method, chunks};
+use crate::compression::{AROUND_SOLID, Method, chunks};
 use crate::failure::Failure;
 use crate::target::{self, Aim};
 use crate::writing::{Lengths, checked_table, pipable, warn_of_pipable};
@@ -14,8 +15,10 @@ use crate::{interrupt, open, restore};
 
 /// Runs the command.
 pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
-    let pipable = pipable(args.pipable, args.not_pipable, args.solid)?;
-    let recompress = args.recompress || args.compress.is_some() || args.chunk_size.is_some();
+    let pipable = pipable(args.pipable, args.not_pipable)?;
+    let grouping = args.solid.grouping(Grouping::Keep)?;
+    let recompress =
+        args.recompress || args.compress.is_some() || args.chunk_size.is_some() || args.solid.solid;
     if recompress && args.table.unsafe_compact {
         return Err(restore::contradiction("--unsafe-compact", "--recompress"));
     }
@@ -25,14 +28,14 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
     let compression = compression(args, &wim)?;
     if args.target.is_some() || recompress {
         let layout = pipable.layout(wim.header().layout);
-        let shape = target::shape(compression, Some(&wim), layout);
+        let shape = target::shape(compression, grouping, Some(&wim), layout);
         target::check(shape, Aim { target: args.target, boot: false, wimboot: false }, &bar)?;
     }
     let done = if args.dry_run {
         if recompress {
             return Err(Failure::Usage(
                 "--dry-run: what compressing will save is known only when it is done; leave out \
-                 --compress, --recompress and --chunk-size"
+                 --compress, --recompress, --chunk-size and --solid"
                     .into(),
             ));
         }
@@ -47,6 +50,7 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
             recompress: if recompress { Recompress::Always } else { Recompress::WhenNeeded },
             integrity,
             pipable,
+            grouping,
             ..Default::default()
         };
         warn_of_pipable(pipable, &bar);
@@ -62,7 +66,9 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
 
 fn compression(args: &OptimizeArgs, wim: &Wim) -> Result<Compression, Failure> {
     match (args.compress, args.chunk_size) {
+        (None, None) if args.solid.solid => Ok(AROUND_SOLID),
         (None, None) => Ok(Compression::AsSource),
+        (None, size) if args.solid.solid => chunks(Some(Codec::Lzms), size),
         (None, size) => chunks(wim.codec(), size),
         (Some(method), None) if method.codec.is_some() && method.codec == wim.codec() => {
             chunks(method.codec, Some(wim.header().chunk_size))

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use wim_extract::archive::Wim;
-use wim_extract::export::Compression;
+use wim_extract::export::{Compression, Grouping};
 use wim_extract::readers::{Reader, Resources, Shape};
 use wim_extract::{Error, Progress};
 use wim_format::Codec;
@@ -43,8 +43,13 @@ pub(crate) struct Aim {
     pub(crate) wimboot: bool,
 }
 
-/// What the file will be like: `compression` of `wim`, or of a new file.
-pub(crate) fn shape(compression: Compression, wim: Option<&Wim>, layout: Layout) -> Shape {
+/// What the file will be like: `compression` and `grouping` of `wim`, or of a new file.
+pub(crate) fn shape(
+    compression: Compression,
+    grouping: Grouping,
+    wim: Option<&Wim>,
+    layout: Layout,
+) -> Shape {
     let (codec, chunk_size, resources) = match (compression, wim) {
         (Compression::Stored, _) => (None, 0, Resources::Single),
         (Compression::Chunks { codec, chunk_size }, _) => {
@@ -52,10 +57,21 @@ pub(crate) fn shape(compression: Compression, wim: Option<&Wim>, layout: Layout)
         }
         (Compression::AsSource, None) => (Some(Codec::Lzx), 32 << 10, Resources::Single),
         (Compression::AsSource, Some(wim)) => {
-            let is_solid = wim.parts().iter().any(|part| !part.blobs.solid.is_empty());
-            let resources = if is_solid { Resources::Solid } else { Resources::Single };
-            (wim.codec(), wim.header().chunk_size, resources)
+            (wim.codec(), wim.header().chunk_size, Resources::Single)
         }
+    };
+    let old = wim.and_then(|wim| wim.parts().iter().flat_map(|part| &part.blobs.solid).last());
+    let solid = match (grouping, old, layout) {
+        (_, _, Layout::Pipable) => None,
+        (Grouping::Solid(solid), ..) => Some(solid.codec),
+        (Grouping::Keep, Some(old), _) if wim.is_some_and(|wim| wim.codec() == codec) => {
+            old.header.codec
+        }
+        _ => None,
+    };
+    let (codec, resources) = match solid {
+        Some(codec) => (Some(codec), Resources::Solid),
+        None => (codec, resources),
     };
     Shape { codec, chunk_size, layout, resources }
 }

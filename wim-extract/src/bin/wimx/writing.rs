@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use wim_extract::export::{IntegrityTable, Pipable};
-use wim_extract::{Cancel, Error, Progress};
+use wim_extract::{Cancel, Progress};
 use wim_format::header::Layout;
 
 use crate::args::{Global, TableArgs};
@@ -84,14 +84,9 @@ impl Lengths {
 }
 
 /// What is said of the layout: whether the archive is pipable from now on.
-pub(crate) fn pipable(pipable: bool, not_pipable: bool, solid: bool) -> Result<Pipable, Failure> {
+pub(crate) fn pipable(pipable: bool, not_pipable: bool) -> Result<Pipable, Failure> {
     match (pipable, not_pipable) {
         (true, true) => Err(contradiction("--pipable", "--not-pipable")),
-        (true, false) if solid => Err(contradiction("--pipable", "--solid")),
-        _ if solid => {
-            let message = "--solid: this version does not write solid archives; leave it out";
-            Err(Error::Unsupported(message.into()).into())
-        }
         (true, false) => Ok(Pipable::Yes),
         (false, true) => Ok(Pipable::No),
         (false, false) => Ok(Pipable::Keep),

@@ -13,20 +13,24 @@ use crate::pipeline::{self, Order, Plan, Sink};
 use crate::progress::Silent;
 use crate::write::session::{Context, Session};
 
-/// Decodes blobs of `wim`, checks them, and packs them in the order of its file. `references` says
-/// how often the images refer to each. Returns the bytes written.
+/// Decodes the blobs of `plans`, all of them of `wim`, checks them, and packs them, plan after plan and
+/// each in its order. `references` says how often the images refer to each. Returns the bytes written.
 ///
 /// # Errors
 /// Damaged data; those of reading and writing; [`Error::Cancelled`].
 pub(crate) fn repack(
     session: &mut Session<'_>,
     wim: &Wim,
-    blobs: &[BlobId],
+    plans: &[Plan<'_>],
     references: &(dyn Fn(BlobId) -> u32 + Sync),
     packing: Packing,
     context: Context<'_>,
 ) -> Result<u64, Error> {
-    let plan = Plan::new(wim, blobs.iter().copied());
+    // Where data is joined it is cut into chunks only then.
+    let (grain, chunk_size) = match packing.solid {
+        Some(_) => (1, 0),
+        None => (packing.coding.chunk_size.max(1) as usize, packing.coding.chunk_size),
+    };
     let stop = context.cancel.child();
     let options =
         pipeline::Options { threads: context.threads, order: Order::File, ..Default::default() };
@@ -34,17 +38,25 @@ pub(crate) fn repack(
     let (full, filled) = sync_channel(1);
     let (back, empty) = sync_channel(4);
     thread::scope(|scope| {
-        let (plan, stop) = (&plan, &stop);
+        let stop = &stop;
         let decoding = scope.spawn(move || {
-            let grain = packing.coding.chunk_size.max(1) as usize;
-            let len = batch_len(context.threads, packing.coding.chunk_size);
+            let len = batch_len(context.threads, chunk_size);
             let feeder = Feeder::new(wim, references, grain, len, full, empty);
-            // What is packed counts as progress, not what is decoded.
-            pipeline::run(plan, &feeder, &options, &Silent, stop)?;
+            for plan in plans {
+                // What is packed counts as progress, not what is decoded.
+                pipeline::run(plan, &feeder, &options, &Silent, stop)?;
+            }
             feeder.finish()
         });
         let mut supply = Decoded { filled, back };
-        let packed = session.pack(packing, &mut supply, context);
+        let packed = match packing.solid {
+            None => session.pack(packing, &mut supply, context),
+            Some(solid) => {
+                let sizes = plans.iter().map(|plan| plan.amount().bytes);
+                let size = sizes.fold(0, u64::saturating_add);
+                session.pack_solid(solid, size, &mut supply, context)
+            }
+        };
         if packed.is_err() {
             stop.cancel();
         }

@@ -44,7 +44,7 @@ impl Encoders {
 
     /// One more encoder; `None` where nothing is compressed.
     fn make(&self) -> Result<Option<Encoder>, Error> {
-        let Packing { coding, level } = self.packing;
+        let Packing { coding, level, .. } = self.packing;
         let make = |codec| Encoder::new(codec, coding.chunk_size, level);
         let unsupported = |error| Error::Unsupported(format!("{coding}: {error}"));
         coding.codec.map(make).transpose().map_err(unsupported)

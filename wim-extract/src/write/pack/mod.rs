@@ -8,10 +8,15 @@
 //! ```
 //!
 //! What is written where depends on the order of the blobs alone, not on the threads.
+//!
+//! Chunks that are larger than such a batch ([`is_large`]) are read, encoded and written in turn: what
+//! could be done at the same time would save little, and cost memory for two batches more.
 
 pub(crate) mod decoded;
 mod encode;
+pub(crate) mod order;
 mod resource;
+pub(crate) mod solid;
 
 use std::ops::Range;
 
@@ -19,12 +24,15 @@ use wim_format::header::Layout;
 use wim_format::{Level, Sha1Hash};
 
 use self::encode::{Encoded, Encoders};
-use self::resource::ResourceWriter;
+use self::resource::{Frame, ResourceWriter};
+use self::solid::SolidPacking;
 use super::layout::{Draft, Item};
 use super::place::Output;
+use crate::archive::Wim;
 use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::Error;
+use crate::memory;
 use crate::pipeline::Threads;
 use crate::pipeline::team::share_among;
 use crate::progress::Progress;
@@ -32,8 +40,23 @@ use crate::progress::Progress;
 /// How resources are to be compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Packing {
+    /// Of resources that hold one blob.
     pub(crate) coding: Coding,
     pub(crate) level: Level,
+    /// Of file data, where that goes into solid resources.
+    pub(crate) solid: Option<SolidPacking>,
+}
+
+impl Packing {
+    /// Each blob gets a resource of its own.
+    pub(crate) fn single(coding: Coding, level: Level) -> Self {
+        Self { coding, level, solid: None }
+    }
+
+    /// As what `wim` has: where that has solid resources, further data goes into another one.
+    pub(crate) fn like(wim: &Wim, level: Level) -> Self {
+        Self { coding: wim.coding(), level, solid: SolidPacking::like(wim, level) }
+    }
 }
 
 /// Gives the blobs to be packed.
@@ -77,12 +100,36 @@ pub(crate) struct Begin {
     pub(crate) hash: Option<Sha1Hash>,
 }
 
+/// Bytes of a thread's share of a batch.
+const SHARE: usize = 3 << 20;
+
 /// Bytes that a batch holds with so many threads: enough that all are busy to the end, and that the
-/// five buffers of a run stay under 40 MB for two threads and 16 MB for each thread of many. A batch
-/// holds a chunk in any case; with chunks of 64 MiB it holds no more, and one encoder is at work.
+/// five buffers of a run stay under 40 MB for two threads and 16 MB for each thread of many. Of large
+/// chunks it holds one for each thread that there is memory for.
 pub(crate) fn batch_len(threads: Threads, chunk_size: u32) -> usize {
-    const SHARE: usize = 3 << 20;
-    (threads.get() * SHARE).clamp(8 << 20, 192 << 20).max(chunk_size as usize)
+    let share = share_len(threads);
+    match is_large(threads, chunk_size) {
+        false => share,
+        true => chunk_size as usize * encoders_at_once(threads, chunk_size),
+    }
+}
+
+fn share_len(threads: Threads) -> usize {
+    (threads.get() * SHARE).clamp(8 << 20, 192 << 20)
+}
+
+/// Whether a batch would not hold a chunk for each thread.
+fn is_large(threads: Threads, chunk_size: u32) -> bool {
+    chunk_size as usize > share_len(threads) / threads.get()
+}
+
+/// How many encoders of large chunks can be at work without the machine running out of memory. Each
+/// needs some nine bytes for each byte of its chunk, and the chunk before and after.
+fn encoders_at_once(threads: Threads, chunk_size: u32) -> usize {
+    const EACH: u64 = 18 << 20;
+    let needed = 11 * u64::from(chunk_size) + EACH;
+    let possible = memory::available().map_or(1, |available| available / 4 * 3 / needed);
+    possible.clamp(1, threads.get() as u64) as usize
 }
 
 /// What packing needs to know of its surroundings.
@@ -105,22 +152,37 @@ pub(crate) fn pack(
     supply: &mut dyn Supply,
     run: Run<'_>,
 ) -> Result<u64, Error> {
+    pack_framed(draft, packing, Frame::Single, supply, run)
+}
+
+fn pack_framed(
+    draft: &mut Draft,
+    packing: Packing,
+    frame: Frame,
+    supply: &mut dyn Supply,
+    run: Run<'_>,
+) -> Result<u64, Error> {
     let start = draft.at();
-    share_among(run.threads, || pack_here(draft, packing, supply, run))?;
+    let encoders = Encoders::new(packing)?;
+    let writer = ResourceWriter::new(draft, packing.coding, frame, run);
+    let chunk_size = packing.coding.chunk_size;
+    let len = batch_len(run.threads, chunk_size);
+    share_among(run.threads, || match is_large(run.threads, chunk_size) {
+        false => pack_at_once(&encoders, writer, len, supply, run),
+        true => pack_in_turn(&encoders, writer, len, supply, run),
+    })?;
     Ok(draft.at() - start)
 }
 
-/// As [`pack`], on the threads of the pool that this runs in.
-fn pack_here(
-    draft: &mut Draft,
-    packing: Packing,
+/// Reads, encodes and writes at the same time, on the threads of the pool that this runs in.
+fn pack_at_once(
+    encoders: &Encoders,
+    mut writer: ResourceWriter<'_, '_>,
+    len: usize,
     supply: &mut dyn Supply,
     run: Run<'_>,
 ) -> Result<(), Error> {
-    let encoders = Encoders::new(packing)?;
-    let len = batch_len(run.threads, packing.coding.chunk_size);
     let mut stock: Vec<Batch> = Vec::new();
-    let mut writer = ResourceWriter::new(draft, packing.coding, run);
     let mut filled = Batch::new(len);
     supply.fill(&mut filled)?;
     let mut encoded: Option<Encoded> = None;
@@ -145,6 +207,25 @@ fn pack_here(
         filled = next;
     }
     writer.finish()
+}
+
+/// Reads, encodes and writes one batch after the other, on the threads of the pool that this runs in.
+fn pack_in_turn(
+    encoders: &Encoders,
+    mut writer: ResourceWriter<'_, '_>,
+    len: usize,
+    supply: &mut dyn Supply,
+    run: Run<'_>,
+) -> Result<(), Error> {
+    let mut batch = Batch::new(len);
+    loop {
+        run.cancel.check()?;
+        supply.fill(&mut batch)?;
+        if batch.pieces.is_empty() {
+            return writer.finish();
+        }
+        batch = writer.write(encoders.encode(batch))?.emptied();
+    }
 }
 
 impl Batch {

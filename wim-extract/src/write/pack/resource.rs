@@ -3,17 +3,21 @@
 //! ```text
 //!   normal    chunk table   chunk 0   chunk 1   …
 //!   pipable   blob header   length   chunk 0   length   chunk 1   …   chunk table
+//!   solid     solid header   lengths   chunk 0   chunk 1   …
 //! ```
 //!
 //! In the normal layout the table comes first though it is known last, so room is left for it: how
 //! long it is follows from the length of the blob. In the pipable one everything is known when its
-//! turn comes, the hash too, so that nothing is written but at the end.
+//! turn comes, the hash too, so that nothing is written but at the end. A solid resource is written as
+//! if all that is in it were one blob; which blobs those are says the blob table alone.
 
 use bytes::Bytes;
 use wim_format::Sha1Hash;
-use wim_format::blob_table::{Blob, BlobPlace};
+use wim_format::blob_table::{Blob, BlobPlace, SolidResource};
 use wim_format::header::Layout;
-use wim_format::resource::{ChunkTable, ResourceFlags, ResourceHeader, write_chunk_table};
+use wim_format::resource::{
+    ChunkTable, ResourceFlags, ResourceHeader, SOLID_HEADER_LEN, SolidHeader, write_chunk_table,
+};
 
 use super::encode::{Chunks, Encoded};
 use super::{Batch, Begin, Piece, Run};
@@ -26,10 +30,20 @@ use crate::write::layout::{Draft, Item, Segment};
 /// Bytes gathered before they are written.
 const GATHER: usize = 1 << 20;
 
+/// What stands around chunks.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Frame {
+    /// A resource for each blob.
+    Single,
+    /// One solid resource for everything, which comes as one blob.
+    Solid(SolidHeader),
+}
+
 /// Writes pieces of blobs one after the other, and enters them in the draft.
 pub(super) struct ResourceWriter<'d, 'r> {
     draft: &'d mut Draft,
     coding: Coding,
+    frame: Frame,
     run: Run<'r>,
     gathered: Vec<u8>,
     /// Where the gathered bytes go.
@@ -51,10 +65,10 @@ struct Open {
 }
 
 impl<'d, 'r> ResourceWriter<'d, 'r> {
-    pub(super) fn new(draft: &'d mut Draft, coding: Coding, run: Run<'r>) -> Self {
+    pub(super) fn new(draft: &'d mut Draft, coding: Coding, frame: Frame, run: Run<'r>) -> Self {
         let gathered_at = draft.at();
         let gathered = Vec::with_capacity(GATHER);
-        Self { draft, coding, run, gathered, gathered_at, open: None }
+        Self { draft, coding, frame, run, gathered, gathered_at, open: None }
     }
 
     /// Writes a batch, and gives it back to be used again.
@@ -63,13 +77,17 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
         for (index, piece) in batch.pieces.iter().enumerate() {
             let data = &batch.data[piece.range.clone()];
             let chunks = chunks.get_mut(index).map(std::mem::take);
-            match (piece, chunks) {
-                (Piece { begins: Some(begin), ends: Some(hash), .. }, chunks) => {
+            match (piece, self.frame) {
+                (Piece { begins: Some(begin), ends: Some(hash), .. }, Frame::Single) => {
                     self.whole(data, chunks, *begin, *hash)?;
                 }
-                (piece, chunks) => self.piece(data, chunks, piece)?,
+                _ => self.piece(data, chunks, piece)?,
             }
-            let ended = u64::from(piece.ends.is_some());
+            let ended = match self.frame {
+                Frame::Single => u64::from(piece.ends.is_some()),
+                // Its blobs are counted where they are put together.
+                Frame::Solid(_) => 0,
+            };
             self.run.progress.advance(Amount::new(data.len() as u64, ended));
         }
         Ok(batch)
@@ -120,8 +138,9 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             let hash = begin.hash.unwrap_or_default();
             self.put(&self.draft.blob_header(hash, flags, begin.size))?;
             let start = self.at();
-            let table_len = match (&chunks, layout) {
-                (Some(_), Layout::Normal) => {
+            let table_len = match (&chunks, layout, self.frame) {
+                (_, _, Frame::Solid(header)) => SOLID_HEADER_LEN as u64 + header.table_len(),
+                (Some(_), Layout::Normal, _) => {
                     ChunkTable::table_len(begin.size, self.coding.chunk_size)
                 }
                 _ => 0,
@@ -154,6 +173,17 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     fn close(&mut self, open: Open, hash: Sha1Hash) -> Result<(), Error> {
         let Open { begin, start, chunks_start, sizes, len } = open;
         let uncompressed_size = begin.size;
+        if let Frame::Solid(header) = self.frame {
+            self.flush()?;
+            let mut head = header.to_bytes().to_vec();
+            head.extend(sizes.iter().flat_map(|size| size.to_le_bytes()));
+            self.write_at(&head, start)?;
+            let (size, flags) = (chunks_start - start + len, ResourceFlags::SOLID);
+            let resource = ResourceHeader { size, flags, offset: start, uncompressed_size };
+            self.draft.push(Segment::Written { len: size });
+            self.draft.enter_solid(SolidResource { resource, header });
+            return Ok(());
+        }
         if let (Layout::Pipable, Some(_)) = (self.draft.layout(), self.coding.codec) {
             self.put(&write_chunk_table(&sizes, uncompressed_size).map_err(too_large)?)?;
             let (size, flags) = (self.at() - start, ResourceFlags::COMPRESSED);
