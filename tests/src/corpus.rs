@@ -40,6 +40,17 @@ pub fn real(size: &str) -> Vec<Source> {
         .collect()
 }
 
+/// Where archives of a real corpus are kept between runs.
+///
+/// # Panics
+/// When the corpus was not built to its end.
+#[must_use]
+pub fn archives_of(sources: &[Source]) -> PathBuf {
+    let folder = sources[0].root.parent().expect("an image lies in the corpus");
+    let stamp = fs::read_to_string(folder.join("manifest.sha256")).expect("a built corpus");
+    folder.with_file_name(format!("wims-{}", &stamp[..16]))
+}
+
 /// Makes two small trees under `folder` that hold every kind of thing a POSIX capture stores: text,
 /// data without redundancy, runs of zeros, x86-like code, files of every length around a chunk, empty
 /// files and folders, hard links, duplicates, symbolic links, names outside ASCII, odd times.

@@ -691,6 +691,15 @@ fn export_has_the_same_results_and_codes() {
         "export v3.wim 1 OUT --compress=none --boot",
         "export ntfs.wim 1 OUT --rebuild --not-pipable",
         "export editions.wim 1 OUT --no-solid-sort --solid-compress=lzms:9 --solid-chunk-size=4M",
+        "export editions.wim all OUT --solid",
+        "export editions.wim all OUT --solid --compress=LZX",
+        "export editions.wim 2 OUT --solid --solid-compress=XPRESS --solid-chunk-size=4K",
+        "export editions.wim 2 OUT --solid --no-solid-sort --solid-compress=lzms:9",
+        "export editions.wim 1 OUT --solid --solid-compress=none",
+        "export editions.wim 1 OUT --solid --solid-chunk-size=100",
+        "export solid.esd all OUT --recompress",
+        "export solid.esd 1 OUT --compress=LZX",
+        "export solid.esd 1 OUT --compress=LZMS",
         "export",
         "export editions.wim 1",
         "export editions.wim 9 OUT",
@@ -726,6 +735,8 @@ fn export_has_the_same_results_and_codes() {
         ("many.wim", "export editions.wim 1 OUT"),
         ("many.wim", "export editions.wim 1 OUT --nocheck"),
         ("many.wim", "export editions.wim 1 OUT --unsafe-compact"),
+        ("solid.esd", "export v2lzms.wim 1 OUT"),
+        ("v2lzms.wim", "export solid.esd 1 OUT"),
         ("v5.swm", "export editions.wim 1 OUT"),
         ("list.txt", "export editions.wim 1 OUT"),
     ];
@@ -755,7 +766,7 @@ fn exports_with_a_guid_are_the_same_bytes() {
 #[test]
 fn what_cannot_be_written_is_refused() {
     let archives = Archives::new();
-    for options in ["--compress=LZMS --chunk-size=128M", "--solid"] {
+    for options in ["--compress=LZMS --chunk-size=128M", "--solid --solid-chunk-size=128M"] {
         let line = format!("export editions.wim 1 new.wim {options}");
         let finished = archives.run(bins::wimx(), &words(&line));
         assert_eq!(finished.code(), 68, "{line}: {}", finished.stderr);

@@ -254,10 +254,7 @@ fn memory_stays_within_bounds() {
 #[ignore = "takes minutes over 1.3 GB of real files: tests/run"]
 fn memory_does_not_grow_with_the_wim() {
     let sources = corpus::real("large");
-    let folder = sources[0].root.parent().expect("an image lies in the corpus");
-    let stamp = fs::read_to_string(folder.join("manifest.sha256")).expect("a built corpus");
-    let folder = folder.with_file_name(format!("wims-{}", &stamp[..16]));
-    let captures = Captures::new(folder, sources, Effort::Low);
+    let captures = Captures::new(corpus::archives_of(&sources), sources, Effort::Low);
     for kind in [Kind::Lzx, Kind::None] {
         let wim = captures.wim(kind);
         let bench = Bench::in_folder(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")));

@@ -177,6 +177,8 @@ fn wimlib_and_seven_zip_read_our_sets() {
         place.wimx("split % x.swm 0.5 --check", &[&wim]).ok();
         let parts = place.files("x");
         assert!(parts.len() > 2, "{kind:?}: {parts:?}");
+        let info = place.wimlib("info x.swm", &[]).ok().text();
+        assert!(info.contains("Compression:    LZX"), "{kind:?}: {info}");
         place.wimlib("verify x.swm --ref=x*.swm --quiet", &[]).ok();
         place.wimx("verify x.swm --ref=x*.swm", &[]).ok();
         place.assert_holds_the_trees("x.swm", " --ref=x*.swm");

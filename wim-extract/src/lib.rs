@@ -9,6 +9,7 @@ pub mod beneath;
 mod blob;
 pub mod cancel;
 pub mod capture;
+pub mod convert;
 pub mod diff;
 pub mod edit;
 pub mod error;

@@ -9,17 +9,19 @@
 //! rename   all parts, the first one last: a set without its first part is none
 //! ```
 //!
-//! Nothing is compressed: resources are copied as they are. Only what lies in solid resources, of
-//! which parts can have none, is decoded and stored.
+//! Resources are copied as they are. An archive with solid resources, of which parts can have none, or
+//! that is to get another compression, is compressed anew on the way: it is dealt out while it is written,
+//! for how long a resource is, is known only then ([`recode`]).
 
 mod deal;
+mod recode;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use wim_format::Codec;
 use wim_format::header::{Header, HeaderFlags, Layout, Version};
+use wim_format::{Codec, Level};
 
 use self::deal::Share;
 use crate::archive::Wim;
@@ -27,13 +29,14 @@ use crate::cancel::Cancel;
 use crate::error::{Action, Error};
 use crate::export::add::{self, Manner, OldSolid, Recode};
 use crate::export::select::Selection;
-use crate::export::{IntegrityTable, Verification};
+use crate::export::{Compression, IntegrityTable, Verification};
 use crate::integrity;
 use crate::output::{AtomicFile, require_space};
 use crate::pipeline::Threads;
 use crate::progress::{Amount, Phase, Progress};
 use crate::write::execute::{self, Job};
 use crate::write::layout::{Draft, Drafted};
+use crate::write::session::Context;
 
 /// How to split.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +49,11 @@ pub struct Options {
     pub verification: Verification,
     /// The GUID that all parts share; random when `None`.
     pub guid: Option<[u8; 16]>,
+    /// Compression of the parts; that of an archive with solid resources becomes LZX in chunks of 32 KiB
+    /// if nothing else is asked for.
+    pub compression: Compression,
+    /// How hard the encoder tries, where something is compressed.
+    pub level: Level,
 }
 
 /// What was done.
@@ -55,7 +63,7 @@ pub struct Outcome {
     pub parts: Vec<Part>,
     /// Bytes copied as they were.
     pub copied: u64,
-    /// Bytes decoded, out of solid resources.
+    /// Bytes decoded, to be compressed anew.
     pub decoded: u64,
 }
 
@@ -88,6 +96,11 @@ pub fn run(
     cancel: &Cancel,
 ) -> Result<Outcome, Error> {
     let selection = everything(wim, options, cancel)?;
+    if let Some(coding) = recode::wanted(wim, options.compression) {
+        let set = Set { selection: &selection, first, options, guid: set_guid(options) };
+        let context = Context { threads: options.threads, progress, cancel };
+        return recode::run(&set, coding, part_size, context);
+    }
     let shares = deal::deal(&selection, part_size)?;
     let set = Set { selection: &selection, first, options, guid: set_guid(options) };
     set.spare_the_archive(shares.len())?;
@@ -171,13 +184,18 @@ impl Set<'_> {
         let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
         let added = add::add_all(&mut draft, &share, manner, self.options.threads)?;
         let header = self.header(number, shares.len());
-        let table = integrity::wanted_piece_size(&wim.parts()[0], self.options.integrity)?;
+        let table = self.piece_size()?;
         let drafted = draft.finish_part(header, wim.xml_bytes().clone(), table)?;
         outcome.copied += added.copied;
         outcome.decoded += added.decoded;
         let (path, len) = (self.path(number), drafted.len());
         outcome.parts.push(Part { path, len, blobs: added.blobs });
         Ok(drafted)
+    }
+
+    /// Bytes of each piece that the integrity tables cover, if there are any.
+    fn piece_size(&self) -> Result<Option<u32>, Error> {
+        integrity::wanted_piece_size(&self.selection.wim.parts()[0], self.options.integrity)
     }
 
     /// The header of a part, its tables still unknown. A set of one part is an archive like any

@@ -35,11 +35,11 @@ fn scene() -> Scratch {
 }
 
 impl Scratch {
-    fn copy(&self, from: &str, to: &str) {
+    pub(crate) fn copy(&self, from: &str, to: &str) {
         fs::copy(self.path(from), self.path(to)).expect("a copy");
     }
 
-    fn start(&self, line: &str) -> Child {
+    pub(crate) fn start(&self, line: &str) -> Child {
         let mut command = self.command(bins::wimx(), line);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("wimx starts")
     }
@@ -73,7 +73,8 @@ fn wait_until(child: &mut Child, reached: impl Fn() -> bool) {
     }
 }
 
-fn signal(child: &Child, name: &str) {
+/// Sends a signal to a process that has not been waited for.
+pub(crate) fn signal(child: &Child, name: &str) {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args([name, &pid]).status().expect("kill runs").success());
 }
@@ -151,17 +152,18 @@ fn killed_at_any_moment_it_is_the_old_archive_or_the_new_one() {
 fn a_write_that_fails_leaves_the_old_archive() {
     let scratch = scene();
     for line in WRITERS {
-        let done = limited(&scratch, line);
+        let done = limited(&scratch, line, 3000);
         assert_eq!(done.code(), 72, "{line}: {}", done.stderr);
         assert!(done.stderr.contains("out.wim"), "{}", done.stderr);
         scratch.untouched(line);
     }
 }
 
-fn limited(scratch: &Scratch, line: &str) -> Finished {
+/// Runs the command where no file may be longer than that.
+pub(crate) fn limited(scratch: &Scratch, line: &str, kib: u64) -> Finished {
     let command = scratch.command(bins::wimx(), line);
     let mut shell = Command::new("bash");
-    shell.args(["-c", "ulimit -f 3000; exec \"$@\"", "bash"]);
+    shell.args(["-c", &format!("ulimit -f {kib}; exec \"$@\""), "bash"]);
     shell.arg(command.get_program()).args(command.get_args());
     run(shell.current_dir(scratch.folder.path()))
 }

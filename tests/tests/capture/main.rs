@@ -3,8 +3,10 @@
 //! - [`shapes`]: trees of every shape with every codec, chunk size and level.
 //! - [`append`]: into an archive that is there.
 //! - [`options`]: what is captured and how, as wimlib does it.
+//! - [`solid`]: file data compressed together.
 //! - [`recompress`]: exports to another compression from every kind of archive.
 //! - [`faults`]: killed, interrupted, without room, over a tree that changes.
+//! - [`interrupted`]: other changes that are stopped.
 //! - [`edits`]: changes at random, against a model.
 //! - [`template`]: files that are unchanged since another image, and what a rebuild keeps.
 //! - [`windows`]: what is said of a captured Windows.
@@ -12,9 +14,11 @@
 mod append;
 mod edits;
 mod faults;
+mod interrupted;
 mod options;
 mod recompress;
 mod shapes;
+mod solid;
 mod template;
 mod trees;
 mod windows;

@@ -101,6 +101,68 @@ fn recompressing_is_reproducible() {
     }
 }
 
+/// To an ESD and back, by way of XPRESS: everything but the compression stays.
+#[test]
+fn conversions_keep_everything_else() {
+    let scratch = Scratch::new();
+    let captures = captures(&scratch);
+    fs::copy(captures.wim(Kind::Lzx), scratch.path("0.wim")).expect("a copy");
+    for line in [
+        "info 0.wim 2 --boot --check",
+        "info 0.wim 1 --image-property FLAGS=Professional",
+        "info 0.wim 2 --image-property ODD/THING=kept",
+    ] {
+        scratch.wimlib(line).ok();
+    }
+    let facts = |wim: &str| {
+        let wim = scratch.open(wim);
+        let mut xml = wim.xml().clone();
+        xml.remove_total_bytes();
+        let header = wim.header();
+        (xml.to_text(), header.boot_index, header.integrity.size > 0, wim.image_count())
+    };
+    let (before, blobs) = (facts("0.wim"), scratch.blobs("0.wim"));
+    let metadata = [1, 2].map(|image| scratch.metadata("0.wim", image));
+    for (line, compression, solid) in [
+        ("0.wim 1.esd --compress=lzms:1", "LZMS", true),
+        ("1.esd 2.wim --compress=xpress", "XPRESS", false),
+        ("2.wim 3.wim --compress=lzx:20", "LZX", false),
+        ("3.wim 4.any --to=esd --compress=lzx:20 --chunk-size=1M", "LZMS", true),
+        ("4.any 5.esd --to=wim --compress=none", "None", false),
+        ("5.esd 6.wim --compress=lzms:1", "LZMS", false),
+    ] {
+        scratch.wimx(&format!("convert {line} --quiet")).ok();
+        let to = line.split(' ').nth(1).expect("a destination");
+        scratch.accepted(to);
+        assert_eq!(facts(to), before, "{line}");
+        assert!(scratch.blobs(to) == blobs, "{line}: blobs");
+        for (image, metadata) in (1..).zip(&metadata) {
+            assert!(scratch.metadata(to, image) == *metadata, "{line}: metadata");
+        }
+        let info = scratch.wimlib(&format!("info {to}")).ok().text();
+        let found = info.lines().find_map(|line| line.strip_prefix("Compression:"));
+        assert_eq!(found.map(str::trim), Some(compression), "{line}");
+        let has_solid = !scratch.open(to).parts()[0].blobs.solid.is_empty();
+        assert_eq!(has_solid, solid, "{line}");
+    }
+    let tree = seen(&captures.sources()[1].root);
+    scratch.holds("6.wim", 2, &tree);
+    for (line, code) in [
+        ("convert 0.wim 1.esd", 255),
+        ("convert 0.wim 0.wim", 255),
+        ("convert none.wim 9.wim", 47),
+        ("convert 0.wim 9.esd --compress=none", 16),
+        ("convert 0.wim 9.esd --chunk-size=5", 15),
+        ("convert 0.wim 9.wim --compress=none --chunk-size=32K", 15),
+        ("convert 0.wim 9.wim --check --nocheck", 255),
+        ("convert 0.wim 9.wim --to=zip", 255),
+        ("convert 0.wim 9.esd --for=boot", 24),
+    ] {
+        assert_eq!(scratch.wimx(line).code(), code, "{line}");
+    }
+    assert!(!scratch.names().iter().any(|name| name.starts_with('9')));
+}
+
 #[test]
 fn damaged_sources_make_no_archive() {
     let scratch = Scratch::new();

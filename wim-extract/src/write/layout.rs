@@ -21,6 +21,7 @@ use wim_format::resource::{BLOB_HEADER_LEN, BlobHeader, ResourceFlags, ResourceH
 use wim_format::xml::WimXml;
 use wim_format::{FormatError, Sha1Hash, Structure};
 
+use super::parts;
 use crate::archive::{BlobId, Wim};
 use crate::blob::Coding;
 use crate::error::{Error, Of};
@@ -183,6 +184,9 @@ enum Kind {
     Archive,
     /// This part of a split set.
     Part(u16),
+    /// The data of all parts of a split set, in the space of addresses of [`parts`]: resources of up to
+    /// so many bytes in each, or one that is longer; in the first no more than `first` bytes.
+    Parts { most: u64, first: u64 },
 }
 
 /// A layout in the making.
@@ -191,6 +195,8 @@ pub(crate) struct Draft {
     coding: Coding,
     layout: Layout,
     kind: Kind,
+    /// Whether the part at hand, where there are parts, holds something.
+    is_begun: bool,
     sources: Vec<Arc<dyn Source>>,
     segments: Vec<(u64, Segment)>,
     at: u64,
@@ -218,6 +224,15 @@ impl Draft {
         Self { kind: Kind::Part(number), ..Self::new(coding, Layout::Normal) }
     }
 
+    /// A layout of the data of all parts of a split set, whose resources take up to `most` bytes in each;
+    /// the metadata takes `metadata` of those of the first.
+    pub(crate) fn of_parts(most: u64, metadata: u64, coding: Coding) -> Self {
+        let first = most.saturating_sub(metadata);
+        let at = HEADER_LEN as u64;
+        let kind = Kind::Parts { most, first };
+        Self { kind, at, is_begun: metadata > 0, ..Self::new(coding, Layout::Normal) }
+    }
+
     /// A layout of what is added at `at` to a file of the normal layout with these blobs.
     pub(crate) fn behind(at: u64, coding: Coding, mut table: BlobTable) -> Self {
         let known = table.blobs.iter().map(|blob| blob.hash).zip(0..).collect();
@@ -227,6 +242,7 @@ impl Draft {
             coding,
             layout: Layout::Normal,
             kind: Kind::Archive,
+            is_begun: false,
             sources: Vec::new(),
             segments: Vec::new(),
             at,
@@ -255,6 +271,42 @@ impl Draft {
     /// Where the next segment goes.
     pub(crate) fn at(&self) -> u64 {
         self.at
+    }
+
+    /// Sees to it that a resource of `len` bytes may come next: where there are parts and it does not
+    /// fit the one at hand, in the next one.
+    pub(crate) fn make_room(&mut self, len: u64) {
+        let Kind::Parts { most, first } = self.kind else { return };
+        let (part, offset) = parts::split(self.at);
+        let room = if part == 0 { first } else { most };
+        if self.is_begun && (offset - HEADER_LEN as u64).saturating_add(len) > room {
+            self.at = parts::start(part + 1).saturating_add(HEADER_LEN as u64);
+        }
+        self.is_begun = true;
+    }
+
+    /// The blobs of each part, placed in it, and where its data ends.
+    pub(crate) fn into_parts(self) -> Vec<(Vec<Blob>, u64)> {
+        let (last, _) = parts::split(self.at);
+        let mut all = vec![(Vec::new(), HEADER_LEN as u64); last + 1];
+        for blob in self.table.blobs {
+            let BlobPlace::Resource(resource) = blob.place else { continue };
+            let (part, offset) = parts::split(resource.offset);
+            let Some((blobs, end)) = all.get_mut(part) else { continue };
+            let resource = ResourceHeader { offset, ..resource };
+            *end = resource.end().max(*end);
+            blobs.push(Blob { place: BlobPlace::Resource(resource), ..blob });
+        }
+        all
+    }
+
+    /// Bytes of the metadata that has no place yet.
+    pub(crate) fn pending_len(&self) -> u64 {
+        let pending = self.images.iter().map(|image| match image {
+            Image::Placed(_) => 0,
+            Image::Pending(item) => item.len(),
+        });
+        pending.fold(0, u64::saturating_add)
     }
 
     /// Whether there are solid resources.
@@ -319,7 +371,7 @@ impl Draft {
         }
         self.known.insert(blob.hash, self.table.blobs.len());
         let part_number = match self.kind {
-            Kind::Archive => 1,
+            Kind::Archive | Kind::Parts { .. } => 1,
             Kind::Part(number) => number,
         };
         self.table.blobs.push(Blob { part_number, ..blob });

@@ -8,6 +8,7 @@ mod copy;
 pub(crate) mod execute;
 pub(crate) mod layout;
 pub(crate) mod pack;
+pub(crate) mod parts;
 pub(crate) mod place;
 pub(crate) mod session;
 pub(crate) mod stream;

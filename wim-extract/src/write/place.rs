@@ -21,6 +21,7 @@ use wim_format::header::{HEADER_LEN, Header, HeaderFlags};
 use wim_format::resource::ResourceHeader;
 
 use super::layout::Drafted;
+use super::parts::Parts;
 use crate::archive::Wim;
 use crate::error::{Action, Error};
 use crate::output::{AtomicFile, require_space, write_all_at};
@@ -92,6 +93,8 @@ pub(crate) enum Output<'a> {
     File(&'a File, &'a Path),
     /// What takes them in order only.
     Pipe(&'a Pipe),
+    /// The parts of a split set.
+    Parts(&'a Parts<'a>),
 }
 
 impl<'a> Output<'a> {
@@ -99,6 +102,7 @@ impl<'a> Output<'a> {
         match self {
             Self::File(_, name) => name,
             Self::Pipe(_) => Path::new(Pipe::NAME),
+            Self::Parts(_) => Path::new("a part"),
         }
     }
 
@@ -107,6 +111,7 @@ impl<'a> Output<'a> {
         let written = match self {
             Self::File(file, _) => write_all_at(file, bytes, at),
             Self::Pipe(pipe) => pipe.write_at(bytes, at),
+            Self::Parts(parts) => return parts.write_at(bytes, at),
         };
         written.map_err(Error::io(Action::Write, self.name()))
     }
@@ -116,6 +121,7 @@ impl<'a> Output<'a> {
         let read = match self {
             Self::File(file, _) => read_exact_at(file, bytes, at),
             Self::Pipe(_) => Err(io::ErrorKind::NotSeekable.into()),
+            Self::Parts(parts) => return parts.read_at(bytes, at),
         };
         read.map_err(Error::io(Action::Read, self.name()))
     }

@@ -246,6 +246,8 @@ impl<'a> Session<'a> {
         let job = execute::Job { inputs, drafted: &drafted, threads, verification };
         match place.output() {
             Output::File(file, name) => execute::write(&job, file, name, progress, cancel)?,
+            // A session writes one file.
+            Output::Parts(_) => {}
             out @ Output::Pipe(pipe) => {
                 execute::check(&job, progress, cancel)?;
                 progress.begin(Phase::Write, Amount::new(drafted.len() - pipe.at(), 0));
@@ -280,7 +282,7 @@ pub(crate) fn new_header(coding: Coding, layout: Layout, guid: Option<[u8; 16]>)
 }
 
 /// The header of the same archive compressed in another way.
-fn recoded(mut header: Header, coding: Coding) -> Header {
+pub(crate) fn recoded(mut header: Header, coding: Coding) -> Header {
     header.flags -= HeaderFlags::METHODS;
     header.flags |= HeaderFlags::of_codec(coding.codec);
     header.chunk_size = coding.chunk_size;

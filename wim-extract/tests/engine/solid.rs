@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use wim_extract::archive::Wim;
+use wim_extract::archive::{OpenOptions, Wim};
 use wim_extract::capture::{self, SourceTree};
 use wim_extract::export::{
     self, Compression, Existing, Grouping, IntegrityTable, Pipable, Recompress, Solid, SolidOrder,
 };
 use wim_extract::pipeline::Threads;
-use wim_extract::{Cancel, Error, Silent, rebuild};
+use wim_extract::{Cancel, Error, Silent, rebuild, split};
 use wim_format::blob_table::BlobPlace;
 use wim_format::header::Version;
 use wim_format::{Codec, Level, Sha1Hash};
@@ -259,6 +259,72 @@ fn every_archive_becomes_a_solid_one_and_is_taken_apart_again() {
             }
         }
     }
+}
+
+/// Dealt out while it is compressed: as full as parts may be, the same for any number of threads.
+#[test]
+fn a_solid_archive_is_split_into_compressed_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, esd) = (dir.path().join("tree"), dir.path().join("out.esd"));
+    tree(&source);
+    // Longer than a batch, and hardly smaller when compressed: its length is known at its end.
+    fs::write(source.join("deep/noise"), samples::noise(9 << 20, 5)).unwrap();
+    fs::write(source.join("deep/zz"), samples::noise(50_000, 6)).unwrap();
+    let grouping = Grouping::Solid(solid(Codec::Xpress, 64 << 10));
+    capture_to(&source, &esd, &capture::Options { grouping, ..Default::default() }).unwrap();
+    let wim = samples::open_file(&esd);
+    let before = data(&wim);
+    for (compression, codec, part_size) in [
+        (Compression::AsSource, Some(Codec::Lzx), 100_000),
+        (Compression::AsSource, Some(Codec::Lzx), 9_600_000),
+        (Compression::AsSource, Some(Codec::Lzx), 1 << 40),
+        (Compression::Stored, None, 1_000_000),
+        (Compression::Chunks { codec: Codec::Xpress, chunk_size: 4096 }, Some(Codec::Xpress), 1),
+    ] {
+        let sets = [1, 3].map(|threads| {
+            let options = split::Options {
+                threads: Threads::new(threads),
+                integrity: IntegrityTable::Write,
+                guid: Some([3; 16]),
+                compression,
+                level: Level::Fast,
+                ..Default::default()
+            };
+            let first = dir.path().join("p.swm");
+            let done = split::run(&wim, &first, part_size, &options, &Silent, &Cancel::new());
+            let parts = done.unwrap().parts;
+            let references = vec![dir.path().join("p*.swm").display().to_string()];
+            let options = OpenOptions { references, ..OpenOptions::default() };
+            let set = Wim::open(&first, &options).unwrap();
+            require_sound(&set);
+            assert_eq!((set.codec(), counts(&set).0), (codec, 0));
+            assert!(data(&set) == before);
+            let mut used = vec![0; parts.len()];
+            for (part, of) in set.parts().iter().zip(&parts) {
+                let number = usize::from(part.header.part_number) - 1;
+                let sizes = part.blobs.blobs.iter().map(|blob| match blob.place {
+                    BlobPlace::Resource(resource) => resource.size,
+                    BlobPlace::Solid { .. } => unreachable!("parts have none"),
+                });
+                let images = part.blobs.metadata.iter().map(|image| image.resource.size);
+                used[number] = sizes.chain(images).sum::<u64>();
+                assert!(used[number] <= part_size || part.blobs.blobs.len() <= 1, "{used:?}");
+                assert_eq!(of.blobs, parts[number].blobs);
+            }
+            let bytes: Vec<_> = parts.iter().map(|part| fs::read(&part.path).unwrap()).collect();
+            assert_eq!(
+                bytes.iter().map(|bytes| bytes.len() as u64).collect::<Vec<_>>(),
+                parts.iter().map(|part| part.len).collect::<Vec<_>>()
+            );
+            parts.iter().for_each(|part| fs::remove_file(&part.path).unwrap());
+            bytes
+        });
+        assert!(sets[0] == sets[1], "{compression:?}, {part_size}");
+        // Two parts that could have been one are one.
+        assert_eq!(sets[0].len() == 1, part_size == 1 << 40);
+    }
+    let names = fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(names, 2, "nothing is left");
 }
 
 #[test]

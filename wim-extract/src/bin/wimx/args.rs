@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use wim_extract::pipeline::Threads;
 
 use crate::compression::{Method, parse_guid, parse_method, parse_size};
+use crate::convert::ConvertArgs;
 use crate::diff::DiffArgs;
 use crate::join::JoinArgs;
 use crate::links::LinksArgs;
@@ -70,6 +71,7 @@ pub(crate) enum Command {
     Update(UpdateArgs),
     Split(SplitArgs),
     Join(JoinArgs),
+    Convert(ConvertArgs),
     Diff(DiffArgs),
     Links(LinksArgs),
     Man(ManArgs),
@@ -310,7 +312,7 @@ pub(crate) struct CaptureArgs {
     /// Write an integrity table
     #[arg(long)]
     pub(crate) include_integrity: bool,
-    /// Compression of a new file: none, xpress or lzx (the default), with an optional :LEVEL
+    /// Compression of a new file: none, xpress, lzx (the default) or lzms, with an optional :LEVEL
     /// (wimlib's numbers; 50 is usual)
     #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
     pub(crate) compress: Option<Method>,
@@ -438,7 +440,7 @@ pub(crate) struct OptimizeArgs {
     /// Compress all data again
     #[arg(long)]
     pub(crate) recompress: bool,
-    /// Compress all data in this way: none, xpress or lzx, with an optional :LEVEL
+    /// Compress all data in this way: none, xpress, lzx or lzms, with an optional :LEVEL
     #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
     pub(crate) compress: Option<Method>,
     /// Compress all data in chunks of this size, such as 32K
@@ -602,6 +604,8 @@ Exit codes:
   2    compressed data is invalid; or no such command
   11   the image name is already in use
   13   the integrity table does not match the file
+  15   no chunk size of this compression
+  16   no compression that is possible there
   18   no such image
   28   file data does not have its SHA-1
   36   not the first part of a split WIM
@@ -708,8 +712,10 @@ Examples:
 
   wimx export install.esd 6 install.wim --compress=lzx
   wimx export install.wim all smaller.wim --recompress --compress=lzx:100
+  wimx export install.wim all install.esd --solid
 
-LZMS chunks have up to 64 MiB. --solid ends with code 68. A destination that is pipable stays so,
+Chunks of LZMS have up to 64 MiB. With --solid, each thread takes ten times the chunk size and more;
+of threads only as many are used as there is memory for. A destination that is pipable stays so,
 unless --not-pipable is given, and is written anew.
 --unsafe-compact rebuilds the destination, which is safe.
 
@@ -730,11 +736,14 @@ Examples:
   wimx capture /mnt/windows install.wim 'Windows 11 Pro' --flags=Professional
   wimx capture winpe boot.wim 'Windows PE' --boot --compress=lzx:100
   wimx capture data data.wim --compress=xpress --check
+  wimx capture data data.esd --solid
   wimx capture home home.wim --unix-data --config=exclude.ini
   wimx capture next delta.wim --delta-from=base.wim --update-of=1
   wimx capture data - | ssh host 'wimx apply - copy'
 
-A pipable WIM has the hashes before the data, so that files are read twice for it.
+For a pipable WIM, which has the hashes before the data, and with --solid, which puts files in order
+of kind and name, files are read twice. With --solid, each thread takes ten times the chunk size and
+more; of threads only as many are used as there is memory for.
 
 JSON: {\"destination\", \"image\", \"length\", \"directories\", \"files\", \"bytes\", \"stored\",
 \"warnings\": [text]}.";
@@ -771,14 +780,16 @@ Examples:
 JSON: {\"wim\", \"order\": [former index], \"warnings\": [text]}.";
 
 const OPTIMIZE_HELP: &str = "\
-The new file takes the place of the old one when it is complete. Without --recompress, --compress or
---chunk-size data is copied as it is.
+The new file takes the place of the old one when it is complete. Without --recompress, --compress,
+--chunk-size or --solid data is copied as it is. An ESD stays one unless --compress names another
+compression than LZMS.
 
 Examples:
   wimx optimize install.wim --dry-run
   wimx optimize install.wim
   wimx optimize install.wim --compress=lzx:100
   wimx optimize boot.wim --compress=xpress --check
+  wimx optimize install.wim --solid
 
 JSON: {\"wim\", \"before\", \"after\"}: the length of the file in bytes.";
 

@@ -40,25 +40,26 @@ impl SolidArgs {
         if !self.solid {
             return Ok(otherwise);
         }
-        let method = self.solid_compress;
-        let codec = method.map_or(Some(Codec::Lzms), |method| method.codec);
-        let Some(codec) = codec else {
-            let message = "a solid resource is compressed with xpress, lzx or lzms, not with none";
-            return Err(Failure::Compression(message.into()));
-        };
-        let size = self.solid_chunk_size.unwrap_or(match codec {
-            Codec::Lzms => Solid::ESD.chunk_size,
-            other => default_chunk_size(other),
-        });
-        // Looked at here, for wimlib's code.
-        chunks(Some(codec), Some(size))?;
-        Ok(Grouping::Solid(Solid {
-            codec,
-            chunk_size: size,
-            level: method.map(Method::level).unwrap_or_default(),
-            order: if self.no_solid_sort { SolidOrder::Source } else { SolidOrder::Name },
-        }))
+        let order = if self.no_solid_sort { SolidOrder::Source } else { SolidOrder::Name };
+        Ok(Grouping::Solid(Solid { order, ..solid(self.solid_compress, self.solid_chunk_size)? }))
     }
+}
+
+/// A solid resource of this compression, LZMS by default, in chunks of `size` bytes, if given.
+pub(crate) fn solid(method: Option<Method>, size: Option<u32>) -> Result<Solid, Failure> {
+    let codec = method.map_or(Some(Codec::Lzms), |method| method.codec);
+    let Some(codec) = codec else {
+        let message = "a solid resource is compressed with xpress, lzx or lzms, not with none";
+        return Err(Failure::Compression(message.into()));
+    };
+    let chunk_size = size.unwrap_or(match codec {
+        Codec::Lzms => Solid::ESD.chunk_size,
+        other => default_chunk_size(other),
+    });
+    // Looked at here, for wimlib's code.
+    chunks(Some(codec), Some(chunk_size))?;
+    let level = method.map(Method::level).unwrap_or_default();
+    Ok(Solid { codec, chunk_size, level, ..Solid::ESD })
 }
 
 /// What stands around solid resources in a new archive, unless something else is asked for.

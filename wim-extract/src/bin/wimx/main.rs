@@ -12,6 +12,7 @@ mod blobs;
 mod calendar;
 mod capture;
 mod compression;
+mod convert;
 mod delete;
 mod diff;
 mod dir;
@@ -82,6 +83,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Update(args) => update::run(args, global),
         Command::Split(args) => split::run(args, global),
         Command::Join(args) => join::run(args, global),
+        Command::Convert(args) => convert::run(args, global),
         Command::Diff(args) => diff::run(args, global),
         Command::Links(args) => links::run(args, global),
         Command::Man(args) => manual::man(args, global),

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use wim_extract::Error;
-use wim_extract::export::Verification;
+use wim_extract::archive::Wim;
+use wim_extract::export::{Compression, Verification};
 use wim_extract::split::{self, Options, Outcome};
 
 use crate::args::Global;
 use crate::bar::Bar;
-use crate::compression::parse_guid;
+use crate::compression::{Method, chunks, parse_guid, parse_method};
 use crate::failure::Failure;
 use crate::{interrupt, open, stdout, writing};
 
@@ -36,6 +37,9 @@ pub(crate) struct SplitArgs {
     /// Check the SHA-1 of every blob while it is copied
     #[arg(long)]
     verify: bool,
+    /// Compression of the parts: none, xpress, lzx or lzms, with an optional :LEVEL
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
+    compress: Option<Method>,
     /// GUID of the set (32 hexadecimal digits, dashes allowed); random by default
     #[arg(long, value_parser = parse_guid)]
     guid: Option<[u8; 16]>,
@@ -45,11 +49,12 @@ const HELP: &str = "\
 Data is copied as it is, in the kernel where that is possible. A part is larger than PART_SIZE_MB
 only when a single file's data is. All parts appear, or none does.
 
-Of an ESD, whose files are compressed together, the files are stored apart, which takes much room
-(wimlib-imagex refuses it). To have them compressed, export it with --compress=lzx first.
+Of an ESD, whose files are compressed together, they are compressed anew, each by itself, with lzx if
+--compress says nothing else (wimlib-imagex refuses ESDs).
 
 Examples:
   wimx split install.wim install.swm 3800
+  wimx split install.esd install.swm 3800
   wimx split win.iso /media/usb/sources/install.swm 3800 --check
   wimx apply install.swm 1 dir --ref='install*.swm'
 
@@ -88,9 +93,22 @@ pub(crate) fn run(args: &SplitArgs, global: &Global) -> Result<(), Failure> {
         integrity: writing::integrity(false, args.check || args.include_integrity),
         verification: if args.verify { Verification::Check } else { Verification::Trust },
         guid: args.guid,
+        compression: compression(args, &wim)?,
+        level: args.compress.map(Method::level).unwrap_or_default(),
     };
     let outcome = split::run(&wim, &args.first, part_size, &options, &bar, &cancel)?;
     report(args, &outcome, global, &bar)
+}
+
+/// The compression of the parts. One of the archive's own codec keeps its chunks.
+fn compression(args: &SplitArgs, wim: &Wim) -> Result<Compression, Failure> {
+    match args.compress {
+        None => Ok(Compression::AsSource),
+        Some(method) if method.codec.is_some() && method.codec == wim.codec() => {
+            chunks(method.codec, Some(wim.header().chunk_size))
+        }
+        Some(method) => method.chunks(None),
+    }
 }
 
 fn parse_part_size(text: &str) -> Result<f64, String> {

@@ -26,6 +26,28 @@ pub(crate) fn repack(
     packing: Packing,
     context: Context<'_>,
 ) -> Result<u64, Error> {
+    repack_by(wim, plans, references, packing, context, |supply| match packing.solid {
+        None => session.pack(packing, supply, context),
+        Some(solid) => {
+            let sizes = plans.iter().map(|plan| plan.amount().bytes);
+            let size = sizes.fold(0, u64::saturating_add);
+            session.pack_solid(solid, size, supply, context)
+        }
+    })
+}
+
+/// As [`repack`], by `pack`, which packs all that it is given.
+///
+/// # Errors
+/// As of `repack`.
+pub(crate) fn repack_by(
+    wim: &Wim,
+    plans: &[Plan<'_>],
+    references: &(dyn Fn(BlobId) -> u32 + Sync),
+    packing: Packing,
+    context: Context<'_>,
+    pack: impl FnOnce(&mut dyn Supply) -> Result<u64, Error>,
+) -> Result<u64, Error> {
     // Where data is joined it is cut into chunks only then.
     let (grain, chunk_size) = match packing.solid {
         Some(_) => (1, 0),
@@ -49,14 +71,7 @@ pub(crate) fn repack(
             feeder.finish()
         });
         let mut supply = Decoded { filled, back };
-        let packed = match packing.solid {
-            None => session.pack(packing, &mut supply, context),
-            Some(solid) => {
-                let sizes = plans.iter().map(|plan| plan.amount().bytes);
-                let size = sizes.fold(0, u64::saturating_add);
-                session.pack_solid(solid, size, &mut supply, context)
-            }
-        };
+        let packed = pack(&mut supply);
         if packed.is_err() {
             stop.cancel();
         }

@@ -113,9 +113,11 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             Some(_) => ResourceFlags::COMPRESSED,
             None => ResourceFlags::empty(),
         };
+        let stored = framed.as_deref().unwrap_or(data);
+        self.make_room(stored.len() as u64)?;
         self.put(&self.draft.blob_header(hash, flags, size))?;
         let start = self.at();
-        self.put(framed.as_deref().unwrap_or(data))?;
+        self.put(stored)?;
         let place = ResourceHeader {
             size: self.at() - start,
             flags,
@@ -197,7 +199,7 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             ResourceHeader { size, flags: ResourceFlags::empty(), offset: start, uncompressed_size }
         } else if len == uncompressed_size {
             // Nothing got smaller. What is stored raw has no table.
-            self.move_back(chunks_start, len, start)?;
+            self.copy_within(chunks_start, len, start)?;
             self.gathered_at = start + len;
             ResourceHeader {
                 size: len,
@@ -215,8 +217,31 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
                 uncompressed_size,
             }
         };
+        let place = self.settle(place)?;
         self.enter(place, hash, begin);
         Ok(())
+    }
+
+    /// Goes to where a resource of `len` bytes may be.
+    fn make_room(&mut self, len: u64) -> Result<(), Error> {
+        self.draft.make_room(len);
+        if self.draft.at() != self.at() {
+            self.flush()?;
+            self.gathered_at = self.draft.at();
+        }
+        Ok(())
+    }
+
+    /// Moves a resource, which is in the file, to where there is room for it, now that its length is
+    /// known.
+    fn settle(&mut self, place: ResourceHeader) -> Result<ResourceHeader, Error> {
+        self.draft.make_room(place.size);
+        let offset = self.draft.at();
+        if offset != place.offset {
+            self.copy_within(place.offset, place.size, offset)?;
+            self.gathered_at = offset + place.size;
+        }
+        Ok(ResourceHeader { offset, ..place })
     }
 
     fn enter(&mut self, place: ResourceHeader, hash: Sha1Hash, begin: Begin) {
@@ -257,8 +282,8 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
         self.run.out.write_at(bytes, at)
     }
 
-    /// Moves bytes of the file towards its start.
-    fn move_back(&self, from: u64, len: u64, to: u64) -> Result<(), Error> {
+    /// Copies bytes of the file to another place, which is in front of them or far away.
+    fn copy_within(&self, from: u64, len: u64, to: u64) -> Result<(), Error> {
         let mut buffer = vec![0; GATHER];
         let mut done = 0;
         while done < len {
