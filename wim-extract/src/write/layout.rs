@@ -274,15 +274,18 @@ impl Draft {
     }
 
     /// Sees to it that a resource of `len` bytes may come next: where there are parts and it does not
-    /// fit the one at hand, in the next one.
-    pub(crate) fn make_room(&mut self, len: u64) {
-        let Kind::Parts { most, first } = self.kind else { return };
+    /// fit the one at hand, the next one begins. Gives where, if so.
+    pub(crate) fn make_room(&mut self, len: u64) -> Option<u64> {
+        let Kind::Parts { most, first } = self.kind else { return None };
         let (part, offset) = parts::split(self.at);
         let room = if part == 0 { first } else { most };
-        if self.is_begun && (offset - HEADER_LEN as u64).saturating_add(len) > room {
-            self.at = parts::start(part + 1).saturating_add(HEADER_LEN as u64);
-        }
+        let is_full = self.is_begun && (offset - HEADER_LEN as u64).saturating_add(len) > room;
         self.is_begun = true;
+        if !is_full {
+            return None;
+        }
+        self.at = parts::start(part + 1).saturating_add(HEADER_LEN as u64);
+        Some(self.at)
     }
 
     /// The blobs of each part, placed in it, and where its data ends.

@@ -224,10 +224,9 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
 
     /// Goes to where a resource of `len` bytes may be.
     fn make_room(&mut self, len: u64) -> Result<(), Error> {
-        self.draft.make_room(len);
-        if self.draft.at() != self.at() {
+        if let Some(at) = self.draft.make_room(len) {
             self.flush()?;
-            self.gathered_at = self.draft.at();
+            self.gathered_at = at;
         }
         Ok(())
     }
@@ -235,12 +234,9 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     /// Moves a resource, which is in the file, to where there is room for it, now that its length is
     /// known.
     fn settle(&mut self, place: ResourceHeader) -> Result<ResourceHeader, Error> {
-        self.draft.make_room(place.size);
-        let offset = self.draft.at();
-        if offset != place.offset {
-            self.copy_within(place.offset, place.size, offset)?;
-            self.gathered_at = offset + place.size;
-        }
+        let Some(offset) = self.draft.make_room(place.size) else { return Ok(place) };
+        self.copy_within(place.offset, place.size, offset)?;
+        self.gathered_at = offset + place.size;
         Ok(ResourceHeader { offset, ..place })
     }
 
