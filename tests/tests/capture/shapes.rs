@@ -7,6 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
+use osupg_tests::tree::assert_same;
+
 use crate::{Scratch, seen, trees};
 
 const CHUNKS: [&str; 23] = [
@@ -98,6 +100,24 @@ fn many_small_files() {
     let scratch = Scratch::new();
     trees::many(&scratch.path("tree"), 20_000);
     round_trip(&scratch, &["--compress=xpress"]);
+}
+
+/// A tree as large as an install image's, both ways: what one captures, the other applies.
+#[test]
+#[ignore = "takes a minute over 100,000 files: tests/run"]
+fn a_hundred_thousand_small_files() {
+    let scratch = Scratch::new();
+    trees::many(&scratch.path("tree"), 100_000);
+    let tree = seen(&scratch.path("tree"));
+    scratch.wimlib("capture tree theirs.wim --quiet --compress=xpress").ok();
+    scratch.wimx("capture tree ours.wim --quiet --compress=xpress").ok();
+    scratch.accepted("ours.wim");
+    scratch.holds("ours.wim", 1, &tree);
+    let same = scratch.metadata("ours.wim", 1) == scratch.metadata("theirs.wim", 1);
+    assert!(same, "the metadata is not wimlib's");
+    assert!(scratch.blobs("ours.wim") == scratch.blobs("theirs.wim"), "blobs");
+    scratch.wimx("apply theirs.wim 1 applied --quiet").ok();
+    assert_same("applied by wimx", &tree, &seen(&scratch.path("applied")));
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! an exception matches. Case does not count where wimlib ignores it: on Windows; here it does.
 
 use crate::error::Error;
+use crate::progress::Progress;
 
 /// What wimlib leaves out unless told otherwise: files of a running Windows.
 const DEFAULT: [&str; 9] = [
@@ -56,38 +57,43 @@ impl Exclusions {
     }
 
     /// Reads a configuration, UTF-8 or UTF-16LE, in place of the default one. `name` is the file's,
-    /// for messages.
+    /// for messages. Of sections that nobody knows, and of what is in none, `progress` is warned.
     ///
     /// # Errors
     /// [`Error::Parameter`] that names the line.
-    pub fn parse(text: &[u8], name: &str) -> Result<Self, Error> {
+    pub fn parse(text: &[u8], name: &str, progress: &dyn Progress) -> Result<Self, Error> {
         let text = crate::text::to_wtf8(text);
         let mut exclusions = Self::none();
         let mut section = Section::None;
         for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
-            let problem =
-                |problem: &str| Error::Parameter(format!("{name}: line {number}: {problem}"));
+            let at_line = |problem: &str| format!("{name}: line {number}: {problem}");
             let line = line.trim_ascii();
             if line.is_empty() || matches!(line[0], b'#' | b';') {
                 continue;
             }
             if let [b'[', title @ .., b']'] = line {
-                section = Section::titled(title)
-                    .ok_or_else(|| problem("there is no section of this name"))?;
+                section = Section::titled(title).unwrap_or_else(|| {
+                    let what = "there is no section of this name; what is in it has no effect";
+                    progress.warning(&at_line(what));
+                    Section::Other
+                });
                 continue;
             }
             let list = match section {
                 Section::Exclusion => &mut exclusions.excluded,
                 Section::Exception => &mut exclusions.excepted,
                 Section::Other => continue,
-                Section::None => return Err(problem("a pattern comes before the first section")),
+                Section::None => {
+                    progress.warning(&at_line("is in no section, and has no effect"));
+                    continue;
+                }
             };
             let pattern = Pattern::parse(unquoted(line));
             list.push(pattern.ok_or_else(|| {
-                problem(
+                Error::Parameter(at_line(
                     "a pattern is one name, or a whole path that begins with a backslash; \
                      put one in front",
-                )
+                ))
             })?);
         }
         Ok(exclusions)
@@ -203,10 +209,17 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::progress::Silent;
+
+    fn parsed(config: &str) -> Exclusions {
+        Exclusions::parse(config.as_bytes(), "config", &Silent).expect("a configuration")
+    }
 
     fn excluded(config: &str, path: &str) -> bool {
-        let exclusions = Exclusions::parse(config.as_bytes(), "config").expect("a configuration");
+        let exclusions = parsed(config);
         exclusions.exclude(path.as_bytes(), false)
     }
 
@@ -236,7 +249,7 @@ mod tests {
     #[test]
     fn an_exception_keeps_the_way_to_it() {
         let config = "[ExclusionList]\n\\a\n[ExclusionException]\n\\a\\b\\c\n";
-        let exclusions = Exclusions::parse(config.as_bytes(), "config").expect("a configuration");
+        let exclusions = parsed(config);
         for (path, is_directory, out) in [
             ("/a", true, false),
             ("/a/b", true, false),
@@ -249,10 +262,29 @@ mod tests {
 
     #[test]
     fn malformed_ones_name_the_line() {
-        for (config, line) in [("x", 1), ("[ExclusionList]\na\\b", 2), ("\n[Foo]\n", 2)] {
-            let error = Exclusions::parse(config.as_bytes(), "f.ini").expect_err(config);
+        for (config, line) in [("[ExclusionList]\na\\b", 2), ("#\n[ExclusionException]\n\\", 3)] {
+            let error = Exclusions::parse(config.as_bytes(), "f.ini", &Silent).expect_err(config);
             assert!(error.to_string().starts_with(&format!("f.ini: line {line}: ")), "{error}");
         }
+    }
+
+    #[test]
+    fn what_nobody_knows_is_warned_of() {
+        #[derive(Default)]
+        struct Warnings(Mutex<Vec<String>>);
+        impl Progress for Warnings {
+            fn warning(&self, text: &str) {
+                self.0.lock().expect("no panic").push(text.to_owned());
+            }
+        }
+        let warnings = Warnings::default();
+        let config = "early\n[Foo]\na\\b\n[ExclusionList]\n*.tmp\n";
+        let exclusions =
+            Exclusions::parse(config.as_bytes(), "f.ini", &warnings).expect("it is read");
+        assert!(exclusions.exclude(b"/x.tmp", false) && !exclusions.exclude(b"/early", false));
+        let warnings = warnings.0.into_inner().expect("no panic");
+        let lines: Vec<_> = warnings.iter().map(|text| &text[..13]).collect();
+        assert_eq!(lines, ["f.ini: line 1", "f.ini: line 2"]);
     }
 
     #[test]

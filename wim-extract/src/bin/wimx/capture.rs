@@ -183,7 +183,7 @@ fn options(
         level: method.map(Method::level).unwrap_or_default(),
         integrity: integrity(args.nocheck, args.check || args.include_integrity),
         boot: if args.boot { Boot::Mark } else { Boot::Leave },
-        exclusions: exclusions(args)?,
+        exclusions: exclusions(args, bar)?,
         links: if args.dereference { Links::Follow } else { Links::Keep },
         unix: if args.unix_data { UnixMetadata::Keep } else { UnixMetadata::Drop },
         root_fix: match (args.rpfix, args.norpfix) {
@@ -298,14 +298,15 @@ fn compression(args: &CaptureArgs, old: Option<&Wim>) -> Result<Option<Compressi
 }
 
 /// Reads what `--config` names.
-pub(crate) fn read_exclusions(config: &Path) -> Result<Exclusions, Failure> {
+pub(crate) fn read_exclusions(config: &Path, bar: &Bar) -> Result<Exclusions, Failure> {
     let read = fs::read(config).map_err(Error::io(Action::Open, config));
     let text = read.map_err(|error| Failure::Config(Box::new(error)))?;
-    Ok(Exclusions::parse(&text, &config.display().to_string())?)
+    Ok(Exclusions::parse(&text, &config.display().to_string(), bar)?)
 }
 
-fn exclusions(args: &CaptureArgs) -> Result<Exclusions, Failure> {
-    args.config.as_deref().map_or_else(|| Ok(Exclusions::default()), read_exclusions)
+fn exclusions(args: &CaptureArgs, bar: &Bar) -> Result<Exclusions, Failure> {
+    let config = args.config.as_deref();
+    config.map_or_else(|| Ok(Exclusions::default()), |config| read_exclusions(config, bar))
 }
 
 fn report(

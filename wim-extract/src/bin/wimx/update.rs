@@ -35,7 +35,7 @@ pub(crate) fn run(args: &UpdateArgs, global: &Global) -> Result<(), Failure> {
             _ => return Err(Failure::Choice("all: this command changes one image".into())),
         }
     };
-    let commands = commands(args)?;
+    let commands = commands(args, &bar)?;
     let rebuild = args.rebuild || args.table.unsafe_compact;
     let options = Options {
         threads: global.threads(),
@@ -51,8 +51,8 @@ pub(crate) fn run(args: &UpdateArgs, global: &Global) -> Result<(), Failure> {
         .report("Updated", global)
 }
 
-fn commands(args: &UpdateArgs) -> Result<Vec<Command>, Failure> {
-    let defaults = defaults(args)?;
+fn commands(args: &UpdateArgs, bar: &Bar) -> Result<Vec<Command>, Failure> {
+    let defaults = defaults(args, bar)?;
     let text = match &args.command {
         Some(command) => command.clone().into_bytes(),
         None => {
@@ -83,8 +83,9 @@ struct Defaults {
     directories: Directories,
 }
 
-fn defaults(args: &UpdateArgs) -> Result<Defaults, Failure> {
-    let exclusions = args.config.as_deref().map(read_exclusions).transpose()?;
+fn defaults(args: &UpdateArgs, bar: &Bar) -> Result<Defaults, Failure> {
+    let config = args.config.as_deref();
+    let exclusions = config.map(|config| read_exclusions(config, bar)).transpose()?;
     Ok(Defaults {
         add: AddOptions {
             links: if args.dereference { Links::Follow } else { Links::Keep },
