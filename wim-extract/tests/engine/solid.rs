@@ -13,6 +13,7 @@ use wim_extract::pipeline::Threads;
 use wim_extract::{Cancel, Error, Silent, rebuild, split};
 use wim_format::blob_table::BlobPlace;
 use wim_format::header::Version;
+use wim_format::testing::{Chunks, TinyWim};
 use wim_format::{Codec, Level, Sha1Hash};
 
 use crate::export::all;
@@ -371,4 +372,30 @@ fn damage_is_not_packed() {
     let error = export::run(&wim, &all(&wim), &to, &options, &Silent, &Cancel::new()).unwrap_err();
     assert_eq!(error.code(), 28, "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// Room for tables is left before any data is seen; what an archive claims costs no memory.
+#[test]
+fn sizes_that_are_only_claimed_take_no_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("out.esd");
+    let (small, large) = (samples::noise(100, 1), samples::noise(400_000, 2));
+    let mut tiny = TinyWim::new(Some(Codec::Lzms), 1 << 30);
+    tiny.blob(&small, Chunks::Raw);
+    tiny.blob(&large, Chunks::Raw);
+    tiny.image("one", samples::image_of([&small, &large]), Chunks::Stored);
+    let bytes = tiny.build_with(|draft| {
+        // The third entry; there is a byte of the file for each chunk.
+        draft.blob_table[2 * 50 + 16..][..8].copy_from_slice(&(1u64 << 45).to_le_bytes());
+    });
+    let wim = samples::open_bytes(bytes);
+    assert!(!samples::verify(&wim, 1).is_sound());
+    for grouping in [Grouping::Solid(solid(Codec::Xpress, 4096)), Grouping::Single] {
+        let compression = Compression::Chunks { codec: Codec::Xpress, chunk_size: 4096 };
+        let options = export::Options { compression, grouping, ..Default::default() };
+        let done = export::run(&wim, &all(&wim), &to, &options, &Silent, &Cancel::new());
+        let code = done.unwrap_err().code();
+        assert!([2, 72].contains(&code), "{grouping:?}: {code}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }

@@ -147,9 +147,8 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
                 }
                 _ => 0,
             };
-            let table_len = usize::try_from(table_len).map_err(|_| self.no_memory())?;
-            self.put(&vec![0; table_len])?;
-            let chunks_start = start + table_len as u64;
+            self.leave_room(table_len)?;
+            let chunks_start = start + table_len;
             self.open = Some(Open { begin, start, chunks_start, sizes: Vec::new(), len: 0 });
         }
         let with_lengths;
@@ -252,6 +251,17 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
         self.gathered_at + self.gathered.len() as u64
     }
 
+    /// Leaves room for what is written later. It takes no memory: how much it is follows from sizes that
+    /// an archive only claims.
+    fn leave_room(&mut self, len: u64) -> Result<(), Error> {
+        if len < GATHER as u64 {
+            return self.put(&vec![0; len as usize]);
+        }
+        self.flush()?;
+        self.gathered_at = self.gathered_at.saturating_add(len);
+        Ok(())
+    }
+
     fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let is_large = bytes.len() >= GATHER;
         if is_large || self.gathered.len() + bytes.len() > GATHER {
@@ -291,10 +301,6 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             done += step;
         }
         Ok(())
-    }
-
-    fn no_memory(&self) -> Error {
-        Error::Memory { file: self.run.out.name().display().to_string(), bytes: u64::MAX }
     }
 }
 
