@@ -51,8 +51,8 @@ pub(super) fn run(
     let recode = if coding.codec.is_some() { Recode::WhenNeeded(packing) } else { Recode::Never };
     let manner = Manner { recode, solid: OldSolid::Unpack };
     let images = selection.some(&[], &selection.images);
-    let mut outcome = Outcome::default();
-    outcome.decoded = add::add_all(&mut first, &images, manner, threads)?.decoded;
+    let images = add::add_all(&mut first, &images, manner, threads)?;
+    let mut outcome = Outcome { decoded: images.decoded, ..Outcome::default() };
 
     let path = |part: usize| {
         set.spare_the_archive(part + 1)?;

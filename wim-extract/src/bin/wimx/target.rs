@@ -60,7 +60,7 @@ pub(crate) fn shape(
             (wim.codec(), wim.header().chunk_size, Resources::Single)
         }
     };
-    let old = wim.and_then(|wim| wim.parts().iter().flat_map(|part| &part.blobs.solid).last());
+    let old = wim.and_then(|wim| wim.parts().iter().flat_map(|part| &part.blobs.solid).next_back());
     let solid = match (grouping, old, layout) {
         (_, _, Layout::Pipable) => None,
         (Grouping::Solid(solid), ..) => Some(solid.codec),

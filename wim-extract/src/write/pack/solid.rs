@@ -28,11 +28,11 @@ impl SolidPacking {
     pub(super) fn like(wim: &Wim, level: Level) -> Option<Self> {
         let solid = wim.parts().iter().flat_map(|part| &part.blobs.solid);
         let headers = solid.map(|solid| solid.header);
-        let made = headers.filter_map(|SolidHeader { codec, chunk_size, .. }| {
+        let mut made = headers.filter_map(|SolidHeader { codec, chunk_size, .. }| {
             let chunk_size = codec.map(|codec| chunk_size.min(largest_chunk(codec)))?;
             Some(Self { codec: codec?, chunk_size, level, order: SolidOrder::default() })
         });
-        made.last()
+        made.next_back()
     }
 
     /// Of the chunks.
