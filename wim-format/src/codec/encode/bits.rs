@@ -5,10 +5,15 @@
 pub(crate) struct BitWriter<'a> {
     dst: &'a mut [u8],
     at: usize,
-    /// The last `held` bits, fewer than 32 between calls.
+    /// The last `held` bits, at most [`REST`] after a flush.
     buffer: u64,
     held: u32,
 }
+
+/// Bits that a flush may leave.
+const REST: u32 = 15;
+/// Bits that may be added between flushes.
+pub(crate) const ROOM: u32 = 63 - REST;
 
 impl<'a> BitWriter<'a> {
     pub(crate) fn new(dst: &'a mut [u8]) -> Self {
@@ -18,30 +23,47 @@ impl<'a> BitWriter<'a> {
     /// Writes the lowest `count` bits of `bits`, all others of which are zero; at most 32.
     #[inline(always)]
     pub(crate) fn put(&mut self, bits: u32, count: u32) {
+        self.add(bits, count);
+        self.flush();
+    }
+
+    /// Like [`put`](Self::put), where `flush` follows before more than [`ROOM`] bits are added.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, bits: u32, count: u32) {
         self.buffer = self.buffer << count | u64::from(bits);
         self.held += count;
-        if self.held >= 32 {
-            self.held -= 32;
-            let words = ((self.buffer >> self.held) as u32).rotate_left(16);
-            self.store(words.to_le_bytes());
-        }
+    }
+
+    /// Stores all full words. No branch depends on how many there are, which is hard to guess: what
+    /// lies behind them is written, too, and written again by the next flush.
+    #[inline(always)]
+    pub(crate) fn flush(&mut self) {
+        let bits = self.buffer << 1 << (63 - self.held);
+        let halves = bits.rotate_left(32);
+        let low = 0x0000_FFFF_0000_FFFF;
+        self.store((halves >> 16 & low | (halves & low) << 16).to_le_bytes());
+        self.at += (self.held / 16 * 2) as usize;
+        self.held %= 16;
     }
 
     #[inline(always)]
-    fn store<const N: usize>(&mut self, bytes: [u8; N]) {
-        if let Some(slot) = self.dst.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut::<N>) {
-            *slot = bytes;
+    fn store(&mut self, bytes: [u8; 8]) {
+        match self.dst.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut::<8>) {
+            Some(slot) => *slot = bytes,
+            None => self.store_last(&bytes),
         }
-        self.at += N;
+    }
+
+    #[cold]
+    fn store_last(&mut self, bytes: &[u8; 8]) {
+        let rest = self.dst.get_mut(self.at..).unwrap_or_default();
+        rest.iter_mut().zip(bytes).for_each(|(slot, &byte)| *slot = byte);
     }
 
     /// Fills the last word with zeros and gives the number of bytes, if they all fit.
     pub(crate) fn finish(mut self) -> Option<usize> {
-        while self.held > 0 {
-            let word = (self.buffer << 16 >> self.held) as u16;
-            self.store(word.to_le_bytes());
-            self.held = self.held.saturating_sub(16);
-        }
+        self.flush();
+        self.at += if self.held > 0 { 2 } else { 0 };
         (self.at <= self.dst.len()).then_some(self.at)
     }
 }

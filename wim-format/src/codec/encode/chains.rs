@@ -1,9 +1,13 @@
 //! Finds earlier occurrences through hash chains: the latest of three bytes, and all of four.
 
-use super::text::{Link, Reach, View, boxed};
+use super::text::{Link, Reach, Text, View, boxed};
 
-/// Log2 of the number of hashes of three bytes.
+/// Log2 of the most hashes of three bytes.
 const THREES: u32 = 15;
+/// Positions of a chain that are looked at in one go: only then is it asked whether there are more.
+const STRIDE: u32 = 4;
+/// Entries that are cleared in the time that it takes to find one by its hash.
+const CLEARED_AT_ONCE: usize = 16;
 
 /// The latest position of each hash of three and of four bytes, and for each position the one before
 /// it with the same hash of four.
@@ -12,13 +16,17 @@ pub(crate) struct Chains<R: Reach> {
     threes: Box<[R::Link; 1 << THREES]>,
     fours: Box<R::Roots>,
     before: Box<R::Links>,
+    /// Whether there may be a position in a table.
+    is_used: bool,
 }
 
 /// How much is searched.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
-    /// Positions of a chain that are looked at.
+    /// Positions that are looked at. For chains, a multiple of four, as is `lazy`.
     pub(crate) depth: u32,
+    /// The same where there is a match a byte earlier.
+    pub(crate) lazy: u32,
     /// Length at which a match is good enough to look no further.
     pub(crate) nice: usize,
 }
@@ -46,24 +54,61 @@ pub(crate) fn hash4(word: u32, order: u32) -> usize {
 
 impl<R: Reach> Chains<R> {
     pub(crate) fn new() -> Self {
-        Self { threes: boxed(), fours: R::roots(), before: R::links() }
+        Self { threes: boxed(), fours: R::roots(), before: R::links(), is_used: false }
     }
 
-    /// Forgets everything; chains that no head leads to need no clearing.
+    /// Forgets everything, at the start of a chunk; chains that no head leads to need no clearing.
     pub(crate) fn clear(&mut self) {
-        self.threes.fill(R::Link::default());
-        self.fours.as_mut().as_mut().fill(R::Link::default());
+        if self.is_used {
+            self.threes.fill(R::Link::default());
+            self.fours.as_mut().as_mut().fill(R::Link::default());
+        }
+        self.is_used = true;
     }
 
+    /// Forgets the positions of `text`, all there are, if it is so short that this takes less time
+    /// than clearing the tables.
+    pub(crate) fn forget(&mut self, text: &Text<R>) {
+        let Self { threes, fours, .. } = self;
+        let fours = fours.as_mut().as_mut();
+        if text.len() < fours.len() / CLEARED_AT_ONCE {
+            let view = text.view();
+            for word in (0..text.len()).map(|at| view.word(at)) {
+                threes[hash3(word, THREES)] = R::Link::default();
+                fours[hash4(word, R::HASHES)] = R::Link::default();
+            }
+            self.is_used = false;
+        }
+    }
+
+    /// A search that looks at as many positions as `effort` says.
+    #[inline(always)]
+    pub(crate) fn search(&mut self, effort: Effort) -> Search<'_, R> {
+        let Self { threes, fours, before, .. } = self;
+        Search { threes, fours, before, effort }
+    }
+}
+
+/// [`Chains`] with each table a pointer away, while a chunk is searched.
+#[derive(Debug)]
+pub(crate) struct Search<'a, R: Reach> {
+    threes: &'a mut [R::Link; 1 << THREES],
+    fours: &'a mut R::Roots,
+    before: &'a mut R::Links,
+    effort: Effort,
+}
+
+impl<R: Reach> Search<'_, R> {
     /// Enters `at`, and gives the positions it follows: of three bytes, and of four.
     #[inline(always)]
     fn enter(&mut self, word: u32, at: usize) -> (R::Link, R::Link) {
         let three = &mut self.threes[hash3(word, THREES)];
-        let four = &mut self.fours.as_mut().as_mut()[hash4(word, R::HASHES)];
+        let four = &mut self.fours.as_mut()[hash4(word, R::HASHES)];
         let heads = (*three, *four);
-        *three = R::Link::to(at);
-        *four = R::Link::to(at);
-        self.before.as_mut().as_mut()[at & (R::SIZE - 1)] = heads.1;
+        let own = R::Link::to(at);
+        *three = own;
+        *four = own;
+        self.before.as_mut()[own.place() & (R::SIZE - 1)] = heads.1;
         heads
     }
 
@@ -75,6 +120,12 @@ impl<R: Reach> Chains<R> {
         }
     }
 
+    /// The position before that of `link` with the same hash.
+    #[inline(always)]
+    fn next(&self, link: R::Link) -> R::Link {
+        self.before.as_ref()[link.place() & (R::SIZE - 1)]
+    }
+
     /// Enters `at` and gives the longest match that is longer than `beyond`, which is at least 2,
     /// and no longer than `max`; among equals the nearest.
     #[inline(always)]
@@ -84,37 +135,121 @@ impl<R: Reach> Chains<R> {
         at: usize,
         beyond: usize,
         max: usize,
-        effort: Effort,
     ) -> Found {
         let word = text.word(at);
         let (three, four) = self.enter(word, at);
-        let mut best = Found { length: beyond, offset: 0 };
         if max <= beyond {
             return Found::default();
         }
+        let mut best = Best { length: beyond, place: 0 };
         if beyond < 3
-            && let Some(from) = three.get()
-            && (text.word(from) ^ word) << 8 == 0
+            && (text.word_ahead(three, 0) ^ word).trailing_zeros() >= 24
+            && three.place() != 0
         {
-            best = Found { length: 3, offset: at - from };
+            best = Best { length: 3, place: three.place() };
         }
-        let nice = effort.nice.min(max);
-        let mut link = four;
-        for _ in 0..effort.depth {
-            let Some(from) = link.get() else { break };
+        let nice = self.effort.nice.min(max);
+        // What has something already is searched for less.
+        let depth = if beyond > 3 { self.effort.lazy } else { self.effort.depth };
+        let here = Here { word, at, max, nice };
+        if best.length > 3 {
+            self.lengthen(text, here, four, depth, &mut best);
+        } else if let Some(link) = self.first(text, word, four, depth) {
+            if !best.take(text, here, link) {
+                self.lengthen(text, here, self.next(link), depth, &mut best);
+            }
+        }
+        if best.place == 0 {
+            return Found::default();
+        }
+        Found { length: best.length, offset: at + 1 - best.place }
+    }
+
+    /// The first position from `link` on that has all four bytes.
+    #[inline(always)]
+    fn first(
+        &self,
+        text: View<'_, R>,
+        word: u32,
+        mut link: R::Link,
+        depth: u32,
+    ) -> Option<R::Link> {
+        for _ in 0..depth {
+            if link.place() == 0 {
+                return None;
+            }
+            if text.word_ahead(link, 0) == word {
+                return Some(link);
+            }
+            link = self.next(link);
+        }
+        None
+    }
+
+    /// Looks from `link` on for matches that are longer than the best, which has at least three
+    /// bytes.
+    #[inline(always)]
+    fn lengthen(
+        &self,
+        text: View<'_, R>,
+        here: Here,
+        mut link: R::Link,
+        depth: u32,
+        best: &mut Best,
+    ) {
+        let mut strides = depth / STRIDE;
+        loop {
             // What has to be the same for a longer match, as one word.
-            let tail = best.length.max(3) - 3;
-            if text.word(from + tail) == text.word(at + tail) && text.word(from) == word {
-                let length = text.common(from, at, 4, max);
-                if length > best.length {
-                    best = Found { length, offset: at - from };
-                    if length >= nice {
-                        break;
+            let tail = best.length - 3;
+            let end = text.word(here.at + tail);
+            'chain: loop {
+                for _ in 0..STRIDE {
+                    // Before the chunk, where a link that is none leads, is seldom what is sought.
+                    if text.word_ahead(link, tail) == end && text.word_ahead(link, 0) == here.word {
+                        break 'chain;
                     }
+                    link = self.next(link);
+                }
+                strides -= 1;
+                if strides == 0 || link.place() == 0 {
+                    return;
                 }
             }
-            link = self.before.as_ref().as_ref()[from & (R::SIZE - 1)];
+            if link.place() == 0 || best.take(text, here, link) {
+                return;
+            }
+            link = self.next(link);
         }
-        if best.offset == 0 { Found::default() } else { best }
+    }
+}
+
+/// A position that matches are sought for.
+#[derive(Clone, Copy)]
+struct Here {
+    /// The four bytes there.
+    word: u32,
+    at: usize,
+    /// The longest that a match may be.
+    max: usize,
+    /// The length that is good enough.
+    nice: usize,
+}
+
+/// The longest match so far, with its position plus one, which is 0 as long as there is none.
+struct Best {
+    length: usize,
+    place: usize,
+}
+
+impl Best {
+    /// Takes the match at `link`, four bytes of which are the same, if it is longer. Whether it is
+    /// good enough.
+    #[inline(always)]
+    fn take<R: Reach>(&mut self, text: View<'_, R>, here: Here, link: R::Link) -> bool {
+        let length = text.common(link.place() - 1, here.at, 4, here.max);
+        if length > self.length {
+            *self = Self { length, place: link.place() };
+        }
+        self.length >= here.nice
     }
 }

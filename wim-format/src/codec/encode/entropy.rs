@@ -48,15 +48,30 @@ pub(crate) fn log(number: u32) -> u32 {
     u32::from(LOG2[(number >> shift) as usize]) + (shift << FRACTION)
 }
 
+/// Each number times its logarithm in 64ths.
+static WEIGHTED: [u32; TABLE] = {
+    let mut table = [0; TABLE];
+    let mut i = 1;
+    while i < TABLE {
+        table[i] = i as u32 * log2(i as u64) as u32;
+        i += 1;
+    }
+    table
+};
+
+/// `number` times its logarithm in 64ths.
+#[inline(always)]
+fn weighted(number: u32) -> u64 {
+    match WEIGHTED.get(number as usize) {
+        Some(&weighted) => weighted.into(),
+        None => u64::from(number) * u64::from(log(number)),
+    }
+}
+
 /// What `counts` symbols take with an ideal code, in units.
 pub(crate) fn total(counts: &[u32]) -> u64 {
-    let mut sum = 0u32;
-    let mut saved = 0u64;
-    for &count in counts {
-        sum += count;
-        saved += u64::from(count) * u64::from(log(count));
-    }
-    u64::from(sum) * u64::from(log(sum)) - saved
+    let sum = counts.iter().sum();
+    weighted(sum) - counts.iter().map(|&count| weighted(count)).sum::<u64>()
 }
 
 /// Sets `costs` to what each symbol costs, at most `limit` bits; symbols that do not occur cost as if

@@ -121,20 +121,36 @@ fn shorten(counts: &mut [u32; MAX_LENGTH + 1], limit: usize, mut excess: i64) {
     }
 }
 
-/// Sets `words` to the canonical codewords of these lengths.
-pub(crate) fn codewords(lengths: &[u8], words: &mut [u16]) {
+/// The first codeword of each length; 0 for that of no bits.
+fn first_codewords(lengths: &[u8]) -> [u32; MAX_LENGTH + 1] {
     let mut counts = [0u32; MAX_LENGTH + 1];
     for &length in lengths {
         counts[usize::from(length)] += 1;
     }
     counts[0] = 0;
-    let mut next = [0u32; MAX_LENGTH + 1];
+    let mut first = [0u32; MAX_LENGTH + 1];
     for length in 1..=MAX_LENGTH {
-        next[length] = (next[length - 1] + counts[length - 1]) << 1;
+        first[length] = (first[length - 1] + counts[length - 1]) << 1;
     }
+    first
+}
+
+/// Sets `words` to the canonical codewords of these lengths.
+pub(crate) fn codewords(lengths: &[u8], words: &mut [u16]) {
+    let mut next = first_codewords(lengths);
     for (word, &length) in words.iter_mut().zip(lengths) {
         let next = &mut next[usize::from(length)];
         *word = *next as u16;
+        *next += u32::from(length != 0);
+    }
+}
+
+/// Sets `words` to the canonical codewords of these lengths, each as `length << 16 | word`.
+pub(crate) fn packed_codewords(lengths: &[u8], words: &mut [u32]) {
+    let mut next = first_codewords(lengths);
+    for (word, &length) in words.iter_mut().zip(lengths) {
+        let next = &mut next[usize::from(length)];
+        *word = u32::from(length) << 16 | *next;
         *next += u32::from(length != 0);
     }
 }

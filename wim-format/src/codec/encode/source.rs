@@ -1,6 +1,6 @@
 //! Where parsers that choose as they go get their matches from.
 
-use super::chains::{Chains, Effort, Found};
+use super::chains::{Found, Search};
 use super::matches::{Lists, unpack};
 use super::text::{Reach, View};
 
@@ -12,24 +12,15 @@ pub(crate) trait Source<R: Reach> {
     fn skip(&mut self, text: View<'_, R>, at: usize, count: usize);
 }
 
-/// Searches on the way.
-#[derive(Debug)]
-pub(crate) struct Search<'a, R: Reach> {
-    pub(crate) chains: &'a mut Chains<R>,
-    pub(crate) effort: Effort,
-}
-
 impl<R: Reach> Source<R> for Search<'_, R> {
     #[inline(always)]
     fn longest(&mut self, text: View<'_, R>, at: usize, beyond: usize, max: usize) -> Found {
-        // What has something already is searched for less.
-        let depth = if beyond > 3 { self.effort.depth / 2 } else { self.effort.depth };
-        self.chains.longest(text, at, beyond, max, Effort { depth, ..self.effort })
+        Search::longest(self, text, at, beyond, max)
     }
 
     #[inline(always)]
     fn skip(&mut self, text: View<'_, R>, at: usize, count: usize) {
-        self.chains.skip(text, at, count);
+        Search::skip(self, text, at, count);
     }
 }
 

@@ -2,11 +2,16 @@
 //!
 //! Positions are masked into the buffer, so that reading it takes neither a bounds check nor
 //! `unsafe`. Behind the chunk lie zeros, so that what is read beyond its end is always the same.
+//! Before it lies one byte: what a link stores, a position plus one, is its place in the buffer.
 
 use std::fmt::Debug;
 
+/// Where the chunk starts in the buffer.
+const START: usize = 1;
 /// Bytes behind the largest chunk that may be read.
-const PAD: usize = 64;
+const PAD: usize = MAX_AHEAD + 64;
+/// The furthest behind a link that is read.
+const MAX_AHEAD: usize = 511;
 
 /// A position as the finders store it, plus one; zero says that there is none.
 pub(crate) trait Link: Copy + Debug + Default + Send + Sync + 'static {
@@ -15,6 +20,8 @@ pub(crate) trait Link: Copy + Debug + Default + Send + Sync + 'static {
     fn to(position: usize) -> Self;
     /// The position stored.
     fn get(self) -> Option<usize>;
+    /// The position stored, plus one, or zero.
+    fn place(self) -> usize;
 }
 
 macro_rules! link {
@@ -29,6 +36,11 @@ macro_rules! link {
             fn get(self) -> Option<usize> {
                 self.checked_sub(1).map(|position| position as usize)
             }
+
+            #[inline(always)]
+            fn place(self) -> usize {
+                self as usize
+            }
         }
     };
 }
@@ -41,7 +53,8 @@ pub(crate) trait Reach: Debug + Send + 'static {
     const SIZE: usize;
     /// What positions are stored in.
     type Link: Link;
-    /// Log2 of the number of hashes of four bytes.
+    /// Log2 of the most hashes of four bytes: twice as many as positions, up to this, since positions
+    /// that share a hash by chance are looked at for nothing.
     const HASHES: u32;
     /// One for each of these.
     type Roots: AsRef<[Self::Link]> + AsMut<[Self::Link]> + Debug + Send;
@@ -83,7 +96,7 @@ macro_rules! reach {
             type Roots = [$link; 1 << $hashes];
             type Links = [$link; $size];
             type Pairs = [[$link; 2]; $size];
-            type Bytes = [u8; $size + PAD];
+            type Bytes = [u8; START + $size + PAD];
 
             fn roots() -> Box<Self::Roots> {
                 boxed()
@@ -108,7 +121,7 @@ reach!(
     Near,
     u16,
     1 << 16,
-    15
+    16
 );
 reach!(
     /// Chunks of up to 2 MiB.
@@ -133,6 +146,7 @@ impl<R: Reach> Text<R> {
     /// Takes a chunk of up to `R::SIZE` bytes.
     pub(crate) fn set(&mut self, chunk: &[u8]) {
         let bytes = self.bytes.as_mut().as_mut();
+        let (_, bytes) = bytes.split_at_mut(START);
         bytes[..chunk.len()].copy_from_slice(chunk);
         bytes[chunk.len()..chunk.len() + PAD].fill(0);
         self.len = chunk.len();
@@ -145,12 +159,12 @@ impl<R: Reach> Text<R> {
 
     /// The chunk.
     pub(crate) fn chunk(&self) -> &[u8] {
-        &self.bytes.as_ref().as_ref()[..self.len]
+        &self.bytes.as_ref().as_ref()[START..START + self.len]
     }
 
     /// The chunk, to be changed in place.
     pub(crate) fn chunk_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes.as_mut().as_mut()[..self.len]
+        &mut self.bytes.as_mut().as_mut()[START..START + self.len]
     }
 
     /// The chunk, to be read from.
@@ -158,6 +172,21 @@ impl<R: Reach> Text<R> {
     pub(crate) fn view(&self) -> View<'_, R> {
         View { bytes: &self.bytes }
     }
+}
+
+/// Of so many bytes of a chunk, those there are show what it is.
+const SAMPLES: usize = 2048;
+/// Text has fewer different bytes than this.
+const BYTES_OF_TEXT: usize = 100;
+
+/// Whether few of the bytes there are occur in the chunk of `len` bytes, so that literals cost less.
+#[inline(always)]
+pub(crate) fn is_text<R: Reach>(text: View<'_, R>, len: usize) -> bool {
+    let mut occurs = [false; 256];
+    for at in (0..len).step_by(len / SAMPLES + 1) {
+        occurs[usize::from(text.byte(at))] = true;
+    }
+    occurs.iter().filter(|&&occurs| occurs).count() < BYTES_OF_TEXT
 }
 
 /// One chunk to be read from, in a single pointer.
@@ -178,13 +207,29 @@ impl<R: Reach> View<'_, R> {
     /// The byte at `at`.
     #[inline(always)]
     pub(crate) fn byte(self, at: usize) -> u8 {
-        self.bytes.as_ref()[at & (R::SIZE - 1)]
+        self.bytes.as_ref()[START + (at & (R::SIZE - 1))]
+    }
+
+    /// The two bytes from `at`.
+    #[inline(always)]
+    pub(crate) fn pair(self, at: usize) -> u16 {
+        let at = START + (at & (R::SIZE - 1));
+        let bytes = &self.bytes.as_ref()[at..at + 2];
+        u16::from_le_bytes([bytes[0], bytes[1]])
     }
 
     /// The four bytes from `at`.
     #[inline(always)]
     pub(crate) fn word(self, at: usize) -> u32 {
-        let at = at & (R::SIZE - 1);
+        let at = START + (at & (R::SIZE - 1));
+        let bytes = &self.bytes.as_ref()[at..at + 4];
+        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+    }
+
+    /// The four bytes `ahead` of the position in `link`, which is not none; at most [`MAX_AHEAD`].
+    #[inline(always)]
+    pub(crate) fn word_ahead(self, link: R::Link, ahead: usize) -> u32 {
+        let at = (link.place() & (R::SIZE - 1)) + (ahead & MAX_AHEAD);
         let bytes = &self.bytes.as_ref()[at..at + 4];
         u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     }
@@ -192,7 +237,7 @@ impl<R: Reach> View<'_, R> {
     /// The eight bytes from `at`.
     #[inline(always)]
     pub(crate) fn long(self, at: usize) -> u64 {
-        let at = at & (R::SIZE - 1);
+        let at = START + (at & (R::SIZE - 1));
         let bytes = self.bytes.as_ref()[at..at + 8].first_chunk::<8>();
         u64::from_le_bytes(*bytes.unwrap_or(&[0; 8]))
     }

@@ -42,7 +42,7 @@ impl Plan {
             Level::Best => (64, 192, POWERS),
             Level::Smallest => (200, MAX_NICE, POWERS),
         };
-        Self { effort: Effort { depth, nice }, powers: powers as u32 }
+        Self { effort: Effort { depth, lazy: depth, nice }, powers: powers as u32 }
     }
 }
 

@@ -1,13 +1,17 @@
 //! Makes the codes of a block and writes it.
 
 use super::super::tables::{
-    ALIGNED_BITS, ALIGNED_SYMBOLS, DEFAULT_BLOCK_SIZE, FIRST_ALIGNED_SLOT, LENGTH_SYMBOLS,
-    LITERALS, MAX_MAIN_SYMBOLS, MIN_ORDER, main_symbols,
+    ALIGNED_BITS, ALIGNED_SYMBOLS, DEFAULT_BLOCK_SIZE, EXTRA_BITS, FIRST_ALIGNED_SLOT,
+    LENGTH_SYMBOLS, LITERALS, LONG_HEADER, MAX_EXTRA_BITS, MAX_MAIN_SYMBOLS, MAX_SLOTS, MIN_MATCH,
+    MIN_ORDER, main_symbols,
 };
 use super::lengths::Part;
-use super::matches::{Match, extra_bits};
-use crate::codec::encode::bits::BitWriter;
-use crate::codec::encode::prefix::{Builder, codewords};
+use super::matches::{MAX_MATCH, Match};
+use crate::codec::cpu::{Cpu, Stage};
+use crate::codec::encode::bits::{BitWriter, ROOM};
+use crate::codec::encode::prefix::{Builder, packed_codewords};
+use crate::codec::encode::text::{Reach, Text, View};
+use std::hint::select_unpredictable;
 use std::ops::Range;
 
 /// Longest codeword of the main and the length code.
@@ -30,21 +34,31 @@ impl Frequencies {
         aligned: [0; ALIGNED_SYMBOLS],
     };
 
+    /// Counts a literal.
+    #[inline(always)]
+    pub(super) fn literal(&mut self, byte: u8) {
+        self.main[usize::from(byte)] += 1;
+    }
+
+    /// Counts a match. What is not there is counted zero times, without a branch.
+    #[inline(always)]
+    pub(super) fn matched(&mut self, item: &Match) {
+        self.main[usize::from(item.main)] += 1;
+        let (symbol, is_long) = item.length_symbol();
+        self.length[symbol] += u32::from(is_long);
+        let is_aligned = item.slot() >= FIRST_ALIGNED_SLOT;
+        self.aligned[item.extra as usize % ALIGNED_SYMBOLS] += u32::from(is_aligned);
+    }
+
     /// Counts what `matches` make of the bytes of `chunk` from `at` to `end`.
     pub(super) fn count(&mut self, chunk: &[u8], at: usize, end: usize, matches: &[Match]) {
         let mut at = at;
         for item in matches {
-            self.literals(&chunk[at..item.at as usize]);
-            self.main[item.main_symbol()] += 1;
-            if let Some(symbol) = item.length_symbol() {
-                self.length[symbol] += 1;
-            }
-            if usize::from(item.slot) >= FIRST_ALIGNED_SLOT {
-                self.aligned[item.extra as usize % ALIGNED_SYMBOLS] += 1;
-            }
+            chunk[at..item.at as usize].iter().for_each(|&byte| self.literal(byte));
+            self.matched(item);
             at = item.end();
         }
-        self.literals(&chunk[at..end]);
+        chunk[at..end].iter().for_each(|&byte| self.literal(byte));
     }
 
     /// Adds those of another part.
@@ -56,21 +70,23 @@ impl Frequencies {
         add(&mut self.length, &other.length);
         add(&mut self.aligned, &other.aligned);
     }
-
-    fn literals(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.main[usize::from(byte)] += 1);
-    }
 }
 
-/// The three codes of a block.
+/// The lengths of the three codes of a block.
 #[derive(Debug)]
 struct Codes {
     main: [u8; MAX_MAIN_SYMBOLS],
     length: [u8; LENGTH_SYMBOLS],
     aligned: [u8; ALIGNED_SYMBOLS],
-    main_words: [u16; MAX_MAIN_SYMBOLS],
-    length_words: [u16; LENGTH_SYMBOLS],
-    aligned_words: [u16; ALIGNED_SYMBOLS],
+}
+
+/// Codewords, each below its length: `length << 16 | word`. Zero stands for no bits.
+#[derive(Debug)]
+struct Words {
+    main: [u32; MAX_MAIN_SYMBOLS],
+    /// By the length of the match.
+    length: [u32; MAX_MATCH + 1],
+    aligned: [u32; ALIGNED_SYMBOLS],
 }
 
 /// Whether the last three bits of offsets are coded.
@@ -86,6 +102,7 @@ pub(super) struct Blocks {
     order: u32,
     builder: Builder,
     codes: Codes,
+    words: Words,
     /// The lengths of the block before.
     old_main: [u8; MAX_MAIN_SYMBOLS],
     old_length: [u8; LENGTH_SYMBOLS],
@@ -102,9 +119,11 @@ impl Blocks {
                 main: [0; MAX_MAIN_SYMBOLS],
                 length: [0; LENGTH_SYMBOLS],
                 aligned: [0; ALIGNED_SYMBOLS],
-                main_words: [0; MAX_MAIN_SYMBOLS],
-                length_words: [0; LENGTH_SYMBOLS],
-                aligned_words: [0; ALIGNED_SYMBOLS],
+            },
+            words: Words {
+                main: [0; MAX_MAIN_SYMBOLS],
+                length: [0; MAX_MATCH + 1],
+                aligned: [0; ALIGNED_SYMBOLS],
             },
             old_main: [0; MAX_MAIN_SYMBOLS],
             old_length: [0; LENGTH_SYMBOLS],
@@ -118,15 +137,17 @@ impl Blocks {
         self.old_length.fill(0);
     }
 
-    /// Writes a part of `chunk`, cut into `matches`, as a block.
-    pub(super) fn write(
+    /// Writes a part of the chunk, cut into `matches`, as a block.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn write<'b, R: Reach>(
         &mut self,
-        bits: &mut BitWriter<'_>,
-        chunk: &[u8],
+        cpu: Cpu,
+        mut bits: BitWriter<'b>,
+        text: &Text<R>,
         Range { start: at, end }: Range<usize>,
         matches: &[Match],
         frequencies: &Frequencies,
-    ) {
+    ) -> BitWriter<'b> {
         let kind = self.make_codes(frequencies);
         bits.put(kind as u32, 3);
         if end - at == DEFAULT_BLOCK_SIZE {
@@ -135,24 +156,24 @@ impl Blocks {
             bits.put(0, 1);
             bits.put((end - at) as u32, if self.order == MIN_ORDER { 16 } else { 24 });
         }
-        self.write_codes(bits, kind);
-        match kind {
-            Kind::Verbatim => self.codes.write::<false>(bits, chunk, at, end, matches),
-            Kind::Aligned => self.codes.write::<true>(bits, chunk, at, end, matches),
-        }
+        self.write_codes(&mut bits, kind);
+        let text = text.view();
+        let Self { words, .. } = self;
+        let bits = cpu.run(Body { words, kind, bits, text, range: at..end, matches });
         self.old_main = self.codes.main;
         self.old_length = self.codes.length;
+        bits
     }
 
     fn make_codes(&mut self, frequencies: &Frequencies) -> Kind {
-        let Self { builder, codes, .. } = self;
+        let Self { builder, codes, words, .. } = self;
         let symbols = main_symbols(self.order);
         builder.lengths(&frequencies.main[..symbols], MAX_LENGTH, &mut codes.main[..symbols]);
         builder.lengths(&frequencies.length, MAX_LENGTH, &mut codes.length);
         builder.lengths(&frequencies.aligned, MAX_ALIGNED_LENGTH, &mut codes.aligned);
-        codewords(&codes.main, &mut codes.main_words);
-        codewords(&codes.length, &mut codes.length_words);
-        codewords(&codes.aligned, &mut codes.aligned_words);
+        packed_codewords(&codes.main, &mut words.main);
+        packed_codewords(&codes.length, &mut words.length[MIN_MATCH + LONG_HEADER..]);
+        packed_codewords(&codes.aligned, &mut words.aligned);
         let pairs = frequencies.aligned.iter().zip(&codes.aligned);
         let aligned: u32 = pairs.map(|(count, &length)| count * u32::from(length)).sum();
         let raw = ALIGNED_BITS * frequencies.aligned.iter().sum::<u32>();
@@ -178,41 +199,89 @@ impl Blocks {
     }
 }
 
-impl Codes {
-    fn write<const ALIGNED: bool>(
-        &self,
-        bits: &mut BitWriter<'_>,
-        chunk: &[u8],
-        at: usize,
-        end: usize,
-        matches: &[Match],
-    ) {
-        let mut at = at;
-        for item in matches {
-            self.write_literals(bits, &chunk[at..item.at as usize]);
-            let symbol = item.main_symbol();
-            bits.put(self.main_words[symbol].into(), self.main[symbol].into());
-            if let Some(symbol) = item.length_symbol() {
-                bits.put(self.length_words[symbol].into(), self.length[symbol].into());
-            }
-            let slot = usize::from(item.slot);
-            if ALIGNED && slot >= FIRST_ALIGNED_SLOT {
-                bits.put(item.extra >> ALIGNED_BITS, extra_bits(slot) - ALIGNED_BITS);
-                let symbol = item.extra as usize % ALIGNED_SYMBOLS;
-                bits.put(self.aligned_words[symbol].into(), self.aligned[symbol].into());
-            } else {
-                bits.put(item.extra, extra_bits(slot));
-            }
-            at = item.end();
-        }
-        self.write_literals(bits, &chunk[at..end]);
+/// What slots leave open: the raw bits, and the bits below them that are coded.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    raw: u8,
+    coded: u8,
+}
+
+/// By slot, for each kind of block.
+static OPEN: [[Open; MAX_SLOTS]; 2] = {
+    let mut open = [[Open { raw: 0, coded: 0 }; MAX_SLOTS]; 2];
+    let mut slot = 0;
+    while slot < MAX_SLOTS {
+        let bits = EXTRA_BITS[slot];
+        open[0][slot].raw = bits;
+        let coded = if slot < FIRST_ALIGNED_SLOT { 0 } else { ALIGNED_BITS as u8 };
+        open[1][slot] = Open { raw: bits - coded, coded };
+        slot += 1;
     }
+    open
+};
+
+/// The symbols of a block, to be written.
+struct Body<'a, 'b, R: Reach> {
+    words: &'a Words,
+    kind: Kind,
+    bits: BitWriter<'b>,
+    text: View<'a, R>,
+    range: Range<usize>,
+    matches: &'a [Match],
+}
+
+// Between flushes lie three literals, or two literals and a symbol of the main code, or the rest of
+// a match.
+const _: () = assert!(3 * MAX_LENGTH <= ROOM as usize);
+const _: () = assert!(MAX_LENGTH + MAX_EXTRA_BITS as usize + MAX_ALIGNED_LENGTH <= ROOM as usize);
+
+impl<'b, R: Reach> Stage for Body<'_, 'b, R> {
+    type Output = BitWriter<'b>;
 
     #[inline(always)]
-    fn write_literals(&self, bits: &mut BitWriter<'_>, bytes: &[u8]) {
-        for &byte in bytes {
-            let symbol = usize::from(byte);
-            bits.put(self.main_words[symbol].into(), self.main[symbol].into());
+    fn run<const MODERN: bool>(self) -> BitWriter<'b> {
+        let Self { words, kind, mut bits, text, range, matches } = self;
+        let open = &OPEN[usize::from(kind == Kind::Aligned)];
+        let mut at = range.start;
+        for item in matches {
+            // Most often there are none, one or two literals: which of these, takes no branch.
+            let literals = item.at as usize - at;
+            let word = |i: usize| words.main[usize::from(text.byte(at + i))];
+            add(&mut bits, select_unpredictable(literals > 0, word(0), 0));
+            add(&mut bits, select_unpredictable(literals > 1, word(1), 0));
+            if literals > 2 {
+                bits.flush();
+                write_literals(words, &mut bits, text, at + 2..item.at as usize);
+            }
+            add(&mut bits, words.main[usize::from(item.main)]);
+            bits.flush();
+            add(&mut bits, words.length[usize::from(item.length)]);
+            let Open { raw, coded } = open[item.slot()];
+            bits.add(item.extra >> coded, raw.into());
+            let aligned = words.aligned[item.extra as usize % ALIGNED_SYMBOLS];
+            add(&mut bits, select_unpredictable(coded > 0, aligned, 0));
+            bits.flush();
+            at = item.end();
         }
+        write_literals(words, &mut bits, text, at..range.end);
+        bits
+    }
+}
+
+#[inline(always)]
+fn add(bits: &mut BitWriter<'_>, word: u32) {
+    bits.add(word & 0xFFFF, word >> 16);
+}
+
+#[inline(always)]
+fn write_literals<R: Reach>(
+    words: &Words,
+    bits: &mut BitWriter<'_>,
+    text: View<'_, R>,
+    range: Range<usize>,
+) {
+    for at in range {
+        add(bits, words.main[usize::from(text.byte(at))]);
+        bits.flush();
     }
 }

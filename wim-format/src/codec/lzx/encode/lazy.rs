@@ -2,12 +2,19 @@
 //! as a better one starts there.
 
 use super::matches::{MAX_MATCH, Match, Recent};
+use super::split::Splitter;
 use crate::codec::cpu::Stage;
 use crate::codec::encode::source::Source;
-use crate::codec::encode::text::{Reach, Text, View};
+use crate::codec::encode::text::{Reach, Text, View, is_text};
 
 /// Three bytes from further away cost more than three literals.
 const FAR_FOR_THREE: usize = 1 << 12;
+/// The same for text, whose literals cost less.
+const FAR_FOR_THREE_OF_TEXT: usize = 1 << 9;
+/// A match at a recent offset of this length is good enough: no other is searched.
+const GOOD_RECENT: usize = 8;
+/// How much better a match has to be than one that starts a byte earlier, in bits.
+const MARGIN: i32 = 2;
 /// Shortest room for a match: offsets that reach the chunk's start from nearer to its end than this
 /// have no slot.
 const MIN_ROOM: usize = 3;
@@ -15,41 +22,56 @@ const MIN_ROOM: usize = 3;
 /// A match that might be taken.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
+    /// 0 says that there is none.
     length: usize,
     offset: usize,
-    /// How good it is, in quarters of a byte.
+    /// How good it is: the bits that it saves.
     score: i32,
 }
 
-/// The best match at `at` that is at a recent offset or longer than `beyond` bytes, at least 2.
+/// The best match at `at` that is at a recent offset or longer than `beyond` bytes, at least 2; one
+/// of three bytes is nearer than `far`.
 #[inline(always)]
 fn candidate<R: Reach>(
     text: View<'_, R>,
     len: usize,
     source: &mut impl Source<R>,
-    recent: &Recent,
+    recent: Recent,
     at: usize,
     beyond: usize,
-) -> Option<Candidate> {
+    far: usize,
+) -> Candidate {
     let max = (len - at).min(MAX_MATCH);
-    let mut best: Option<Candidate> = None;
+    let mut best = Candidate { length: 0, offset: 0, score: 0 };
     let word = text.word(at);
-    for offset in recent.all() {
-        let offset = offset as usize;
-        if offset <= at && (text.word(at - offset) ^ word) as u16 == 0 {
-            let length = text.common(at - offset, at, 2, max);
-            if best.is_none_or(|best| best.length < length) {
-                best = Some(Candidate { length, offset, score: 4 * length as i32 });
-            }
+    let starts_at =
+        |offset: u32| u32::from(text.pair(at.wrapping_sub(offset as usize)) == word as u16);
+    let [first, second, third] = recent.all().map(starts_at);
+    let mut slots = first | second << 1 | third << 2;
+    let mut beyond = beyond;
+    while slots != 0 {
+        let slot = slots.trailing_zeros() as usize;
+        slots &= slots - 1;
+        let offset = recent.at(slot) as usize;
+        if offset > at {
+            continue;
+        }
+        let length = text.common(at - offset, at, 2, max);
+        if length > best.length {
+            best = Candidate { length, offset, score: 8 * length as i32 };
+            beyond = beyond.max(length);
         }
     }
-    let beyond = best.map_or(beyond, |best| best.length.max(beyond));
+    if best.length >= GOOD_RECENT {
+        source.skip(text, at, 1);
+        return best;
+    }
     let found = source.longest(text, at, beyond, max);
-    let is_worth = found.length > 3 || (found.length == 3 && found.offset < FAR_FOR_THREE);
+    let is_worth = found.length > 3 || (found.length == 3 && found.offset < far);
     if is_worth {
-        let score = 4 * found.length as i32 - 2 - found.offset.ilog2() as i32 / 2;
-        if best.is_none_or(|best| best.score < score) {
-            return Some(Candidate { length: found.length, offset: found.offset, score });
+        let score = 8 * found.length as i32 - 4 - found.offset.ilog2() as i32;
+        if best.score < score {
+            return Candidate { length: found.length, offset: found.offset, score };
         }
     }
     best
@@ -62,6 +84,8 @@ pub(super) struct Parse<'a, R: Reach, S: Source<R>> {
     pub(super) source: S,
     pub(super) nice: usize,
     pub(super) matches: &'a mut Vec<Match>,
+    /// What is told of all matches and literals.
+    pub(super) splitter: &'a mut Splitter,
 }
 
 impl<R: Reach, S: Source<R>> Stage for Parse<'_, R, S> {
@@ -69,8 +93,9 @@ impl<R: Reach, S: Source<R>> Stage for Parse<'_, R, S> {
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) {
-        let Self { text, mut source, nice, matches } = self;
-        parse(text, &mut source, nice, matches);
+        let Self { text, mut source, nice, matches, splitter } = self;
+        splitter.start(text.len());
+        parse(text, &mut source, nice, matches, splitter);
     }
 }
 
@@ -80,30 +105,39 @@ fn parse<R: Reach>(
     source: &mut impl Source<R>,
     nice: usize,
     matches: &mut Vec<Match>,
+    splitter: &mut Splitter,
 ) {
     let (len, text) = (text.len(), text.view());
     let mut recent = Recent::START;
+    let far = if is_text(text, len) { FAR_FOR_THREE_OF_TEXT } else { FAR_FOR_THREE };
     let mut at = 0;
     while at + MIN_ROOM <= len {
-        let Some(mut best) = candidate(text, len, source, &recent, at, 2) else {
+        let mut best = candidate(text, len, source, recent, at, 2, far);
+        if best.length == 0 {
             at += 1;
+            splitter.literal(text.byte(at - 1), at, matches.len());
             continue;
-        };
+        }
         let mut entered = at + 1;
         while best.length < nice && at + 1 + MIN_ROOM <= len {
-            let next = candidate(text, len, source, &recent, at + 1, (best.length - 1).max(2));
+            let beyond = (best.length - 1).max(2);
+            let next = candidate(text, len, source, recent, at + 1, beyond, far);
             entered = at + 2;
-            match next {
-                Some(next) if next.score > best.score => {
-                    at += 1;
-                    best = next;
-                }
-                _ => break,
+            if next.score <= best.score + MARGIN {
+                break;
             }
+            at += 1;
+            best = next;
+            splitter.literal(text.byte(at - 1), at, matches.len());
         }
-        matches.push(recent.code(at, best.length, best.offset));
+        let item = recent.code(at, best.length, best.offset);
+        matches.push(item);
+        splitter.matched(&item, matches.len());
         let end = at + best.length;
         source.skip(text, entered, end.saturating_sub(entered));
         at = end;
+    }
+    for at in at..len {
+        splitter.literal(text.byte(at), at + 1, matches.len());
     }
 }

@@ -17,8 +17,8 @@ pub(super) struct Match {
     pub(super) extra: u32,
     /// 2 to 257 bytes.
     pub(super) length: u16,
-    /// The offset slot.
-    pub(super) slot: u8,
+    /// Its symbol of the main code.
+    pub(super) main: u16,
 }
 
 impl Match {
@@ -27,17 +27,17 @@ impl Match {
         self.at as usize + usize::from(self.length)
     }
 
-    /// Its symbol of the main code.
+    /// The offset slot.
     #[inline(always)]
-    pub(super) fn main_symbol(&self) -> usize {
-        let header = (usize::from(self.length) - MIN_MATCH).min(LONG_HEADER);
-        LITERALS + LENGTH_HEADERS * usize::from(self.slot) + header
+    pub(super) fn slot(&self) -> usize {
+        usize::from(self.main).wrapping_sub(LITERALS) / LENGTH_HEADERS
     }
 
-    /// Its symbol of the length code, if it has one.
+    /// Its symbol of the length code, and whether it has one.
     #[inline(always)]
-    pub(super) fn length_symbol(&self) -> Option<usize> {
-        usize::from(self.length).checked_sub(MIN_MATCH + LONG_HEADER)
+    pub(super) fn length_symbol(&self) -> (usize, bool) {
+        let symbol = usize::from(self.length).saturating_sub(MIN_MATCH + LONG_HEADER);
+        (symbol, usize::from(self.length) >= MIN_MATCH + LONG_HEADER)
     }
 }
 
@@ -116,7 +116,9 @@ impl Recent {
                 (slot, offset as u32 - OFFSET_BASE[slot])
             }
         };
-        Match { at: at as u32, extra, length: length as u16, slot: slot as u8 }
+        let header = (length - MIN_MATCH).min(LONG_HEADER);
+        let main = (LITERALS + LENGTH_HEADERS * slot + header) as u16;
+        Match { at: at as u32, extra, length: length as u16, main }
     }
 }
 

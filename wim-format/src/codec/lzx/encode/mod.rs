@@ -15,7 +15,6 @@ use crate::codec::encode::Level;
 use crate::codec::encode::bits::BitWriter;
 use crate::codec::encode::chains::{Chains, Effort};
 use crate::codec::encode::matches::{Fill, Matches};
-use crate::codec::encode::source::Search;
 use crate::codec::encode::text::{Far, Near, Reach, Text};
 use crate::codec::encode::tree::Trees;
 use block::{Blocks, Frequencies};
@@ -84,13 +83,13 @@ struct Plan {
 impl Plan {
     const fn of(level: Level) -> Self {
         let (depth, nice, passes, gaps, shortest_block) = match level {
-            Level::Fast => (16, 32, 0, Gaps::Longest, 4096),
+            Level::Fast => (16, 64, 0, Gaps::Longest, 8192),
             Level::Balanced => (4, 32, 1, Gaps::Longest, 2048),
             Level::Usual => (12, 48, 1, Gaps::Longest, 2048),
             Level::Best => (24, 128, 2, Gaps::All, 2048),
             Level::Smallest => (32, 257, 6, Gaps::All, 2048),
         };
-        Self { effort: Effort { depth, nice }, passes, gaps, shortest_block }
+        Self { effort: Effort { depth, lazy: 4, nice }, passes, gaps, shortest_block }
     }
 }
 
@@ -146,7 +145,7 @@ impl<R: Reach> Engine<R> {
             text: Text::new(),
             method,
             matches: Vec::with_capacity(chunk_size / 2 + 1),
-            splitter: Splitter::new(chunk_size, plan.shortest_block),
+            splitter: Splitter::new(chunk_size, main_symbols(order), plan.shortest_block),
             blocks: Blocks::new(order),
         }
     }
@@ -160,26 +159,27 @@ impl<R: Reach> Engine<R> {
         match method {
             Method::Lazy(chains) => {
                 chains.clear();
-                let source = Search { chains, effort: plan.effort };
-                cpu.run(Parse { text, source, nice: plan.effort.nice, matches });
+                let source = chains.search(plan.effort);
+                cpu.run(Parse { text, source, nice: plan.effort.nice, matches, splitter });
+                chains.forget(text);
             }
-            Method::Optimal(optimal) => optimal.seed(cpu, text, plan, matches),
+            Method::Optimal(optimal) => optimal.seed(cpu, text, plan, matches, splitter),
         }
         let mut bits = BitWriter::new(dst);
         blocks.start();
         let (mut at, mut first) = (0, 0);
         let mut recent = Recent::START;
-        for segment in splitter.split(text.chunk(), matches) {
+        for segment in splitter.split(matches.len()) {
             let block = at..segment.end;
             match method {
                 Method::Lazy(_) => {
                     let matches = &matches[first..segment.matches];
-                    blocks.write(&mut bits, text.chunk(), block, matches, &segment.frequencies);
+                    bits = blocks.write(cpu, bits, text, block, matches, &segment.frequencies);
                 }
                 Method::Optimal(optimal) => {
                     let frequencies;
                     (recent, frequencies) = optimal.cut(cpu, text, plan, &block, recent, segment);
-                    blocks.write(&mut bits, text.chunk(), block, &optimal.chosen, &frequencies);
+                    bits = blocks.write(cpu, bits, text, block, &optimal.chosen, &frequencies);
                 }
             }
             (at, first) = (segment.end, segment.matches);
@@ -190,7 +190,14 @@ impl<R: Reach> Engine<R> {
 
 impl<R: Reach> Optimal<R> {
     /// Finds all matches, and makes a first choice of them that shows what symbols cost.
-    fn seed(&mut self, cpu: Cpu, text: &Text<R>, plan: &Plan, matches: &mut Vec<Match>) {
+    fn seed(
+        &mut self,
+        cpu: Cpu,
+        text: &Text<R>,
+        plan: &Plan,
+        matches: &mut Vec<Match>,
+        splitter: &mut Splitter,
+    ) {
         let Self { trees, found, .. } = self;
         cpu.run(Fill {
             text,
@@ -201,7 +208,7 @@ impl<R: Reach> Optimal<R> {
             matches: found,
         });
         let (source, nice) = (found.lists(), plan.effort.nice);
-        cpu.run(Parse { text, source, nice, matches });
+        cpu.run(Parse { text, source, nice, matches, splitter });
     }
 
     /// Chooses the matches of a block, and gives the recent offsets behind it and how often each

@@ -25,62 +25,96 @@ pub(super) struct Segment {
     gain: i64,
 }
 
-/// Cuts a chunk.
+/// Cuts a chunk: counts symbols while matches are chosen, and cuts at the ends of matches where a
+/// segment is long enough.
 #[derive(Debug)]
 pub(super) struct Splitter {
     /// Shortest segment.
     shortest: usize,
+    /// Symbols of the main code.
+    symbols: usize,
     segments: Vec<Segment>,
     /// Segments that are left, by their places in `segments`.
     left: Vec<usize>,
+    /// The symbols since the last cut.
+    frequencies: Frequencies,
+    /// The positions where a segment may end after a match, and has to end.
+    after_match: usize,
+    anywhere: usize,
+    len: usize,
 }
 
 impl Splitter {
-    /// For chunks of `chunk_size` bytes; blocks have at least `shortest` bytes.
-    pub(super) fn new(chunk_size: usize, shortest: usize) -> Self {
+    /// For chunks of `chunk_size` bytes, whose main code has `symbols`; blocks have at least
+    /// `shortest` bytes.
+    pub(super) fn new(chunk_size: usize, symbols: usize, shortest: usize) -> Self {
         let count = chunk_size / shortest + 1;
-        Self { shortest, segments: Vec::with_capacity(count), left: Vec::with_capacity(count) }
+        Self {
+            shortest,
+            symbols,
+            segments: Vec::with_capacity(count),
+            left: Vec::with_capacity(count),
+            frequencies: Frequencies::NONE,
+            after_match: 0,
+            anywhere: 0,
+            len: 0,
+        }
     }
 
-    /// Cuts `chunk`, which is cut into `matches`, where it pays.
-    pub(super) fn split(
-        &mut self,
-        chunk: &[u8],
-        matches: &[Match],
-    ) -> impl Iterator<Item = &Segment> {
-        self.cut(chunk, matches);
+    /// Starts a chunk of `len` bytes.
+    pub(super) fn start(&mut self, len: usize) {
+        self.segments.clear();
+        self.len = len;
+        self.start_segment(0);
+    }
+
+    fn start_segment(&mut self, at: usize) {
+        self.frequencies = Frequencies::NONE;
+        // The last segment is at least half as long as others are.
+        let last = self.len.saturating_sub(self.shortest / 2);
+        let after = |bytes: usize| if at + bytes <= last { at + bytes } else { usize::MAX };
+        self.after_match = after(self.shortest);
+        self.anywhere = after(2 * self.shortest);
+    }
+
+    /// Takes a literal that ends at `end`, after `matches`.
+    #[inline(always)]
+    pub(super) fn literal(&mut self, byte: u8, end: usize, matches: usize) {
+        self.frequencies.literal(byte);
+        if end >= self.anywhere {
+            self.close(end, matches);
+        }
+    }
+
+    /// Takes a match, the last of `matches`.
+    #[inline(always)]
+    pub(super) fn matched(&mut self, item: &Match, matches: usize) {
+        self.frequencies.matched(item);
+        if item.end() >= self.after_match {
+            self.close(item.end(), matches);
+        }
+    }
+
+    #[cold]
+    fn close(&mut self, end: usize, matches: usize) {
+        // Too little would be left.
+        if self.len - end < self.shortest / 2 && end < self.len {
+            (self.after_match, self.anywhere) = (usize::MAX, usize::MAX);
+            return;
+        }
+        let frequencies = self.frequencies.clone();
+        let cost = cost(&frequencies, self.symbols);
+        self.segments.push(Segment { end, matches, frequencies, cost, gain: 0 });
+        self.start_segment(end);
+    }
+
+    /// Ends the chunk behind `matches`, and gives its blocks.
+    pub(super) fn split(&mut self, matches: usize) -> impl Iterator<Item = &Segment> {
+        if self.segments.last().is_none_or(|last| last.end < self.len) {
+            self.close(self.len, matches);
+        }
         self.join();
         self.left.iter().map(|&i| &self.segments[i])
-    }
-
-    /// Cuts at the ends of matches where a segment is long enough.
-    fn cut(&mut self, chunk: &[u8], matches: &[Match]) {
-        self.segments.clear();
-        let (mut start, mut first) = (0, 0);
-        // Where the match before ends: near the end of the chunk, nothing was cut there.
-        let mut covered = 0;
-        for (i, item) in matches.iter().enumerate() {
-            // A long run of literals is cut, too.
-            while item.at as usize >= start + 2 * self.shortest {
-                let end = covered.max(start + self.shortest);
-                self.add(chunk, start, end, &matches[first..i], i);
-                (start, first) = (end, i);
-            }
-            let end = item.end();
-            covered = end;
-            if end - start >= self.shortest && chunk.len() - end >= self.shortest / 2 {
-                self.add(chunk, start, end, &matches[first..=i], i + 1);
-                (start, first) = (end, i + 1);
-            }
-        }
-        self.add(chunk, start, chunk.len(), &matches[first..], matches.len());
-    }
-
-    fn add(&mut self, chunk: &[u8], start: usize, end: usize, matches: &[Match], next: usize) {
-        let mut frequencies = Frequencies::NONE;
-        frequencies.count(chunk, start, end, matches);
-        let cost = cost(&frequencies);
-        self.segments.push(Segment { end, matches: next, frequencies, cost, gain: 0 });
     }
 
     /// Joins neighbours, those first that gain most.
@@ -104,7 +138,7 @@ impl Splitter {
             segment.end = next.end;
             segment.matches = next.matches;
             segment.frequencies.add(&next.frequencies);
-            segment.cost = cost(&segment.frequencies);
+            segment.cost = segment.cost + next.cost - segment.gain as u64;
             if place > 0 {
                 self.weigh(place - 1);
             }
@@ -120,16 +154,18 @@ impl Splitter {
         let mut both = self.segments[a].frequencies.clone();
         both.add(&self.segments[b].frequencies);
         let apart = self.segments[a].cost + self.segments[b].cost;
-        self.segments[a].gain = apart as i64 - cost(&both) as i64;
+        self.segments[a].gain = apart as i64 - cost(&both, self.symbols) as i64;
     }
 }
 
 /// What a block with these symbols takes, in units of cost, less its raw bits.
-fn cost(frequencies: &Frequencies) -> u64 {
+fn cost(frequencies: &Frequencies, symbols: usize) -> u64 {
     let Frequencies { main, length, aligned } = frequencies;
-    let used = |counts: &[u32]| counts.iter().map(|&count| u64::from(count != 0)).sum::<u64>();
+    let main = &main[..symbols];
+    let used = |counts: &[u32]| counts.iter().map(|&count| u32::from(count != 0)).sum::<u32>();
     let raw = u64::from(3 * BIT * aligned.iter().sum::<u32>());
-    let header = (BLOCK + HEADER * (used(main) + used(length))) * u64::from(BIT);
+    let lengths = u64::from(used(main) + used(length));
+    let header = (BLOCK + HEADER * lengths) * u64::from(BIT);
     let aligned = raw.min(entropy::total(aligned) + 24 * u64::from(BIT));
     entropy::total(main) + entropy::total(length) + aligned + header
 }

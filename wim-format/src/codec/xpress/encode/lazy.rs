@@ -1,23 +1,27 @@
 //! Cuts a chunk into matches and literals while it searches: each match is put off by a byte as long
 //! as a better one starts there.
 
-use super::Match;
+use super::{Frequencies, Match};
 use crate::codec::cpu::Stage;
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::source::Source;
-use crate::codec::encode::text::{Reach, Text};
-use crate::codec::xpress::MIN_MATCH;
+use crate::codec::encode::text::{Reach, Text, is_text};
+use crate::codec::xpress::{MIN_MATCH, SYMBOLS};
 
 /// Three bytes from further away cost more than three literals.
 const FAR_FOR_THREE: usize = 1 << 12;
+/// The same for text, whose literals cost less.
+const FAR_FOR_THREE_OF_TEXT: usize = 1 << 9;
+/// How much better a match has to be than one that starts a byte earlier, in eighths of a byte.
+const MARGIN: i32 = 2;
 
-/// How good a match is, in quarters of a byte; 0 for none.
+/// How good a match is, in eighths of a byte; 0 for none. One of three bytes is nearer than `far`.
 #[inline(always)]
-fn score(found: Found) -> i32 {
-    if found.length < 3 || (found.length == 3 && found.offset >= FAR_FOR_THREE) {
+fn score(found: Found, far: usize) -> i32 {
+    if found.length < 3 || (found.length == 3 && found.offset >= far) {
         return 0;
     }
-    4 * found.length as i32 - found.offset.ilog2() as i32 / 2
+    8 * found.length as i32 - found.offset.ilog2() as i32
 }
 
 /// Cuts the chunk into `matches`; those of `nice` bytes are not put off.
@@ -27,6 +31,8 @@ pub(super) struct Parse<'a, R: Reach, S: Source<R>> {
     pub(super) source: S,
     pub(super) nice: usize,
     pub(super) matches: &'a mut Vec<Match>,
+    /// How often each symbol occurs; added to.
+    pub(super) frequencies: &'a mut Frequencies,
 }
 
 impl<R: Reach, S: Source<R>> Stage for Parse<'_, R, S> {
@@ -34,8 +40,8 @@ impl<R: Reach, S: Source<R>> Stage for Parse<'_, R, S> {
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) {
-        let Self { text, mut source, nice, matches } = self;
-        parse(text, &mut source, nice, matches);
+        let Self { text, mut source, nice, matches, frequencies } = self;
+        parse(text, &mut source, nice, matches, frequencies);
     }
 }
 
@@ -45,13 +51,16 @@ fn parse<R: Reach>(
     source: &mut impl Source<R>,
     nice: usize,
     matches: &mut Vec<Match>,
+    frequencies: &mut Frequencies,
 ) {
     let (len, text) = (text.len(), text.view());
+    let far = if is_text(text, len) { FAR_FOR_THREE_OF_TEXT } else { FAR_FOR_THREE };
     let mut at = 0;
     while at + MIN_MATCH <= len {
         let mut best = source.longest(text, at, MIN_MATCH - 1, len - at);
-        let mut best_score = score(best);
+        let mut best_score = score(best, far);
         if best_score == 0 {
+            frequencies[usize::from(text.byte(at))] += 1;
             at += 1;
             continue;
         }
@@ -60,18 +69,24 @@ fn parse<R: Reach>(
             let beyond = best.length - 1;
             let next = source.longest(text, at + 1, beyond, len - at - 1);
             entered = at + 2;
-            let next_score = score(next);
-            if next_score <= best_score + 1 {
+            let next_score = score(next, far);
+            if next_score <= best_score + MARGIN {
                 break;
             }
+            frequencies[usize::from(text.byte(at))] += 1;
             at += 1;
             best = next;
             best_score = next_score;
         }
         let (length, offset) = (best.length as u32, best.offset as u32);
-        matches.push(Match { at: at as u32, length, offset });
+        let item = Match { at: at as u32, length, offset };
+        frequencies[item.symbol() % SYMBOLS] += 1;
+        matches.push(item);
         let end = at + best.length;
         source.skip(text, entered, end.saturating_sub(entered));
         at = end;
+    }
+    for at in at..len {
+        frequencies[usize::from(text.byte(at))] += 1;
     }
 }

@@ -5,14 +5,15 @@ mod optimal;
 mod writer;
 
 use super::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS, TABLE_LEN};
-use crate::codec::cpu::Cpu;
+use crate::codec::cpu::{Cpu, Stage};
 use crate::codec::encode::Level;
 use crate::codec::encode::chains::{Chains, Effort};
-use crate::codec::encode::prefix::{Builder, codewords};
-use crate::codec::encode::source::Search;
-use crate::codec::encode::text::{Near, Text};
+use crate::codec::encode::prefix::{Builder, packed_codewords};
+use crate::codec::encode::text::{Near, Text, View};
 use lazy::Parse;
 use optimal::Optimal;
+use std::hint::select_unpredictable;
+use std::ops::Range;
 use writer::Writer;
 
 /// Longest codeword.
@@ -21,6 +22,9 @@ const MAX_LENGTH: usize = 15;
 const END: usize = LITERALS;
 /// Chunks up to this size are left raw: the table alone is larger.
 const MIN_CHUNK: usize = TABLE_LEN + 4;
+
+/// How often each symbol occurs.
+type Frequencies = [u32; SYMBOLS];
 
 /// A match; what lies between it and the one before are literals.
 #[derive(Debug, Clone, Copy)]
@@ -59,13 +63,13 @@ struct Plan {
 impl Plan {
     const fn of(level: Level) -> Self {
         let (depth, nice, passes) = match level {
-            Level::Fast => (12, 24, 0),
-            Level::Balanced => (24, 48, 0),
-            Level::Usual => (28, 64, 0),
+            Level::Fast => (4, 24, 0),
+            Level::Balanced => (16, 64, 0),
+            Level::Usual => (20, 256, 0),
             Level::Best => (20, 80, 1),
             Level::Smallest => (64, 256, 4),
         };
-        Self { effort: Effort { depth, nice }, passes }
+        Self { effort: Effort { depth, lazy: 4, nice }, passes }
     }
 }
 
@@ -119,22 +123,34 @@ impl Encoder {
         let Self { cpu, plan, text, method, matches, builder } = self;
         text.set(src);
         matches.clear();
+        let mut frequencies = [0; SYMBOLS];
+        frequencies[END] = 1;
         match method {
             Method::Lazy(chains) => {
                 chains.clear();
-                let source = Search { chains, effort: plan.effort };
-                cpu.run(Parse { text, source, nice: plan.effort.nice, matches });
+                let (source, nice) = (chains.search(plan.effort), plan.effort.nice);
+                cpu.run(Parse { text, source, nice, matches, frequencies: &mut frequencies });
+                chains.forget(text);
             }
-            Method::Optimal(optimal) => optimal.parse(*cpu, text, plan, matches),
+            Method::Optimal(optimal) => {
+                optimal.parse(*cpu, text, plan, matches, &mut frequencies);
+            }
         }
         let mut lengths = [0; SYMBOLS];
-        builder.lengths(&count(src, matches), MAX_LENGTH, &mut lengths);
-        write(src, matches, &lengths, dst)
+        builder.lengths(&frequencies, MAX_LENGTH, &mut lengths);
+        let table = dst.get_mut(..TABLE_LEN)?;
+        for (byte, pair) in table.iter_mut().zip(lengths.chunks_exact(2)) {
+            *byte = pair[0] | pair[1] << 4;
+        }
+        let mut words = [0; SYMBOLS];
+        packed_codewords(&lengths, &mut words);
+        let writer = Writer::new(dst, TABLE_LEN);
+        cpu.run(Stream { words: &words, text, matches, writer })
     }
 }
 
 /// How often each symbol occurs, the end included.
-fn count(chunk: &[u8], matches: &[Match]) -> [u32; SYMBOLS] {
+fn count(chunk: &[u8], matches: &[Match]) -> Frequencies {
     let mut frequencies = [0; SYMBOLS];
     let mut at = 0;
     for item in matches {
@@ -151,39 +167,64 @@ fn count(chunk: &[u8], matches: &[Match]) -> [u32; SYMBOLS] {
     frequencies
 }
 
-/// Writes the table and the stream.
-fn write(
-    chunk: &[u8],
-    matches: &[Match],
-    lengths: &[u8; SYMBOLS],
-    dst: &mut [u8],
-) -> Option<usize> {
-    let table = dst.get_mut(..TABLE_LEN)?;
-    for (byte, pair) in table.iter_mut().zip(lengths.chunks_exact(2)) {
-        *byte = pair[0] | pair[1] << 4;
-    }
-    let mut words = [0; SYMBOLS];
-    codewords(lengths, &mut words);
-    let mut writer = Writer::new(dst, TABLE_LEN);
-    let put = |writer: &mut Writer<'_>, symbol: usize| {
-        writer.put(words[symbol].into(), lengths[symbol].into());
-    };
-    let mut at = 0;
-    for item in matches {
-        for &byte in &chunk[at..item.at as usize] {
-            put(&mut writer, byte.into());
+/// The symbols of a chunk, to be written.
+struct Stream<'a> {
+    /// Codewords below their lengths: `length << 16 | word`.
+    words: &'a [u32; SYMBOLS],
+    text: &'a Text<Near>,
+    matches: &'a [Match],
+    writer: Writer<'a>,
+}
+
+impl Stage for Stream<'_> {
+    /// The bytes written, if all fit.
+    type Output = Option<usize>;
+
+    #[inline(always)]
+    fn run<const MODERN: bool>(self) -> Option<usize> {
+        let Self { words, text, matches, mut writer } = self;
+        let (len, text) = (text.len(), text.view());
+        let mut at = 0;
+        for item in matches {
+            // Most often there are none, one or two literals: which of these, takes no branch.
+            let literals = item.at as usize - at;
+            let word = |i: usize| words[usize::from(text.byte(at + i))];
+            add(&mut writer, select_unpredictable(literals > 0, word(0), 0));
+            add(&mut writer, select_unpredictable(literals > 1, word(1), 0));
+            if literals > 2 {
+                writer.flush();
+                write_literals(words, &mut writer, text, at + 2..item.at as usize);
+            }
+            add(&mut writer, words[item.symbol() % SYMBOLS]);
+            writer.flush();
+            write_length(&mut writer, item.length as usize - MIN_MATCH);
+            let bits = item.offset_bits();
+            writer.put(item.offset - (1 << bits), bits);
+            at = item.end();
         }
-        put(&mut writer, item.symbol());
-        write_length(&mut writer, item.length as usize - MIN_MATCH);
-        let bits = item.offset_bits();
-        writer.put(item.offset - (1 << bits), bits);
-        at = item.end();
+        write_literals(words, &mut writer, text, at..len);
+        let end = words[END];
+        writer.put(end & 0xFFFF, end >> 16);
+        writer.finish()
     }
-    for &byte in &chunk[at..] {
-        put(&mut writer, byte.into());
+}
+
+#[inline(always)]
+fn add(writer: &mut Writer<'_>, word: u32) {
+    writer.add(word & 0xFFFF, word >> 16);
+}
+
+#[inline(always)]
+fn write_literals(
+    words: &[u32; SYMBOLS],
+    writer: &mut Writer<'_>,
+    text: View<'_, Near>,
+    range: Range<usize>,
+) {
+    for at in range {
+        let word = words[usize::from(text.byte(at))];
+        writer.put(word & 0xFFFF, word >> 16);
     }
-    put(&mut writer, END);
-    writer.finish()
 }
 
 /// Writes the bytes of a length (less the shortest) that does not fit into the symbol.

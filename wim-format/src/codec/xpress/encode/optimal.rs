@@ -1,7 +1,7 @@
 //! Cuts a chunk into the matches and literals that cost least, given what each costs.
 
 use super::lazy::Parse;
-use super::{Match, Plan, count};
+use super::{Frequencies, Match, Plan, count};
 use crate::codec::cpu::{Cpu, Stage};
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::entropy::{self, BIT};
@@ -56,13 +56,14 @@ impl Optimal {
         }
     }
 
-    /// Cuts the chunk into `matches`.
+    /// Cuts the chunk into `matches`, and counts their symbols; `frequencies` holds that of the end.
     pub(super) fn parse(
         &mut self,
         cpu: Cpu,
         text: &Text<Near>,
         plan: &Plan,
         matches: &mut Vec<Match>,
+        frequencies: &mut Frequencies,
     ) {
         let Self { trees, found, costs, nodes } = self;
         let effort = plan.effort;
@@ -74,25 +75,26 @@ impl Optimal {
             effort,
             matches: found,
         });
-        cpu.run(Parse { text, source: found.lists(), nice: effort.nice, matches });
+        let (source, nice) = (found.lists(), effort.nice);
+        cpu.run(Parse { text, source, nice, matches, frequencies });
         for pass in 0..plan.passes {
-            let mut frequencies = count(text.chunk(), matches);
             if pass == 0 {
-                expect(&mut frequencies);
+                expect(frequencies);
             }
-            costs.set(&frequencies);
+            costs.set(frequencies);
             let nodes = &mut nodes[..text.len() + SLACK];
             let found = found.lists();
             cpu.run(Forward { text: text.view(), found, costs, nodes, nice: effort.nice });
             matches.clear();
             collect(found, nodes, text.len(), matches);
+            *frequencies = count(text.chunk(), matches);
         }
     }
 }
 
 impl Costs {
     /// Takes the costs from how often symbols occur.
-    fn set(&mut self, frequencies: &[u32; SYMBOLS]) {
+    fn set(&mut self, frequencies: &Frequencies) {
         let mut symbols = [0; SYMBOLS];
         entropy::costs(frequencies, 15, &mut symbols);
         let (literals, matches) = symbols.split_at(LITERALS);
@@ -116,7 +118,7 @@ impl Costs {
 /// way, in parts of [`ONE`]: near matches are chosen more often, far ones less, and those that need
 /// a byte for their length are cut where that saves it. The factors are what large trees of files
 /// have shown.
-fn expect(frequencies: &mut [u32; SYMBOLS]) {
+fn expect(frequencies: &mut Frequencies) {
     const ONE: u32 = 16;
     /// By the bits that offsets leave open.
     const FACTORS: [u32; ROWS] = [18, 18, 18, 18, 18, 18, 18, 17, 16, 16, 15, 14, 14, 12, 10, 9];

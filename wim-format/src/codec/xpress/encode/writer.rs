@@ -13,8 +13,8 @@ pub(super) struct Writer<'a> {
     next: usize,
     /// Where bytes go, and after them the third word.
     at: usize,
-    /// The last `held` bits, at most 16 between calls.
-    buffer: u32,
+    /// The last `held` bits, at most 16 after a flush.
+    buffer: u64,
     held: u32,
 }
 
@@ -27,15 +27,52 @@ impl<'a> Writer<'a> {
     /// Writes the lowest `count` bits of `bits`, all others of which are zero; at most 16.
     #[inline(always)]
     pub(super) fn put(&mut self, bits: u32, count: u32) {
-        self.buffer = self.buffer << count | bits;
+        self.add(bits, count);
+        self.flush();
+    }
+
+    /// Like [`put`](Self::put), where `flush` follows before more than 47 bits are added.
+    #[inline(always)]
+    pub(super) fn add(&mut self, bits: u32, count: u32) {
+        self.buffer = self.buffer << count | u64::from(bits);
         self.held += count;
-        if self.held > 16 {
-            self.held -= 16;
-            self.store(self.current, (self.buffer >> self.held) as u16);
-            self.current = self.next;
-            self.next = self.at;
-            self.at += 2;
+    }
+
+    /// Stores all full words, but one that is full to the brim. No branch depends on how many there
+    /// are, which is hard to guess: those behind them are written, too, and written again later.
+    #[inline(always)]
+    pub(super) fn flush(&mut self) {
+        let bits = self.buffer << 1 << (63 - self.held);
+        let words = self.held.saturating_sub(1) / 16;
+        self.held -= 16 * words;
+        let forward = 2 * words as usize;
+        let end = self.current + 8;
+        if self.at == self.current + 4 && end <= self.dst.len() {
+            // No bytes lie between the words.
+            let halves = bits.rotate_left(32);
+            let low = 0x0000_FFFF_0000_FFFF;
+            let words = halves >> 16 & low | (halves & low) << 16;
+            self.dst[self.current..end].copy_from_slice(&words.to_le_bytes());
+            self.current += forward;
+            self.next += forward;
+            self.at += forward;
+        } else {
+            self.flush_around_bytes(bits, forward);
         }
+    }
+
+    #[inline(always)]
+    fn flush_around_bytes(&mut self, bits: u64, forward: usize) {
+        let (current, next, at) = (self.current, self.next, self.at);
+        self.store(current, (bits >> 48) as u16);
+        self.store(next, (bits >> 32) as u16);
+        self.store(at, (bits >> 16) as u16);
+        (self.current, self.next) = match forward {
+            0 => (current, next),
+            2 => (next, at),
+            _ => (at + forward - 4, at + forward - 2),
+        };
+        self.at = at + forward;
     }
 
     /// Writes a byte behind the open words.
@@ -55,7 +92,7 @@ impl<'a> Writer<'a> {
 
     /// Fills both open words with zeros and gives the end of the output, if it all fits.
     pub(super) fn finish(mut self) -> Option<usize> {
-        self.store(self.current, (u64::from(self.buffer) << 16 >> self.held) as u16);
+        self.store(self.current, (self.buffer << 16 >> self.held) as u16);
         self.store(self.next, 0);
         (self.at <= self.dst.len()).then_some(self.at)
     }
