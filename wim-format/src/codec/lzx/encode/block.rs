@@ -230,8 +230,7 @@ struct Body<'a, 'b, R: Reach> {
     matches: &'a [Match],
 }
 
-// Between flushes lie three literals, or two literals and a symbol of the main code, or the rest of
-// a match.
+// Between flushes lie two literals and a symbol of the main code, or the rest of a match.
 const _: () = assert!(3 * MAX_LENGTH <= ROOM as usize);
 const _: () = assert!(MAX_LENGTH + MAX_EXTRA_BITS as usize + MAX_ALIGNED_LENGTH <= ROOM as usize);
 
