@@ -59,6 +59,8 @@ impl<R: Reach> Chains<R> {
 
     /// Forgets everything, at the start of a chunk; chains that no head leads to need no clearing.
     pub(crate) fn clear(&mut self) {
+        // The last position of the largest chunk shares a place with the end of all chains.
+        self.before.as_mut().as_mut()[0] = R::Link::default();
         if self.is_used {
             self.threes.fill(R::Link::default());
             self.fours.as_mut().as_mut().fill(R::Link::default());
@@ -154,10 +156,10 @@ impl<R: Reach> Search<'_, R> {
         let here = Here { word, at, max, nice };
         if best.length > 3 {
             self.lengthen(text, here, four, depth, &mut best);
-        } else if let Some(link) = self.first(text, word, four, depth) {
-            if !best.take(text, here, link) {
-                self.lengthen(text, here, self.next(link), depth, &mut best);
-            }
+        } else if let Some(link) = self.first(text, word, four, depth)
+            && !best.take(text, here, link)
+        {
+            self.lengthen(text, here, self.next(link), depth, &mut best);
         }
         if best.place == 0 {
             return Found::default();

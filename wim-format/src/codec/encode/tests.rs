@@ -105,6 +105,24 @@ fn chunks_of_every_size_come_back_at_every_level() {
     }
 }
 
+/// The last position of the largest chunk is stored as none, where all chains end: in the next chunk
+/// they must not lead on from there, to what lies ahead.
+#[test]
+fn chains_end_after_the_largest_chunk() {
+    let mut noise = Noise(5);
+    for (codec, size) in [(Codec::Xpress, 1 << 16), (Codec::Lzx, 1 << 21)] {
+        let full = size as usize;
+        let mut used = Encoder::new(codec, size, Level::Fast).expect("a legal chunk size");
+        round_trip(codec, size, Level::Fast, &mut used, &vec![0; full]);
+        let mut chunk: Vec<u8> = noise.bytes(full).iter().map(|byte| 0x40 | (byte % 16)).collect();
+        chunk[1000..1005].copy_from_slice(&[0xF1, 0xF2, 0, 0, 1]);
+        chunk[2000..2005].copy_from_slice(&[0xF1, 0xF2, 0, 0, 0]);
+        chunk[full - 2..].copy_from_slice(&[0xF1, 0xF2]);
+        let len = round_trip(codec, size, Level::Fast, &mut used, &chunk);
+        assert!(len < full * 3 / 4, "{codec:?}: {len}");
+    }
+}
+
 /// Near the end of a chunk no block ends, and then a long run of literals may come.
 #[test]
 fn literals_between_the_last_matches() {
