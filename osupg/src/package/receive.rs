@@ -83,6 +83,7 @@ pub async fn receive(
     }
     let revision = NewRevision {
         cause: "received",
+        made_by: home.by(),
         selection: "",
         editions: &document.editions,
         builds: &document.builds,
