@@ -557,10 +557,7 @@ impl Db {
             }
         }
         states.sort_unstable();
-        let workers: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM worker WHERE seen_at >= $1")
-            .bind(since.0)
-            .fetch_one(self.pool())
-            .await?;
+        let workers = self.count_workers(since).await?;
         let oldest: Option<i64> = sqlx::query_scalar(
             "SELECT MIN(not_before) FROM job WHERE state IN ('queued', 'waiting') \
              AND not_before <= $1",
@@ -568,7 +565,16 @@ impl Db {
         .bind(now.0)
         .fetch_one(self.pool())
         .await?;
-        Ok(Census { states, workers: unsigned(workers)?, oldest_due: oldest.map(Moment) })
+        Ok(Census { states, workers, oldest_due: oldest.map(Moment) })
+    }
+
+    /// Counts workers; one not seen since `since` is none.
+    pub(crate) async fn count_workers(&self, since: Moment) -> Result<u64> {
+        let workers: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM worker WHERE seen_at >= $1")
+            .bind(since.0)
+            .fetch_one(self.pool())
+            .await?;
+        unsigned(workers)
     }
 
     /// Says that a worker is there.

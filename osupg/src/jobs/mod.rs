@@ -162,7 +162,10 @@ pub async fn get(home: &Home, id: i64) -> Result<Job> {
 pub async fn get_after(home: &Home, id: i64, note: i64) -> Result<Job> {
     mend::mend(home).await?;
     let mut job = home.db.job(id, note).await?;
-    if job.state == State::Queued && job.reason.is_empty() && census(home).await?.workers == 0 {
+    if job.state == State::Queued
+        && job.reason.is_empty()
+        && home.db.count_workers(before(home.db.now().await?, worker::SEEN)).await? == 0
+    {
         job.reason = "no worker is running: `osupg worker` starts one".into();
     }
     Ok(job)
