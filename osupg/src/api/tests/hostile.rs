@@ -93,3 +93,21 @@ async fn headers_are_not_trusted() {
     assert_eq!(bench.get("/health/live", "").await.status(), 200);
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_counted() {
+    let bench = Bench::with(|_, settings| settings.connections = 3).await;
+    let address = bench.url.strip_prefix("http://").unwrap().to_string();
+    let idle: Vec<_> = (0..3).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let request = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    tokio::task::block_in_place(|| {
+        assert_eq!(raw(&bench, request), "", "there is no place left");
+    });
+    drop(idle);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::task::block_in_place(|| {
+        assert!(raw(&bench, request).starts_with("HTTP/1.1 200"), "places are given back");
+    });
+    bench.stop().await;
+}

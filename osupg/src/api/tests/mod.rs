@@ -253,3 +253,36 @@ async fn tokens_of_accounts_do_no_more_than_those() {
     assert_eq!(bench.call("account.remove", &administer, &json!({ "name": "BERT" })).await.0, 404);
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_told_to_those_who_may_read() {
+    let bench = Bench::new().await;
+    bench.package("Small").await;
+    let token = bench.token(Right::Read, &[]).await;
+    assert_eq!(bench.call("package.list", &token, &json!({})).await.0, 200);
+    assert_eq!(bench.get("/metrics", "").await.status(), 401);
+    let text = bench.get("/metrics", &token).await.text().await.unwrap();
+    for line in [
+        "osupg_packages 1",
+        "osupg_jobs{state=\"queued\"} 0",
+        "osupg_workers 0",
+        "osupg_http_requests_total{method=\"POST\",route=\"/api/v1/{area}/{verb}\",status=\"200\"} 1",
+        "osupg_content_sent_bytes_total 0",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}: {text}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_is_for_everybody() {
+    let bench = Bench::new().await;
+    let response = bench.get("/api/v1/openapi.json", "").await;
+    let etag = response.headers()["etag"].clone();
+    let (status, document) = answer(response).await;
+    assert_eq!((status, &document["openapi"]), (200, &Value::from("3.1.0")));
+    let again = bench.request(Method::GET, "/api/v1/openapi.json", "");
+    assert_eq!(again.header("if-none-match", etag).send().await.unwrap().status(), 304);
+    bench.stop().await;
+}
