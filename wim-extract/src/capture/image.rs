@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use wim_format::Sha1Hash;
 use wim_format::header::Layout;
-use wim_format::metadata::{BuildError, EntryId, ImageBuilder, Inode};
+use wim_format::metadata::{BuildError, EntryId, FileAttributes, ImageBuilder, Inode};
 use wim_format::name::{CaseSensitivity, Utf16NameBuf};
 use wim_format::time::FileTime;
 
@@ -137,6 +137,17 @@ impl Pending {
             (true, _) => problem(TreeProblem::IsDirectory),
             (false, Found { kind: Kind::Directory(_), .. }) => problem(TreeProblem::NotADirectory),
             (false, _) if manner.replace == Replace::Nothing => problem(TreeProblem::Exists),
+            (false, Found { path, inode, kind: Kind::File(data), .. })
+                if manner.replace == Replace::Contents
+                    && is_plain_file(self.image.inode(there)) =>
+            {
+                let old = self.image.inode_mut(there);
+                old.data = Sha1Hash::ZERO;
+                old.write_time = inode.write_time;
+                // One file with several names must not become one with another file's.
+                self.add_file(there, path, FileData { linked: None, ..data });
+                Ok(())
+            }
             (false, found) => {
                 self.remove(there);
                 self.add(directory, found)
@@ -320,6 +331,13 @@ impl Packed {
         let data = self.data.get(index)?;
         Some(require_len(data.len(), max).and_then(|()| data.read()))
     }
+}
+
+/// Whether a file is its unnamed data, and no link and not encrypted.
+fn is_plain_file(inode: &Inode) -> bool {
+    let other =
+        FileAttributes::DIRECTORY | FileAttributes::REPARSE_POINT | FileAttributes::ENCRYPTED;
+    !inode.attributes.intersects(other)
 }
 
 /// The path of an entry of an image, with a slash in front.

@@ -124,6 +124,9 @@ pub enum Replace {
     /// They are.
     #[default]
     Files,
+    /// Their contents and the time of their last change are; every name, attribute, named stream and
+    /// the security descriptor stay.
+    Contents,
     /// It is an error.
     Nothing,
 }
