@@ -71,6 +71,8 @@ pub struct Config {
     pub retention: prune::Settings,
     /// This osupg as a node that fetches by itself.
     pub dp: crate::points::node::settings::Settings,
+    /// Servicing of images.
+    pub service: crate::service::Settings,
 }
 
 impl Config {

@@ -41,6 +41,7 @@ pub mod progress;
 pub mod remote;
 pub mod sample;
 pub mod schedule;
+pub mod service;
 pub mod space;
 pub mod staged;
 pub mod store;

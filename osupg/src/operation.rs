@@ -24,7 +24,8 @@ use crate::points::{
 };
 use crate::progress::{Progress, Watch};
 use crate::{
-    accounts, audit, bundle, doctor, jobs, library, package, precache, schedule, trust, upgrade,
+    accounts, audit, bundle, doctor, jobs, library, package, precache, schedule, service, trust,
+    upgrade,
 };
 
 /// What an account must be allowed to do. Each right includes those before it.
@@ -330,6 +331,15 @@ pub const ALL: &[Known] = &[
     Known::of::<validate::Request>(),
     Known::of::<node::report::WantedRequest>(),
     Known::of::<withdraw::Request>(),
+    Known::of::<service::history::CancelRequest>(),
+    Known::of::<service::worker::ClaimRequest>(),
+    Known::of::<service::history::Request>(),
+    Known::of::<service::inventory::Request>(),
+    Known::of::<service::plan::Request>(),
+    Known::of::<service::worker::ReportRequest>(),
+    Known::of::<service::history::RetryRequest>(),
+    Known::of::<service::run::Request>(),
+    Known::of::<service::history::ShowRequest>(),
     Known::of::<accounts::operations::CreateToken>(),
     Known::of::<accounts::operations::ListTokens>(),
     Known::of::<accounts::operations::RevokeToken>(),
@@ -337,6 +347,10 @@ pub const ALL: &[Known] = &[
     Known::of::<trust::manage::List>(),
     Known::of::<trust::manage::Remove>(),
     Known::of::<upgrade::Request>(),
+    Known::of::<service::update::import::Request>(),
+    Known::of::<service::update::list::Request>(),
+    Known::of::<service::update::remove::Request>(),
+    Known::of::<service::update::list::ShowRequest>(),
 ];
 
 /// The operation with this name.

@@ -21,8 +21,10 @@ mod sample;
 mod schedule;
 mod secret;
 mod serve;
+mod service;
 mod token;
 mod trust;
+mod update;
 mod upgrade;
 mod worker;
 
@@ -158,6 +160,12 @@ enum Command {
     Man(manual::ManArgs),
     /// Print completions of commands and options for a shell
     Completions(manual::CompletionsArgs),
+    /// Put updates and files into the images of packages
+    #[command(subcommand)]
+    Service(service::Command),
+    /// Import the updates that servicing puts in
+    #[command(subcommand)]
+    Update(update::Command),
     /// Make a small but real media tree with three editions, to try things with
     SampleMedia(sample::MediaArgs),
     /// Show the whole way once: make sample media, keep one edition of them, verify the package
@@ -286,6 +294,8 @@ async fn run(cli: Cli) -> Result<u8> {
         Command::Audit(command) => audit::run(command, &context).await,
         Command::Job(command) => job::run(command, &context).await,
         Command::Worker => worker::run(&context).await,
+        Command::Service(command) => service::run(command, &context).await,
+        Command::Update(command) => update::run(command, &context).await,
         Command::SampleMedia(args) => sample::media(args, &context).await,
         Command::Demo(args) => sample::demo(args, &context).await,
     }

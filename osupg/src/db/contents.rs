@@ -290,7 +290,7 @@ async fn doom(tx: &mut Transaction<'static, Any>, piece: &Piece, now: Moment) ->
     Ok(())
 }
 
-/// Drops every content that no revision holds, and dooms the objects that only such contents used.
+/// Drops every content that no revision, update or task of servicing holds, and dooms the objects that only such contents used.
 /// Returns how many objects that is, and their bytes.
 pub(crate) async fn drop_unreferenced(
     tx: &mut Transaction<'static, Any>,
@@ -298,7 +298,10 @@ pub(crate) async fn drop_unreferenced(
 ) -> Result<(u64, u64)> {
     sqlx::query(
         "DELETE FROM content WHERE NOT EXISTS \
-         (SELECT 1 FROM entry WHERE entry.content_id = content.id)",
+         (SELECT 1 FROM entry WHERE entry.content_id = content.id) AND NOT EXISTS \
+         (SELECT 1 FROM servicing_update_file f WHERE f.content_id = content.id) AND NOT EXISTS \
+         (SELECT 1 FROM servicing_task t WHERE t.input_id = content.id) AND NOT EXISTS \
+         (SELECT 1 FROM servicing_task t WHERE t.output_id = content.id)",
     )
     .execute(&mut **tx)
     .await?;

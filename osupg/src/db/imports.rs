@@ -34,6 +34,17 @@ impl Db {
         Ok(key)
     }
 
+    /// Notes that an import has ended, when everything it stored belongs to something.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn import_ends(&self, key: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        import_ends(&mut tx, key).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// What is there to collect.
     ///
     /// # Errors

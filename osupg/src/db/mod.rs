@@ -24,6 +24,7 @@ pub mod points;
 pub mod received;
 pub mod revisions;
 pub mod schedules;
+pub mod service;
 pub mod serving;
 pub mod sources;
 

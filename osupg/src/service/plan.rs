@@ -1,0 +1,454 @@
+//! Shows what a run would do before it does anything: the tasks of Microsoft's guidance for media, in
+//! their order, each with who does it.
+//!
+//! | | WinRE | boot.wim | install.wim | media |
+//! |---|---|---|---|---|
+//! | servicing stack | 1 | 9 | 18 | |
+//! | languages | 2 | 10 | 19 | |
+//! | localised packages, fonts, text to speech | 3–5 | 11–13 | | |
+//! | `lang.ini` | | 14 | | |
+//! | features on demand | | | 20 | |
+//! | Safe OS update | 6 | | | |
+//! | cumulative update | | 15 | 21 | |
+//! | clean-up | 7 | 16 | 22 | |
+//! | optional components; .NET | | | 23; 24 | |
+//! | export | 8 | 17 | 25 | |
+//! | Setup update | | | | 26 |
+//!
+//! (Microsoft, "Update Windows installation media with Dynamic Update".)
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::applicable::{self, Role, State};
+use super::recipe::{Recipe, Superseded, Target};
+use super::survey::{Survey, Surveyed};
+use super::update::{Kind, Update};
+use crate::error::Result;
+use crate::home::Home;
+use crate::operation::{Length, Operation, Right};
+use crate::package::reference::Reference;
+use crate::progress::Watch;
+use crate::text;
+
+/// What to plan.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The package. With a revision, that is the base; without, the newest that servicing has not made.
+    pub package: Reference,
+    /// What the run is to do.
+    pub recipe: Recipe,
+}
+
+/// What a run would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// The package.
+    pub id: String,
+    /// The revision it starts from.
+    pub base: i64,
+    /// The images, and what each update is to them.
+    pub images: Vec<PlannedImage>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// Why it cannot run; empty when it can.
+    pub problems: Vec<String>,
+    /// What else there is to know.
+    pub notes: Vec<String>,
+    /// Bytes of scratch that it takes.
+    pub scratch: u64,
+}
+
+/// An image of the base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedImage {
+    /// The WIM that holds it, or the install.wim that holds its WIM.
+    pub wim: String,
+    /// What it is for.
+    pub role: Role,
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its build.
+    pub build: String,
+    /// The updates.
+    pub updates: Vec<PlannedUpdate>,
+}
+
+/// An update and an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedUpdate {
+    /// The update's id.
+    pub update: String,
+    /// What it is called.
+    pub called: String,
+    /// What it is to the image.
+    pub state: State,
+    /// Why.
+    pub reason: String,
+    /// The id of the newest that takes its place, if it was imported.
+    pub superseded_by: Option<String>,
+}
+
+/// Who does a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// osupg itself, on any system.
+    Native,
+    /// The servicing stack of Windows, on a worker.
+    Dism,
+    /// Nobody: the run was not asked to.
+    Nobody,
+}
+
+impl By {
+    /// In a word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Dism => "DISM",
+            Self::Nobody => "-",
+        }
+    }
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Step {
+    /// The number of Microsoft's task; `None` for what is ours.
+    pub task: Option<u8>,
+    /// What it changes: `winre.wim`, `boot.wim`, `install.wim` or `media`.
+    pub target: String,
+    /// What it does.
+    pub title: String,
+    /// Who does it.
+    pub by: By,
+    /// The updates that it puts in.
+    pub updates: Vec<String>,
+}
+
+impl Operation for Request {
+    type Outcome = Plan;
+    const NAME: &'static str = "service.plan";
+    const RIGHT: Right = Right::Read;
+    const LENGTH: Length = Length::Long;
+
+    fn subject(&self) -> Option<&str> {
+        Some(&self.package.package)
+    }
+
+    fn places(&self) -> Vec<&Path> {
+        self.recipe.places()
+    }
+
+    async fn run(&self, home: &Home, watch: Watch<'_>) -> Result<Plan> {
+        let recipe = self.recipe.checked()?;
+        let _lease = home.lease().await?;
+        let survey = Survey::take(home, &self.package, &recipe, watch).await?;
+        Ok(make(&survey, &recipe))
+    }
+}
+
+/// Makes the plan.
+pub(super) fn make(survey: &Survey, recipe: &Recipe) -> Plan {
+    let surveyed = survey.surveyed();
+    let mut plan = Plan {
+        id: survey.base.id.clone(),
+        base: survey.base.revision.number,
+        images: surveyed.iter().map(|image| planned(survey, image)).collect(),
+        steps: Vec::new(),
+        problems: Vec::new(),
+        notes: Vec::new(),
+        scratch: scratch(survey, recipe, &surveyed),
+    };
+    for image in &surveyed {
+        plan.problems.extend(image.ordered.missing.iter().cloned());
+        plan.notes.extend(image.ordered.added.iter().cloned());
+        if image.image.pending && recipe.superseded == Superseded::Remove {
+            plan.problems.push(format!(
+                "{} image {} has actions that wait for its next start: a clean-up would fail; start \
+                 from a base without them",
+                image.wim, image.image.index
+            ));
+        }
+    }
+    check(survey, recipe, &surveyed, &mut plan);
+    steps(survey, recipe, &surveyed, &mut plan.steps);
+    for list in [&mut plan.problems, &mut plan.notes] {
+        let mut seen = std::collections::HashSet::new();
+        list.retain(|line| seen.insert(line.clone()));
+    }
+    plan
+}
+
+fn planned(survey: &Survey, image: &Surveyed<'_>) -> PlannedImage {
+    let updates = image.assessed.iter().map(|(update, assessment)| {
+        let newer = applicable::superseded_by(update, &survey.chosen);
+        let runs = image.ordered.updates.iter().any(|other| other.id == update.id);
+        let (state, reason) = match newer {
+            Some(newer) if assessment.state.is_to_run() && !runs => {
+                (State::NotRequired, format!("superseded by {}", newer.called()))
+            }
+            _ => (assessment.state, assessment.reason.clone()),
+        };
+        PlannedUpdate {
+            update: update.id.clone(),
+            called: update.called(),
+            state,
+            reason,
+            superseded_by: newer.map(|newer| newer.id.clone()),
+        }
+    });
+    PlannedImage {
+        wim: image.wim.to_string(),
+        role: image.role,
+        index: image.image.index,
+        name: image.image.name.clone(),
+        build: image.image.version(),
+        updates: updates.collect(),
+    }
+}
+
+/// What is wrong with the recipe for this base.
+fn check(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>], plan: &mut Plan) {
+    let images = survey.install_images();
+    let mut problem = |text: String| plan.problems.push(text);
+    let needs_install = survey.install().is_none()
+        && (!recipe.keep.is_empty() || recipe.setup_complete.is_some() || recipe.winre.is_some());
+    if needs_install {
+        problem("the media hold no sources/install.wim or install.esd by itself; a split set has to be \
+                 joined first (`wimx join`), and the media added again".into());
+    }
+    if recipe.superseded == Superseded::Remove && survey.kept.len() > 1 {
+        problem(format!(
+            "superseded updates can be removed from an install.wim with one image; this one keeps {}: \
+             choose one with --keep",
+            survey.kept.len()
+        ));
+    }
+    let targets = recipe.add.iter().map(|add| add.to).chain(recipe.remove.iter().map(|r| r.from));
+    for target in targets {
+        match target {
+            Target::Install(Some(index)) if !survey.kept.contains(&index) => {
+                problem(format!("install.wim has no image {index}, or it is not kept"));
+            }
+            Target::Install(None) if images.is_empty() => problem("there is no install.wim".into()),
+            Target::Boot(index) => {
+                let boots = survey.boot_images();
+                let fits = |image: &super::inventory::ImageInventory| {
+                    index.is_none_or(|index| index == image.index)
+                };
+                if !boots.iter().any(fits) && recipe.boot.is_none() {
+                    problem(format!("there is no {target}"));
+                }
+            }
+            Target::Winre if recipe.winre.is_none() && !has_winre(survey) => {
+                problem("no image has a recovery environment (Winre.wim)".into());
+            }
+            _ => {}
+        }
+    }
+    for update in survey.chosen.iter().filter(|update| !update.facts.online_only.is_empty()) {
+        problem(format!("{}: {}", update.called(), update.facts.online_only));
+    }
+    for update in &survey.chosen {
+        let runs = surveyed
+            .iter()
+            .any(|image| image.ordered.updates.iter().any(|other| other.id == update.id));
+        if update.facts.kind != Kind::Setup && !runs {
+            plan.notes.push(format!("no image takes {}", update.called()));
+        }
+    }
+    for update in survey.chosen.iter().filter(|update| update.facts.kind == Kind::Setup) {
+        let assessment = survey.for_media(update);
+        if !assessment.state.is_to_run() {
+            plan.notes.push(format!("{} stays out: {}", update.called(), assessment.reason));
+        }
+    }
+}
+
+fn has_winre(survey: &Survey) -> bool {
+    let images = survey.install_images();
+    images.iter().any(|image| survey.kept.contains(&image.index) && image.winre.is_some())
+}
+
+/// Three times each WIM that is built anew: itself, what is taken out and put in, its copy; and the
+/// updates.
+fn scratch(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>]) -> u64 {
+    let size = |entry: Option<&crate::package::model::Entry>| {
+        entry.and_then(|entry| Some(entry.content.as_ref()?.size)).unwrap_or(0)
+    };
+    let runs = |role: Role| {
+        surveyed.iter().any(|image| image.role == role && !image.ordered.updates.is_empty())
+    };
+    let edits = |wanted: fn(&Target) -> bool| {
+        recipe
+            .add
+            .iter()
+            .map(|add| &add.to)
+            .chain(recipe.remove.iter().map(|r| &r.from))
+            .any(wanted)
+    };
+    let install = runs(Role::Install)
+        || runs(Role::Winre)
+        || recipe.winre.is_some()
+        || recipe.setup_complete.is_some()
+        || !recipe.keep.is_empty()
+        || edits(|target| matches!(target, Target::Install(_) | Target::Winre));
+    let boot = runs(Role::Boot)
+        || recipe.boot.is_some()
+        || edits(|target| matches!(target, Target::Boot(_)));
+    let updates: u64 = survey.chosen.iter().chain(&survey.placed).map(|update| update.size).sum();
+    let install = if install { size(survey.install()).saturating_mul(3) } else { 0 };
+    let boot = if boot { size(survey.boot()).saturating_mul(3) } else { 0 };
+    install.saturating_add(boot).saturating_add(updates.saturating_mul(2))
+}
+
+/// What a task puts in: its title, the kind of update, and its numbers for WinRE, boot.wim and
+/// install.wim; 0 where Microsoft gives none.
+type Task = (&'static str, Kind, [Option<u8>; 3]);
+
+const TASKS: [Task; 7] = [
+    ("servicing stack", Kind::ServicingStack, [Some(1), Some(9), Some(18)]),
+    ("language packs", Kind::Language, [Some(2), Some(10), Some(19)]),
+    ("features on demand", Kind::Feature, [None, None, Some(20)]),
+    ("Safe OS update", Kind::SafeOs, [Some(6), None, None]),
+    ("cumulative update", Kind::Cumulative, [None, Some(15), Some(21)]),
+    ("other packages", Kind::Other, [Some(0), Some(0), Some(0)]),
+    ("drivers", Kind::Driver, [Some(0), Some(0), Some(0)]),
+];
+
+fn steps(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>], steps: &mut Vec<Step>) {
+    for (place, role, target) in [
+        (0, Role::Winre, "winre.wim"),
+        (1, Role::Boot, "boot.wim"),
+        (2, Role::Install, "install.wim"),
+    ] {
+        let of_role: Vec<_> = surveyed.iter().filter(|image| image.role == role).collect();
+        let called = |kind: Kind| -> Vec<String> {
+            let mut updates: Vec<&Update> = of_role
+                .iter()
+                .flat_map(|image| &image.ordered.updates)
+                .filter(|update| update.facts.kind == kind)
+                .collect();
+            updates.sort_by_key(|update| (update.facts.version, update.id.clone()));
+            updates.dedup_by(|a, b| a.id == b.id);
+            updates.into_iter().map(Update::called).collect()
+        };
+        let mut add = |task: Option<u8>, title: &str, by: By, updates: Vec<String>| {
+            steps.push(Step {
+                task: task.filter(|task| *task > 0),
+                target: target.into(),
+                title: title.into(),
+                by,
+                updates,
+            });
+        };
+        let replaced = match role {
+            Role::Winre => recipe.winre.is_some(),
+            Role::Boot => recipe.boot.is_some(),
+            Role::Install => false,
+        };
+        if replaced {
+            add(None, "put another one in its place", By::Native, Vec::new());
+        }
+        if role == Role::Install && !recipe.keep.is_empty() {
+            let kept = format!("keep image {}", numbers(&survey.kept));
+            add(None, &kept, By::Native, Vec::new());
+        }
+        let mut dism = false;
+        for (title, kind, tasks) in TASKS {
+            let Some(task) = tasks[place] else { continue };
+            let updates = called(kind);
+            // The stack comes within the cumulative update mostly.
+            if updates.is_empty() && task == 0 {
+                continue;
+            }
+            let by = if updates.is_empty() { By::Nobody } else { By::Dism };
+            dism |= by == By::Dism;
+            add(Some(task), title, by, updates);
+        }
+        let clean = if recipe.superseded == Superseded::Remove && role == Role::Install && dism {
+            By::Dism
+        } else {
+            By::Nobody
+        };
+        add(
+            [Some(7), Some(16), Some(22)][place],
+            "clean-up of superseded updates",
+            clean,
+            Vec::new(),
+        );
+        if role == Role::Install {
+            let updates = called(Kind::Dotnet);
+            let by = if updates.is_empty() { By::Nobody } else { By::Dism };
+            dism |= by == By::Dism;
+            add(Some(24), ".NET", by, updates);
+        }
+        let edits = recipe.add.iter().map(|add| add.to).chain(recipe.remove.iter().map(|r| r.from));
+        let edits = edits
+            .filter(|target| {
+                matches!(
+                    (role, target),
+                    (Role::Winre, Target::Winre)
+                        | (Role::Boot, Target::Boot(_))
+                        | (Role::Install, Target::Install(_))
+                )
+            })
+            .count();
+        let script = role == Role::Install && recipe.setup_complete.is_some();
+        let changes = edits + usize::from(script);
+        if changes > 0 {
+            let title = format!("{changes} file change{}", text::plural(changes as u64));
+            add(None, &title, By::Native, Vec::new());
+        }
+        let anything = dism || replaced || changes > 0;
+        let export = if anything || (role == Role::Install && !recipe.keep.is_empty()) {
+            By::Native
+        } else {
+            By::Nobody
+        };
+        add([Some(8), Some(17), Some(25)][place], "write the WIM anew", export, Vec::new());
+        if role == Role::Winre && anything {
+            add(None, "put it back into the images of install.wim", By::Native, Vec::new());
+        }
+    }
+    media(survey, recipe, steps);
+}
+
+fn media(survey: &Survey, recipe: &Recipe, steps: &mut Vec<Step>) {
+    let boot_is_serviced =
+        steps.iter().any(|step| step.target == "boot.wim" && step.by == By::Dism);
+    let mut add = |task: Option<u8>, title: &str, by: By, updates: Vec<String>| {
+        steps.push(Step { task, target: "media".into(), title: title.into(), by, updates });
+    };
+    let setup: Vec<_> = survey.setup_updates().into_iter().map(Update::called).collect();
+    let by = if setup.is_empty() { By::Nobody } else { By::Native };
+    add(Some(26), "Setup update over sources", by, setup);
+    if boot_is_serviced {
+        add(None, "Setup and boot managers as in boot.wim", By::Native, Vec::new());
+    }
+    if !survey.placed.is_empty() {
+        let placed = survey.placed.iter().map(Update::called).collect();
+        add(None, "place on the media, for Setup to install", By::Native, placed);
+    }
+    let edits = recipe.add.iter().filter(|add| add.to == Target::Media).count()
+        + recipe.remove.iter().filter(|removal| removal.from == Target::Media).count()
+        + usize::from(recipe.answer_file.is_some());
+    if edits > 0 {
+        let title = format!("{edits} file change{}", text::plural(edits as u64));
+        add(None, &title, By::Native, Vec::new());
+    }
+    add(None, "check everything and commit the next revision", By::Native, Vec::new());
+}
+
+fn numbers(numbers: &[u32]) -> String {
+    let all: Vec<_> = numbers.iter().map(u32::to_string).collect();
+    all.join(", ")
+}

@@ -1,0 +1,266 @@
+//! What needs the servicing stack of Windows: tasks are made, found, or found done.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wim_extract::source::Source;
+
+use super::super::applicable::Role;
+use super::super::image;
+use super::super::inventory::{self, WINRE};
+use super::super::recipe::Superseded;
+use super::super::stack::{Became, ImageAfter, Task, TaskImage, TaskUpdate, UpdateResult, When};
+use super::super::survey::Surveyed;
+use super::super::task::{self, TaskState};
+use super::super::update::Kind;
+use super::{Run, Work};
+use crate::db::contents::ContentWriter;
+use crate::db::service;
+use crate::error::{Error, Result};
+use crate::package::model::Content;
+use crate::store::source::PieceSource;
+use crate::text;
+use crate::time::Moment;
+
+/// What workers have done, and what they have yet to do.
+#[derive(Default)]
+pub(super) struct Done {
+    /// The new WIM of each task: by role, and by SHA-1 for recovery environments.
+    pub(super) outputs: BTreeMap<Key, Output>,
+    /// The WIM files of recovery environments that were taken out, by SHA-1.
+    pub(super) winres: BTreeMap<String, PathBuf>,
+    /// Why something waits.
+    pub(super) waiting: Vec<String>,
+}
+
+/// Which WIM a task is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Winre(String),
+    Boot,
+    Install,
+}
+
+/// A WIM that a worker has made.
+pub(super) struct Output {
+    /// The id of its task.
+    pub(super) task: String,
+    pub(super) content: Content,
+    /// What the worker says of its images.
+    pub(super) images: Vec<ImageAfter>,
+    /// What it says of the updates.
+    pub(super) updates: Vec<UpdateResult>,
+}
+
+/// Makes the tasks of a run, or finds them. A task that failed fails the run.
+pub(super) async fn settle(work: &Work<'_>, run: &mut Run) -> Result<Done> {
+    let mut done = Done::default();
+    let surveyed = work.survey.surveyed();
+    let mut groups: BTreeMap<Key, Vec<&Surveyed<'_>>> = BTreeMap::new();
+    for image in surveyed.iter().filter(|image| !image.ordered.updates.is_empty()) {
+        let key = match image.role {
+            Role::Winre if work.recipe.winre.is_some() => continue,
+            Role::Boot if work.recipe.boot.is_some() => continue,
+            Role::Winre => Key::Winre(image.sha1.to_string()),
+            Role::Boot => Key::Boot,
+            Role::Install => Key::Install,
+        };
+        groups.entry(key).or_default().push(image);
+    }
+    for (key, images) in groups {
+        work.watch.check()?;
+        let input = input(work, &key, &mut done).await?;
+        let task = make(work, &key, &images, &input).await?;
+        settle_one(work, run, key, task, input, &mut done).await?;
+    }
+    Ok(done)
+}
+
+/// The WIM that a task begins with.
+async fn input(work: &Work<'_>, key: &Key, done: &mut Done) -> Result<Content> {
+    let content = |entry: Option<&crate::package::model::Entry>| {
+        entry
+            .and_then(|entry| entry.content.clone())
+            .ok_or_else(|| Error::usage("there is no such WIM"))
+    };
+    match key {
+        Key::Install => content(work.survey.install()),
+        Key::Boot => content(work.survey.boot()),
+        Key::Winre(sha1) => {
+            let place = tokio::task::block_in_place(|| take_out(work, sha1, done))?;
+            super::commit::keep(work, vec![place])
+                .await?
+                .contents
+                .into_iter()
+                .next()
+                .ok_or_else(|| Error::io("internal: the recovery environment was not stored"))
+        }
+    }
+}
+
+/// Takes a recovery environment out of its image, once.
+pub(super) fn take_out(work: &Work<'_>, sha1: &str, done: &mut Done) -> Result<PathBuf> {
+    if let Some(place) = done.winres.get(sha1) {
+        return Ok(place.clone());
+    }
+    let holds = |image: &&inventory::ImageInventory| {
+        image.winre.as_ref().is_some_and(|winre| winre.sha1 == sha1)
+    };
+    let (Some(entry), Some(image)) =
+        (work.survey.install(), work.survey.install_images().iter().find(holds))
+    else {
+        return Err(Error::usage("no image has this recovery environment"));
+    };
+    let place = work.scratch.folder("taken")?.join(format!("{sha1}.wim"));
+    let open = inventory::open(work.home, entry)?;
+    image::extract(&open.wim, image.index, WINRE, &place, work.watch.cancel)?;
+    done.winres.insert(sha1.to_string(), place.clone());
+    Ok(place)
+}
+
+async fn make(
+    work: &Work<'_>,
+    key: &Key,
+    images: &[&Surveyed<'_>],
+    input: &Content,
+) -> Result<Task> {
+    let task_images = images
+        .iter()
+        .map(|image| TaskImage {
+            index: image.image.index,
+            updates: image
+                .ordered
+                .updates
+                .iter()
+                .map(|update| TaskUpdate {
+                    id: update.id.clone(),
+                    called: update.called(),
+                    sha256: update.sha256.clone(),
+                    file: update.file.clone(),
+                    kind: update.facts.kind,
+                    when: match update.facts.kind {
+                        Kind::Dotnet => When::AfterCleanUp,
+                        _ => When::BeforeCleanUp,
+                    },
+                })
+                .collect(),
+        })
+        .collect();
+    let wim = match key {
+        Key::Install => "install.wim",
+        Key::Boot => "boot.wim",
+        Key::Winre(_) => "winre.wim",
+    };
+    Ok(Task {
+        wim: wim.into(),
+        sha256: text::hex(&input.sha256),
+        size: input.size,
+        build: images.iter().map(|image| image.image.build).max().unwrap_or(0),
+        images: task_images,
+        on_error: work.recipe.on_error,
+        superseded: if *key == Key::Install { work.recipe.superseded } else { Superseded::Keep },
+    })
+}
+
+async fn settle_one(
+    work: &Work<'_>,
+    run: &mut Run,
+    key: Key,
+    task: Task,
+    input: Content,
+    done: &mut Done,
+) -> Result<()> {
+    let id = task::id_of(&task)?;
+    let db = &work.home.db;
+    let mut kept = db.servicing_task(&id).await?;
+    if let Some(failed) = kept.as_ref().filter(|kept| kept.state == TaskState::Failed) {
+        if failed.run == run.id {
+            run.report.updates.extend(failed.report.updates.clone());
+            run.report.excerpts.extend(failed.report.excerpts.clone());
+            return Err(Error::usage(format!(
+                "the worker {} could not service {}: {}",
+                failed.worker, task.wim, failed.report.failure
+            ))
+            .advise("nothing was changed; the history holds the worker's report"));
+        }
+        // Another run has seen it fail; this one wants it tried again.
+        db.reopen_task(&id, &run.id).await?;
+        kept = db.servicing_task(&id).await?;
+    }
+    let Some(kept) = kept else {
+        let mut tx = db.begin().await?;
+        let mut contents = ContentWriter::default();
+        service::insert_task(&mut tx, &mut contents, &id, &run.id, &task, &input, Moment::now())
+            .await?;
+        tx.commit().await?;
+        return wait(work, run, &task, done, None).await;
+    };
+    match (kept.state, kept.output) {
+        (TaskState::Done, Some(content)) => {
+            run.report.updates.extend(kept.report.updates.clone());
+            run.report.excerpts.extend(kept.report.excerpts.clone());
+            let (images, updates) = (kept.report.images, kept.report.updates);
+            let output = Output { task: id, content, images, updates };
+            done.outputs.insert(key, output);
+            Ok(())
+        }
+        (TaskState::Claimed, _) => wait(work, run, &task, done, Some(&kept.worker)).await,
+        _ => wait(work, run, &task, done, None).await,
+    }
+}
+
+/// Says what a task waits for.
+async fn wait(
+    work: &Work<'_>,
+    run: &mut Run,
+    task: &Task,
+    done: &mut Done,
+    worker: Option<&str>,
+) -> Result<()> {
+    let reason = match worker {
+        Some(worker) => format!("{worker} is at work on it"),
+        None => waits_for(work, task.build).await?,
+    };
+    for image in &task.images {
+        for update in &image.updates {
+            run.report.updates.push(UpdateResult {
+                wim: task.wim.clone(),
+                index: image.index,
+                update: update.id.clone(),
+                called: update.called.clone(),
+                became: Became::Waiting,
+                hresult: String::new(),
+                reason: reason.clone(),
+            });
+        }
+    }
+    let count = task.images.iter().map(|image| image.updates.len()).sum::<usize>();
+    let count = super::super::counted(count as u64, "update");
+    done.waiting.push(format!("{count} for {} wait: {reason}", task.wim));
+    Ok(())
+}
+
+/// Why no worker has taken a task.
+async fn waits_for(work: &Work<'_>, build: u32) -> Result<String> {
+    let workers = work.home.db.servicing_workers().await?;
+    let builds: Vec<u32> = workers
+        .iter()
+        .filter_map(|(_, facts, _)| serde_json::from_str::<super::super::worker::Facts>(facts).ok())
+        .map(|facts| facts.build)
+        .collect();
+    Ok(match builds.iter().max() {
+        None => {
+            "it needs the servicing stack of Windows, and no worker has ever asked for work".into()
+        }
+        Some(newest) if *newest < build => format!(
+            "it needs DISM of build {build} or later, and the newest worker has build {newest}"
+        ),
+        Some(_) => "no worker has taken it yet".into(),
+    })
+}
+
+/// The bytes of a content of the library.
+pub(super) fn source(work: &Work<'_>, content: &Content, name: &str) -> Arc<dyn Source> {
+    Arc::new(PieceSource::new(work.home.library.clone(), &content.pieces, name))
+}

@@ -1,0 +1,98 @@
+//! Tasks for workers: made once for the same work, claimed by one worker at a time, and done for good.
+//!
+//! The id of a task is a hash of everything that its result depends on. A run that is cut off, or comes
+//! again after a worker has reported, finds the same tasks, and their results where they are done.
+//!
+//! ```text
+//! waiting ─► claimed ─► done
+//!    ▲          ├─────► failed
+//!    └──────────┘ the worker's time has run out
+//! ```
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::stack::{Report, Task};
+use crate::error::{Error, Result};
+use crate::package::model::Content;
+use crate::time::Moment;
+
+/// How long a worker may be silent before another gets its task, in microseconds: two hours.
+pub(super) const LEASE: i64 = 2 * 3_600 * 1_000_000;
+/// Workers that may be lost with a task before it counts as failed.
+pub(super) const MAX_ATTEMPTS: i64 = 3;
+
+/// How far a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskState {
+    /// No worker has it.
+    Waiting,
+    /// A worker has it.
+    Claimed,
+    /// Its result is in the library.
+    Done,
+    /// It has no result; the report says why.
+    Failed,
+}
+
+impl TaskState {
+    /// The word in the database.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Claimed => "claimed",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state of such a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "claimed" => Self::Claimed,
+            "done" => Self::Done,
+            "failed" => Self::Failed,
+            _ => Self::Waiting,
+        }
+    }
+}
+
+/// A task as it is kept.
+#[derive(Debug, Clone)]
+pub struct KeptTask {
+    /// Its id.
+    pub id: String,
+    /// The run that it was first made for.
+    pub run: String,
+    /// How far it is.
+    pub state: TaskState,
+    /// What is to be done.
+    pub task: Task,
+    /// The WIM that comes in.
+    pub input: Content,
+    /// The worker that has it, or had it last.
+    pub worker: String,
+    /// Until when the worker has it.
+    pub lease_until: Moment,
+    /// How often it was claimed.
+    pub attempts: i64,
+    /// What came of it.
+    pub report: Report,
+    /// The new WIM.
+    pub output: Option<Content>,
+}
+
+/// The id of a task.
+///
+/// # Errors
+/// Never, unless it has no JSON.
+pub(super) fn id_of(task: &Task) -> Result<String> {
+    let json = serde_json::to_vec(task)
+        .map_err(|error| Error::io(format!("a task has no JSON: {error}")))?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"osupg servicing task 1\n").update(&json);
+    Ok(hasher.finalize().to_hex()[..32].to_string())
+}
