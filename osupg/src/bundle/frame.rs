@@ -119,7 +119,7 @@ impl<R: Read> FrameReader<R> {
     ///
     /// # Errors
     /// When it is cut short, damaged, or was not sealed in this place with this key.
-    pub fn next(&mut self) -> Result<(Kind, Vec<u8>)> {
+    pub fn read(&mut self) -> Result<(Kind, Vec<u8>)> {
         let (kind, length, start, expected) = self.head()?;
         let mut body = vec![0; length];
         self.from.read_exact(&mut body).map_err(|error| self.unreadable(&error))?;
@@ -145,7 +145,7 @@ impl<R: Read> FrameReader<R> {
         let mut content = Vec::with_capacity(size.min(MAX_BODY));
         while content.len() < size {
             let number = self.number;
-            let (found, part) = self.next()?;
+            let (found, part) = self.read()?;
             let expected = (size - content.len()).min(MAX_BODY);
             if found != kind || part.len() != expected {
                 return Err(damaged(number, "it is not the one that the index announces"));
@@ -165,7 +165,7 @@ impl<R: Read> FrameReader<R> {
     /// When it is not.
     pub fn end(mut self) -> Result<()> {
         let number = self.number;
-        match self.next()? {
+        match self.read()? {
             (Kind::End, body) if body.is_empty() => {}
             _ => return Err(damaged(number, "the end is expected here")),
         }
@@ -321,13 +321,13 @@ mod tests {
         let frame = HEAD + 3 + TAG;
         let swapped = [&bytes[frame..2 * frame], &bytes[..frame], &bytes[2 * frame..]].concat();
         let mut reader = FrameReader::new(Cursor::new(&swapped), cipher.clone());
-        assert!(reader.next().is_err());
+        assert!(reader.read().is_err());
         let left_out = [&bytes[..frame], &bytes[2 * frame..]].concat();
         let mut reader = FrameReader::new(Cursor::new(&left_out), cipher.clone());
-        assert_eq!(reader.next().unwrap(), (Kind::Data, b"one".to_vec()));
+        assert_eq!(reader.read().unwrap(), (Kind::Data, b"one".to_vec()));
         assert!(reader.end().is_err());
         let mut wrong_key = FrameReader::new(Cursor::new(&bytes), Cipher::of_key([6; 32]));
-        assert!(wrong_key.next().unwrap_err().to_string().contains("passphrase"));
+        assert!(wrong_key.read().unwrap_err().to_string().contains("passphrase"));
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
             let head = start(Kind::Data, length);
             let crc = checksum(&head, &[]).to_le_bytes();
             let bytes = [&head[..], &crc].concat();
-            let error = FrameReader::new(Cursor::new(bytes), cipher.clone()).next().unwrap_err();
+            let error = FrameReader::new(Cursor::new(bytes), cipher.clone()).read().unwrap_err();
             assert!(error.to_string().contains("head"), "{error}");
         }
         let mut reader = FrameReader::new(Cursor::new(Vec::new()), cipher);

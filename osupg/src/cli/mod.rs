@@ -124,7 +124,8 @@ enum Command {
     #[command(subcommand)]
     Precache(precache::Command),
     /// Print how setup.exe is called to upgrade a device from a package
-    UpgradeCommand(upgrade::UpgradeArgs),
+    #[command(name = "upgrade-command")]
+    Upgrade(upgrade::UpgradeArgs),
     /// Show or change the key that signs for this store
     #[command(subcommand)]
     Key(key::Command),
@@ -279,7 +280,7 @@ async fn run(cli: Cli) -> Result<u8> {
         Command::Image(command) => image::run(command, &context).await,
         Command::Bundle(command) => bundle::run(command, &context).await,
         Command::Precache(command) => precache::run(command, &context).await,
-        Command::UpgradeCommand(args) => upgrade::run(args, &context).await,
+        Command::Upgrade(args) => upgrade::run(args, &context).await,
         Command::Doctor(args) => doctor::run(args, &context).await,
         Command::Man(args) => manual::man(args, command(), &context),
         Command::Completions(args) => manual::completions(args, command()),

@@ -19,7 +19,6 @@ use crate::package::manifest;
 use crate::package::model::{Entry, StoredImage};
 use crate::package::select;
 use crate::progress::Phase;
-use crate::space;
 use crate::store::cut;
 use crate::store::ingest::{self, Feeder, Ingested, Present};
 use crate::store::lease::Lease;
@@ -59,7 +58,7 @@ fn open(new: &New) -> Result<Arc<dyn Source>> {
 async fn store_all(work: &Work<'_>, sources: Vec<Arc<dyn Source>>) -> Result<Ingested> {
     let total = sources.iter().map(|source| source.len()).sum();
     let library = &work.home.library;
-    space::require(library.folder(), library.folder(), total)?;
+    library.require_space(total)?;
     work.watch.progress.begin(Phase::Store, total);
     let feed = move |feeder: &Feeder| {
         for source in &sources {
@@ -217,6 +216,7 @@ pub(super) async fn commit(
         };
         let revision = NewRevision {
             cause,
+            made_by: work.home.by(),
             selection: &selection,
             editions: &statement.editions,
             builds: &statement.builds,

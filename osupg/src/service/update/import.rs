@@ -21,7 +21,6 @@ use crate::operation::{Length, Operation, Right};
 use crate::package::model::Content;
 use crate::progress::{Phase, Watch};
 use crate::service::scratch::Scratch;
-use crate::space;
 use crate::store::cut;
 use crate::store::ingest::{self, Feeder, Ingested, Present};
 use crate::text;
@@ -182,7 +181,7 @@ async fn store(
         .flat_map(|update| update.files.iter().map(|(_, path, stamp)| (path.clone(), *stamp)))
         .collect();
     let total: u64 = files.iter().map(|(_, stamp)| stamp.0).sum();
-    space::require(home.library.folder(), home.library.folder(), total)?;
+    home.library.require_space(total)?;
     watch.progress.begin(Phase::Store, total);
     let feed = move |feeder: &Feeder| feed(feeder, &files);
     let ingested = ingest::ingest(&home.db, &home.library, Present::Trusted, watch, feed).await?;
