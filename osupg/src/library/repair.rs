@@ -21,6 +21,7 @@ use crate::operation::{Length, Operation, Right};
 use crate::package::items::{self, File};
 use crate::package::model::Package;
 use crate::package::snapshot;
+use crate::points;
 use crate::progress::Watch;
 use crate::store::layout::{ObjectId, Piece};
 
@@ -80,12 +81,20 @@ impl Operation for Request {
                     repaired.bytes += piece.size;
                     watch.progress.note(&format!("put back object {} from its source", piece.id));
                 }
-                None => repaired.lost.push(Lost {
-                    object: piece.id.to_string(),
-                    size: piece.size,
-                    files: uses.into_iter().map(Affected::from).collect(),
-                    reasons,
-                }),
+                None => match points::fetch_piece(home, &piece).await? {
+                    Some(bytes) => {
+                        home.library.put(&piece.id, &bytes).await?;
+                        repaired.from_points += 1;
+                        repaired.bytes += piece.size;
+                        watch.progress.note(&format!("put back object {} from a point", piece.id));
+                    }
+                    None => repaired.lost.push(Lost {
+                        object: piece.id.to_string(),
+                        size: piece.size,
+                        files: uses.into_iter().map(Affected::from).collect(),
+                        reasons,
+                    }),
+                },
             }
         }
         repaired.sound = repaired.lost.is_empty();

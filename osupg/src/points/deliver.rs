@@ -245,9 +245,9 @@ impl Job<'_> {
         let Self { home, point, package, watch, .. } = *self;
         self.say(State::Transferring, "").await?;
         let feed = Feed::new(&home.library, self.rules, watch);
+        // No object that is about to be sent may be collected meanwhile.
+        let lease = home.lease().await?;
         let work = async {
-            // No object that is about to be sent may be collected meanwhile.
-            let _lease = home.lease().await?;
             target.check_mark(&point.mark).await?;
             let signed = super::signed(home, point.key, package, number).await?;
             let plan = target.plan(&signed).await?;
@@ -260,7 +260,9 @@ impl Job<'_> {
             ));
             target.install(&signed, depth, &feed).await.map(|done| (done, plan.send))
         };
-        match self.guarded(work, &feed, Some(number)).await {
+        let worked = self.guarded(work, &feed, Some(number)).await;
+        lease.release().await;
+        match worked {
             Ok((done, planned)) => {
                 home.db.set_sent(point.key, package, done.sent, planned.max(done.sent)).await?;
                 home.db.set_installed(point.key, package, number).await?;

@@ -167,7 +167,11 @@ fn address(kind: Kind, given: &str, store: &Path) -> Result<String> {
                 Error::usage(format!("the path {} is not UTF-8", crate::text::path(&real)))
             })
         }
-        Kind::Objects if given.contains("://") => Ok(given.trim_end_matches('/').to_string()),
+        Kind::Objects
+            if ["s3://", "azure://", "file:///"].iter().any(|scheme| given.starts_with(scheme)) =>
+        {
+            Ok(given.trim_end_matches('/').to_string())
+        }
         Kind::Objects => {
             Err(Error::usage(format!("{:?} is no address", crate::text::clean(given)))
                 .advise("write s3://bucket/prefix, azure://container/prefix or file:///folder"))

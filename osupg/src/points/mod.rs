@@ -36,9 +36,11 @@ pub mod window;
 pub mod withdraw;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use object_store::ObjectStore;
 
 use crate::db::points::Place;
 use crate::error::{Error, Result};
@@ -46,8 +48,9 @@ use crate::home::Home;
 use crate::package::document::{self, Document};
 use crate::package::reference::Reference;
 use crate::store::layout::{ObjectId, Piece};
-use crate::text;
+use crate::store::place::Means;
 use crate::trust::TrustList;
+use crate::{store, text};
 use model::{Kind, Point};
 use target::folder::Folder;
 use target::objects::Objects;
@@ -87,12 +90,10 @@ pub(crate) fn reach(
 ///
 /// # Errors
 /// When the address is wrong.
-pub(crate) fn open_store(
-    _home: &Home,
-    address: &str,
-) -> Result<std::sync::Arc<dyn object_store::ObjectStore>> {
-    let folder = address.strip_prefix("file://").ok_or_else(|| Error::usage("no such store"))?;
-    Ok(std::sync::Arc::new(object_store::local::LocalFileSystem::new_with_prefix(folder)?))
+pub(crate) fn open_store(home: &Home, address: &str) -> Result<Arc<dyn ObjectStore>> {
+    let config = home.config();
+    let means = Means { s3: config.s3.clone(), azure: config.azure.clone() };
+    Ok(store::place::Place::open(address, &means)?.store)
 }
 
 /// A revision with its signature, for a point.

@@ -268,4 +268,4 @@ fn lost(piece: &Piece, health: Health) -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -161,7 +161,7 @@ async fn memory_keeps_its_promises() {
     keeps_its_promises(&library, Firsts::One).await;
 }
 
-fn s3(address: SocketAddr) -> Means {
+pub(crate) fn s3(address: SocketAddr) -> Means {
     let settings = format!(
         "endpoint = 'http://{address}'\nregion = 'us-east-1'\naccess-key-id = '{}'\n\
          secret-access-key = '{}'\nallow-http = true",
@@ -171,7 +171,7 @@ fn s3(address: SocketAddr) -> Means {
 }
 
 /// An S3 server within this process, whose bucket is a folder.
-async fn serve(root: &Path) -> SocketAddr {
+pub(crate) async fn serve(root: &Path) -> SocketAddr {
     std::fs::create_dir_all(root.join(BUCKET)).unwrap();
     let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root).unwrap());
     builder.set_auth(SimpleAuth::from_single(KEY.0, KEY.1));

@@ -60,8 +60,25 @@ pub async fn pull(
         .collect();
     let (document, from) = find(&tried, wanted, &trusted(home).await?, watch).await?;
     // Pieces belong to nobody until the revision is taken in: no collector may run meanwhile.
-    let _lease = home.lease().await?;
-    let missing = receive::missing(home, &document, depth, watch).await?;
+    let lease = home.lease().await?;
+    let import = home.db.import_begins(std::path::Path::new(&from)).await?;
+    let taken = take_in(home, &tried, &document, &from, depth, watch).await;
+    lease.release().await;
+    let pulled = taken?;
+    home.db.import_ends(&import).await?;
+    Ok((document, pulled))
+}
+
+/// Fetches what the library lacks of a revision, and takes it in.
+async fn take_in(
+    home: &Home,
+    tried: &[Tried<'_>],
+    document: &Document,
+    from: &str,
+    depth: Depth,
+    watch: Watch<'_>,
+) -> Result<Pulled> {
+    let missing = receive::missing(home, document, depth, watch).await?;
     let to_send = missing.iter().map(|piece| piece.size).sum();
     space::require(home.root(), home.root(), to_send)?;
     watch.progress.note(&format!(
@@ -75,15 +92,15 @@ pub async fn pull(
     let sent = AtomicU64::new(0);
     watch.progress.begin(Phase::Send, to_send);
     stream::iter(&missing)
-        .map(|piece| fetch(home, &tried, &parts, piece, &sent, watch))
+        .map(|piece| fetch(home, tried, &parts, piece, &sent, watch))
         .buffer_unordered(PIECES_AT_ONCE)
         .try_collect::<()>()
         .await?;
     watch.progress.end();
-    receive::receive(home, &document, &from, watch).await?;
+    receive::receive(home, document, from, watch).await?;
     let sent = sent.load(Ordering::Relaxed);
     let present = document.total_size().saturating_sub(sent);
-    Ok((document, Pulled { sent, present }))
+    Ok(Pulled { sent, present })
 }
 
 /// Where pieces grow until they are whole.

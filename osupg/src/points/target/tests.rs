@@ -379,3 +379,28 @@ async fn a_transfer_that_was_cut_off_goes_on_where_it_was() {
         assert_eq!(bench.flaws(target, &signed).await, [""; 0]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_behind_a_server_is_a_point_like_any_other() {
+    use crate::store::{place, tests};
+    let bench = Bench::new();
+    let means = tests::s3(tests::serve(&bench.path("s3")).await);
+    let store = place::Place::open("s3://library/point", &means).unwrap().store;
+    let target = Objects::new(store, "s3://library/point", TIMEOUT);
+    let mark = target.claim().await.unwrap();
+    target.check_mark(&mark).await.unwrap();
+    let first = bench.revision("OSU00001", 1, &media()).await;
+    assert_eq!(bench.install(&target, &first, Depth::Usual).await, 1_067_345);
+    let mut files = media();
+    files.insert("setup.exe", noise(25_000, 90));
+    let second = bench.revision("OSU00001", 2, &files).await;
+    assert_eq!(bench.install(&target, &second, Depth::Usual).await, 25_000);
+    assert_eq!(bench.flaws(&target, &second).await, [""; 0]);
+    bench.remove(&target, "OSU00001").await;
+    target.unclaim().await.unwrap();
+    assert_eq!(target.list().await.unwrap(), [""; 0]);
+    let left = names(&bench.path("s3/library"));
+    let files = left.iter().filter(|name| bench.path("s3").join("library").join(name).is_file());
+    // The server keeps notes of its own beside the objects.
+    assert!(files.clone().all(|name| name.contains(".bucket-")), "{:?}", files.collect::<Vec<_>>());
+}
