@@ -248,6 +248,7 @@ mod tests {
         let cache = crate::store::cache::Settings { folder: None, ..all.cache.clone() };
         let (s3, azure) = Default::default();
         assert!(!all.s3.allow_http && !all.azure.allow_http);
+        assert_eq!(all.dp.every_seconds, Config::default().dp.every_seconds);
         let plain = Config {
             home: None,
             site_code: None,
@@ -257,6 +258,8 @@ mod tests {
             cache,
             s3,
             azure,
+            dp: Default::default(),
+            service: Default::default(),
             ..all
         };
         assert_eq!(plain, Config::default());

@@ -9,10 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wim_extract::output::AtomicFile;
 
-use super::frame::{self, FrameWriter, Kind};
+use super::frame::{self, FrameWriter};
 use super::header::{self, Lock};
 use super::index::{self, Base, Index, MAX_REVISIONS};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::home::Home;
 use crate::operation::{Length, Operation, Right};
 use crate::package::document::{self, Document};
@@ -38,6 +38,9 @@ pub struct Request {
     /// Revisions that its reader has: what they have is left out.
     #[serde(default)]
     pub since: Vec<Reference>,
+    /// A point that is to get it: what the point has is left out.
+    #[serde(default)]
+    pub for_point: Option<String>,
     /// A trusted key, by name or id, that alone can open it.
     #[serde(default)]
     pub encrypt_to: Option<String>,
@@ -77,6 +80,8 @@ impl Operation for Request {
     /// A right that ends at a scope can be judged for one package only.
     fn subject(&self) -> Option<&str> {
         match &self.revisions[..] {
+            // What a point has is other packages too.
+            _ if self.for_point.is_some() => None,
             [only] if self.since.iter().all(|base| base.package == only.package) => {
                 Some(&only.package)
             }
@@ -99,12 +104,16 @@ async fn create(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Crea
     }
     let comment = index::comment(&request.comment)?;
     let lock = lock(home, request)?;
-    let _lease = home.lease().await?;
+    let lease = home.lease().await?;
     let mut documents = Vec::new();
     for reference in &request.revisions {
         documents.push(document::of_revision(home, reference).await?);
     }
-    let (base, known) = bases(home, &request.since).await?;
+    let (mut base, mut known) = bases(home, &request.since).await?;
+    if let Some(point) = &request.for_point {
+        let needed = documents.iter().flat_map(Document::pieces).map(|piece| piece.id).collect();
+        held_by(home, point, &needed, &mut base, &mut known).await?;
+    }
     let (pieces, left_out) = pieces_of(&documents, &known);
     let signed = documents
         .into_iter()
@@ -120,6 +129,7 @@ async fn create(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Crea
             .advise("make several bundles of fewer revisions"));
     }
     let size = write(home, &request.file, &lock, &index, envelope.as_bytes(), watch).await?;
+    lease.release().await;
     Ok(Created {
         file: request.file.clone(),
         size,
@@ -168,6 +178,45 @@ async fn bases(home: &Home, since: &[Reference]) -> Result<(Vec<Base>, HashSet<O
     Ok((bases, known))
 }
 
+/// Adds the revisions that a point has whole and that share something with what is `needed`.
+async fn held_by(
+    home: &Home,
+    point: &str,
+    needed: &HashSet<ObjectId>,
+    bases: &mut Vec<Base>,
+    known: &mut HashSet<ObjectId>,
+) -> Result<()> {
+    let point = home.db.point(point).await?;
+    for presence in home.db.presences_at(point.key).await? {
+        let reference = Reference { package: presence.package, revision: presence.held };
+        if reference.revision.is_none() {
+            continue;
+        }
+        let document = match document::of_revision(home, &reference).await {
+            Ok(document) => document,
+            // The point still has what was pruned here: nothing can be said of its pieces.
+            Err(error) if error.kind() == Kind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let base = Base {
+            package: document.package.id.clone(),
+            number: document.number,
+            digest: document.digest,
+        };
+        let shared: Vec<_> = document
+            .pieces()
+            .into_iter()
+            .map(|piece| piece.id)
+            .filter(|id| needed.contains(id))
+            .collect();
+        if !shared.is_empty() && !bases.contains(&base) {
+            known.extend(shared);
+            bases.push(base);
+        }
+    }
+    Ok(())
+}
+
 /// The pieces of all documents, each once, without those that are known; and the bytes of those.
 fn pieces_of(documents: &[Document], known: &HashSet<ObjectId>) -> (Vec<Piece>, u64) {
     let mut seen = HashSet::new();
@@ -210,15 +259,16 @@ async fn write(
     let mut to = BufWriter::with_capacity(256 << 10, &**file.file());
     to.write_all(&header).map_err(failed)?;
     let mut frames = FrameWriter::new(to, cipher);
-    frames.content(Kind::Index, &(envelope.len() as u64).to_le_bytes()).map_err(failed)?;
-    frames.content(Kind::Index, envelope).map_err(failed)?;
+    frames.content(frame::Kind::Index, &(envelope.len() as u64).to_le_bytes()).map_err(failed)?;
+    frames.content(frame::Kind::Index, envelope).map_err(failed)?;
     watch.progress.begin(Phase::Export, index.size());
     let mut pieces =
         stream::iter(&index.pieces).map(|piece| home.library.get(piece)).buffered(PIECES_AHEAD);
     while let Some(piece) = pieces.next().await {
         watch.check()?;
         let piece = piece?;
-        tokio::task::block_in_place(|| frames.content(Kind::Data, &piece)).map_err(failed)?;
+        tokio::task::block_in_place(|| frames.content(frame::Kind::Data, &piece))
+            .map_err(failed)?;
         watch.progress.advance(piece.len() as u64);
     }
     let written = frames.end().map_err(failed)? + header.len() as u64;

@@ -12,6 +12,7 @@ use super::create::{self, Created};
 use super::import::{self, Imported};
 use super::index::{self, Index};
 use super::{cipher, frame, header, inspect};
+use crate::db::points::{NewPoint, Place, Wanted};
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
 use crate::media::path::MediaPath;
@@ -20,6 +21,8 @@ use crate::package::adopt::{self, Arrival};
 use crate::package::document::{self, Document};
 use crate::package::manifest;
 use crate::package::model::{Content, Entry, Origin, Stated};
+use crate::points::{self, model::Settings};
+use crate::precache;
 use crate::progress::{Progress, Silent, Watch};
 use crate::store::layout::{ObjectId, Piece};
 use crate::time::{FileTime, Moment};
@@ -102,6 +105,7 @@ fn request(file: PathBuf, of: &str) -> create::Request {
         revisions: vec![of.parse().unwrap()],
         file,
         since: Vec::new(),
+        for_point: None,
         encrypt_to: None,
         passphrase_file: None,
         comment: "for the tests".into(),
@@ -222,6 +226,50 @@ async fn a_difference_needs_its_base() {
     assert_eq!((imported.stored, imported.revisions[0].number), (1, 2));
     let package = reader.home.db.package("OSU00001").await.unwrap();
     assert_eq!((package.revision.number, package.version.as_str()), (2, "2"));
+}
+
+/// Makes a point that has the first revision whole.
+async fn point_with_first(store: &Store) {
+    let settings = Settings::default();
+    let point = NewPoint {
+        name: "Amsterdam",
+        kind: points::model::Kind::Node,
+        target: "amsterdam",
+        mark: "mark",
+        settings: &settings,
+    };
+    let db = &store.home.db;
+    let key = db.insert_point(&point).await.unwrap();
+    let wanted = Wanted { number: 1, priority: Default::default() };
+    db.assign(&[Place::Point(key)], "OSU00001", wanted).await.unwrap();
+    db.settle_point(key).await.unwrap();
+    db.set_installed(key, "OSU00001", 1).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_for_a_point_leaves_out_what_the_point_has() {
+    let maker = Store::new().await;
+    maker.has(1, &november()).await;
+    point_with_first(&maker).await;
+    maker.has(2, &december()).await;
+    let for_point = |name: &str| create::Request {
+        for_point: Some(name.into()),
+        ..request(maker.path("pointed"), "OSU00001@2")
+    };
+    let created = maker.call(for_point("amsterdam")).await.unwrap();
+    assert_eq!((created.pieces, created.base.as_slice()), (1, &["OSU00001@1".into()][..]));
+    assert_eq!(maker.call(for_point("nowhere")).await.unwrap_err().kind(), Kind::NotFound);
+
+    let device = |revision: &str| precache::Request {
+        architecture: "x64".into(),
+        os_language: "en-US".into(),
+        packages: vec![revision.parse().unwrap()],
+        ..precache::Request::default()
+    };
+    let first = maker.call(device("OSU00001@1")).await.unwrap();
+    assert_eq!(first.packages[0].locations[0].point, "Amsterdam");
+    let second = maker.call(device("OSU00001@2")).await.unwrap();
+    assert!(second.packages[0].fetch && second.packages[0].locations.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

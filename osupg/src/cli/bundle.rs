@@ -32,6 +32,7 @@ way, the same command goes on from there.")]
 Examples:
   osupg bundle create OSU00001 --out win11.osupg
   osupg bundle create OSU00001@4 --since OSU00001@3 --out december.osupg
+  osupg bundle create OSU00001 --for Amsterdam --out amsterdam.osupg
   osupg bundle create OSU00001 OSU00002 --encrypt-to 'branch office' --out office.osupg
   osupg bundle create OSU00001 --passphrase-file phrase.txt --out win11.osupg
 
@@ -47,6 +48,9 @@ pub(super) struct CreateArgs {
     /// Leave out what this revision has, for a store that has it; may be given several times
     #[arg(long, value_name = "ID@N")]
     since: Vec<Reference>,
+    /// Leave out what this point has, for a point that no network reaches
+    #[arg(long, value_name = "POINT")]
+    r#for: Option<String>,
     /// Encrypt to a trusted key, by its name or id
     #[arg(long, value_name = "KEY", conflicts_with = "passphrase_file")]
     encrypt_to: Option<String>,
@@ -74,6 +78,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<u8> {
                 revisions: args.revisions,
                 file: absolute(&args.out)?,
                 since: args.since,
+                for_point: args.r#for,
                 encrypt_to: args.encrypt_to,
                 passphrase_file: args.passphrase_file.as_deref().map(absolute).transpose()?,
                 comment: args.comment,

@@ -11,7 +11,7 @@ use crate::text;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Looks at the store, its disk and locks, the database, the library, what cut-off work has left, keys,
-the clock and schedules. Ends with 2 when something has to be mended.")]
+the clock, schedules and points. Ends with 2 when something has to be mended.")]
 pub(super) struct DoctorArgs {}
 
 pub(super) async fn run(_args: DoctorArgs, context: &Context) -> Result<u8> {

@@ -14,6 +14,7 @@ use wim_extract::output::available_space;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::operation::{Operation, Right};
+use crate::points::model::{Kind, Point};
 use crate::progress::Watch;
 use crate::store::layout::{ObjectId, Piece};
 use crate::store::lease::Lease;
@@ -51,7 +52,7 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// What: `store`, `space`, `locks`, `database`, `library`, `leftovers`, `keys`, `clock`,
-    /// `schedules`, `version`.
+    /// `schedules`, `points`, `version`.
     pub area: String,
     /// How it is.
     pub state: State,
@@ -120,6 +121,8 @@ impl Operation for Request {
         add("keys", tokio::task::block_in_place(|| keys(home)));
         add("clock", clock(home, Moment::now()).await);
         add("schedules", schedules(home, Moment::now()).await);
+        watch.check()?;
+        add("points", points(home).await);
         Ok(Report::of(checks))
     }
 }
@@ -306,6 +309,46 @@ async fn schedules(home: &Home, now: Moment) -> Result<Check> {
             "no worker is running: start `osupg serve` or `osupg worker`",
         ),
     })
+}
+
+/// Points in folders and object stores are asked; of nodes it is known when they last asked.
+async fn points(home: &Home) -> Result<Check> {
+    let all = home.db.points().await?;
+    let mut silent = Vec::new();
+    let mut asked = 0;
+    for point in all.iter().filter(|point| !point.maintenance) {
+        asked += 1;
+        let answer = match point.kind {
+            Kind::Node => node(point, Moment::now()),
+            Kind::Folder | Kind::Objects => reach(home, point).await,
+        };
+        if let Err(why) = answer {
+            silent.push(format!("{} ({})", text::clean(&point.name), text::clean(&why)));
+        }
+    }
+    Ok(match silent.len() {
+        0 => Check::good("points", format!("{asked} asked, {asked} answer")),
+        _ => Check::bad(
+            "points",
+            format!("{} of {asked} do not answer: {}", silent.len(), silent.join(", ")),
+            "mend their disk, share or network; what is due is sent when they answer again",
+        ),
+    })
+}
+
+/// Whether a point is there, and the one that was added.
+async fn reach(home: &Home, point: &Point) -> Result<(), String> {
+    let target = crate::points::target(home, point).map_err(|error| error.to_string())?;
+    target.check_mark(&point.mark).await.map_err(|error| error.to_string())
+}
+
+/// A node asks what is wanted every few minutes.
+fn node(point: &Point, now: Moment) -> Result<(), String> {
+    match point.seen_at {
+        Some(seen) if seen.0 > now.0 - 60 * MINUTE => Ok(()),
+        Some(seen) => Err(format!("it last asked at {}", seen.rfc3339())),
+        None => Err("it has never asked".into()),
+    }
 }
 
 #[cfg(test)]

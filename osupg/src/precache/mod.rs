@@ -7,6 +7,8 @@
 
 mod language;
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,8 @@ use crate::package::add;
 use crate::package::fields;
 use crate::package::model::{ImageFacts, Origin, Package};
 use crate::package::reference::Reference;
+use crate::points;
+use crate::points::model::{Kind, Point};
 use crate::progress::Watch;
 use crate::text;
 
@@ -84,6 +88,20 @@ pub struct Choice {
     pub digest: String,
     /// Where the service has the signed document, relative to its address.
     pub document: String,
+    /// The points that have this revision whole; none for a package that is not fetched.
+    pub locations: Vec<Location>,
+}
+
+/// A point that has a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Location {
+    /// The point's name.
+    pub point: String,
+    /// What kind of place it is.
+    pub kind: points::model::Kind,
+    /// Where the revision is there: the media tree in a folder, the signed document in an object
+    /// store, what a node is known by.
+    pub address: String,
 }
 
 impl Operation for Request {
@@ -99,6 +117,8 @@ impl Operation for Request {
 
     async fn run(&self, home: &Home, watch: Watch<'_>) -> Result<Answer> {
         let device = self.device()?;
+        let at: HashMap<i64, Point> =
+            home.db.points().await?.into_iter().map(|point| (point.key, point)).collect();
         let mut packages = Vec::new();
         for package in self.candidates(home).await? {
             watch.check()?;
@@ -108,7 +128,11 @@ impl Operation for Request {
                 true => Vec::new(),
                 false => add::install_images(home, &package).await?,
             };
-            packages.push(device.choose(&package, &images));
+            let mut choice = device.choose(&package, &images);
+            if choice.fetch {
+                choice.locations = locations(home, &package, &at).await?;
+            }
+            packages.push(choice);
         }
         let mut notes = Vec::new();
         if let Some(model) = &self.model {
@@ -121,6 +145,26 @@ impl Operation for Request {
         let Device { architecture, language, .. } = device;
         Ok(Answer { architecture, os_language: language, packages, size, notes })
     }
+}
+
+/// The points that have the revision of a package whole, by name.
+async fn locations(
+    home: &Home,
+    package: &Package,
+    points: &HashMap<i64, Point>,
+) -> Result<Vec<Location>> {
+    let held = home.db.presences_of(&package.id).await?;
+    let held = held.into_iter().filter(|one| one.held == Some(package.revision.number));
+    let found = held.filter_map(|one| {
+        let point = points.get(&one.point_key)?;
+        let address = match point.kind {
+            Kind::Folder => format!("{}/{}", point.target, package.id),
+            Kind::Objects => format!("{}/revisions/{}.json", point.target, package.id),
+            Kind::Node => point.target.clone(),
+        };
+        Some(Location { point: point.name.clone(), kind: point.kind, address })
+    });
+    Ok(found.collect())
 }
 
 fn fetched(packages: &[Choice]) -> u64 {
@@ -239,6 +283,7 @@ impl Device {
                 "/api/v1/content/revisions/{}/{}",
                 package.id, package.revision.number
             ),
+            locations: Vec::new(),
         }
     }
 
