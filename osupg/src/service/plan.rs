@@ -225,6 +225,12 @@ fn check(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>], plan: &mut
         problem("the media hold no sources/install.wim or install.esd by itself; a split set has to be \
                  joined first (`wimx join`), and the media added again".into());
     }
+    if !survey.package.licence.is_settled() {
+        problem(format!(
+            "the licence of {} is not accepted: accept it with `osupg package accept-licence`",
+            survey.package.id
+        ));
+    }
     if recipe.superseded == Superseded::Remove && survey.kept.len() > 1 {
         problem(format!(
             "superseded updates can be removed from an install.wim with one image; this one keeps {}: \

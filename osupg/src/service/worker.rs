@@ -25,6 +25,7 @@ use crate::progress::Watch;
 use crate::space;
 use crate::store::ingest::{self, Feeder, Present};
 use crate::store::layout::{ObjectId, Piece};
+use crate::store::lease::Lease;
 use crate::store::source::PieceSource;
 use crate::text;
 use crate::time::Moment;
@@ -245,7 +246,7 @@ impl Operation for ReportRequest {
             Some(bytes) => Some(checked(home, bytes, watch).await?),
             None => None,
         };
-        finish(home, &kept, &self.worker, &self.report, output.as_ref()).await?;
+        finish(home, &kept, &self.worker, &self.report, output.as_ref(), &lease).await?;
         drop(lease);
         let run = home.db.servicing_run(&kept.run).await?;
         if run.state == RunState::Waiting {
@@ -277,6 +278,7 @@ async fn finish(
     worker: &str,
     report: &Report,
     output: Option<&Content>,
+    lease: &Lease,
 ) -> Result<()> {
     let output = output.filter(|_| report.failure.is_empty());
     let mut report = report.clone();
@@ -287,6 +289,7 @@ async fn finish(
     let mut contents = ContentWriter::default();
     let now = Moment::now();
     service::finish_task(&mut tx, &mut contents, &kept.id, worker, &report, output, now).await?;
+    lease.confirm(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -306,7 +309,7 @@ pub async fn work_once(
     let Some(kept) = claim(home, worker, &facts).await? else { return Ok(false) };
     let lease = home.lease().await?;
     let import = home.db.import_begins(std::path::Path::new(&kept.id)).await?;
-    let done = perform(home, &kept, worker, stack, watch).await;
+    let done = perform(home, &kept, worker, stack, &lease, watch).await;
     if done.is_ok() {
         home.db.import_ends(&import).await?;
     }
@@ -324,6 +327,7 @@ async fn perform(
     kept: &KeptTask,
     worker: &str,
     stack: &mut dyn Stack,
+    lease: &Lease,
     watch: Watch<'_>,
 ) -> Result<()> {
     let mut files = Vec::new();
@@ -349,7 +353,7 @@ async fn perform(
         stack::perform(stack, &kept.task, &place, watch)
     })?;
     if !report.failure.is_empty() {
-        return finish(home, kept, worker, &report, None).await;
+        return finish(home, kept, worker, &report, None, lease).await;
     }
     // What is no WIM fails here, as the worker's result and not as ours.
     let spans = tokio::task::block_in_place(|| {
@@ -360,7 +364,7 @@ async fn perform(
         Err(error) => {
             let failure = format!("what the worker exported is no WIM: {error}");
             let report = Report { failure, ..report };
-            return finish(home, kept, worker, &report, None).await;
+            return finish(home, kept, worker, &report, None, lease).await;
         }
     };
     let feed = move |feeder: &Feeder| {
@@ -371,7 +375,7 @@ async fn perform(
         }
     };
     let ingested = ingest::ingest(&home.db, &home.library, Present::Trusted, watch, feed).await?;
-    finish(home, kept, worker, &report, ingested.contents.first()).await
+    finish(home, kept, worker, &report, ingested.contents.first(), lease).await
 }
 
 /// Brings the files of an update into the scratch folder: one file under its name, or a folder.

@@ -226,11 +226,12 @@ pub(super) async fn commit(
             entries: &entries,
             images: &made.images,
         };
-        let base = work.survey.base.revision.key;
+        let base = work.survey.base.revision.number;
         number = Some(service::append(&mut tx, package, base, &revision, run, now).await?);
     }
     contents.doom_unused(&mut tx, &made.ingested.stored, now).await?;
     imports::import_ends(&mut tx, work.import).await?;
+    lease.confirm(&mut tx).await?;
     tx.commit().await?;
     drop(lease);
     Ok(number)

@@ -23,6 +23,7 @@ use crate::progress::{Phase, Watch};
 use crate::service::scratch::Scratch;
 use crate::store::cut;
 use crate::store::ingest::{self, Feeder, Ingested, Present};
+use crate::store::lease::Lease;
 use crate::text;
 use crate::time::Moment;
 
@@ -83,7 +84,7 @@ impl Operation for Request {
         home.collect().await?;
         let lease = home.lease().await?;
         let import = home.db.import_begins(Path::new("updates")).await?;
-        let stored = store(home, &import, &found, watch).await;
+        let stored = store(home, &import, &lease, &found, watch).await;
         drop(lease);
         let (updates, new_size) = match stored {
             Ok(stored) => stored,
@@ -173,6 +174,7 @@ fn checked(name: &str) -> Result<String> {
 async fn store(
     home: &Home,
     import: &str,
+    lease: &Lease,
     found: &[FoundUpdate],
     watch: Watch<'_>,
 ) -> Result<(Vec<ImportedUpdate>, u64)> {
@@ -186,7 +188,7 @@ async fn store(
     let feed = move |feeder: &Feeder| feed(feeder, &files);
     let ingested = ingest::ingest(&home.db, &home.library, Present::Trusted, watch, feed).await?;
     watch.progress.end();
-    commit(home, import, found, &ingested).await
+    commit(home, import, lease, found, &ingested).await
 }
 
 fn feed(feeder: &Feeder, files: &[(PathBuf, Stamp)]) -> Result<()> {
@@ -209,6 +211,7 @@ fn feed(feeder: &Feeder, files: &[(PathBuf, Stamp)]) -> Result<()> {
 async fn commit(
     home: &Home,
     import: &str,
+    lease: &Lease,
     found: &[FoundUpdate],
     ingested: &Ingested,
 ) -> Result<(Vec<ImportedUpdate>, u64)> {
@@ -240,6 +243,7 @@ async fn commit(
     }
     writer.doom_unused(&mut tx, &ingested.stored, now).await?;
     imports::import_ends(&mut tx, import).await?;
+    lease.confirm(&mut tx).await?;
     tx.commit().await?;
     let mut updates = Vec::with_capacity(ids.len());
     for (id, known) in ids {
