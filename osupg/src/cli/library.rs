@@ -14,7 +14,7 @@ use crate::text;
 pub(super) enum Command {
     /// Check every object of the library; names what is missing or damaged, and what nobody uses
     Check,
-    /// Put missing and damaged objects back from the sources of packages
+    /// Put missing and damaged objects back from the sources of packages or from points
     Repair,
     /// Take away objects that nobody uses
     Gc(GcArgs),

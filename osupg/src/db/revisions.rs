@@ -78,8 +78,15 @@ impl Db {
     /// # Errors
     /// When the database cannot be read.
     pub async fn published(&self, package: &str) -> Result<Vec<i64>> {
-        let _ = package;
-        Ok(Vec::new())
+        let numbers = sqlx::query_scalar(
+            "SELECT number FROM assignment WHERE package_id = $1 \
+             UNION SELECT wanted FROM presence WHERE package_id = $1 AND wanted IS NOT NULL \
+             UNION SELECT held FROM presence WHERE package_id = $1 AND held IS NOT NULL",
+        )
+        .bind(package)
+        .fetch_all(self.pool())
+        .await?;
+        Ok(numbers)
     }
 }
 

@@ -74,33 +74,44 @@ impl Operation for Request {
             watch.check()?;
             let uses = home.db.uses_of(&piece.id).await?;
             let mut reasons = Vec::new();
-            match sources.find(&piece, &uses, &mut reasons).await? {
-                Some(bytes) => {
-                    home.library.put(&piece.id, &bytes).await?;
+            let (found, from) = match sources.find(&piece, &uses, &mut reasons).await? {
+                Some(bytes) => (Some(bytes), Origin::Source),
+                None => (points::fetch_piece(home, &piece).await?, Origin::Point),
+            };
+            let Some(bytes) = found else {
+                repaired.lost.push(Lost {
+                    object: piece.id.to_string(),
+                    size: piece.size,
+                    files: uses.into_iter().map(Affected::from).collect(),
+                    reasons,
+                });
+                continue;
+            };
+            home.library.put(&piece.id, &bytes).await?;
+            let place = match from {
+                Origin::Source => {
                     repaired.from_source += 1;
-                    repaired.bytes += piece.size;
-                    watch.progress.note(&format!("put back object {} from its source", piece.id));
+                    "its source"
                 }
-                None => match points::fetch_piece(home, &piece).await? {
-                    Some(bytes) => {
-                        home.library.put(&piece.id, &bytes).await?;
-                        repaired.from_points += 1;
-                        repaired.bytes += piece.size;
-                        watch.progress.note(&format!("put back object {} from a point", piece.id));
-                    }
-                    None => repaired.lost.push(Lost {
-                        object: piece.id.to_string(),
-                        size: piece.size,
-                        files: uses.into_iter().map(Affected::from).collect(),
-                        reasons,
-                    }),
-                },
-            }
+                Origin::Point => {
+                    repaired.from_points += 1;
+                    "a distribution point"
+                }
+            };
+            repaired.bytes += piece.size;
+            watch.progress.note(&format!("put back object {} from {place}", piece.id));
         }
         repaired.sound = repaired.lost.is_empty();
         lease.release().await;
         Ok(repaired)
     }
+}
+
+/// Where an object was found again.
+#[derive(Debug, Clone, Copy)]
+enum Origin {
+    Source,
+    Point,
 }
 
 /// The sources of packages, each opened once.
