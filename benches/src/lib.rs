@@ -9,3 +9,4 @@ pub mod encode;
 pub mod libwim;
 #[cfg(feature = "libwim")]
 pub mod paired;
+pub mod scale;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use osupg_benches::compare;
 use osupg_benches::corpus::{self, Size};
+use osupg_benches::{compare, scale};
 
 #[derive(Debug, Parser)]
 #[command(about = "The corpus of real files, and the comparison with other tools")]
@@ -29,6 +29,8 @@ enum Command {
     },
     /// Measures wimx against wimlib-imagex, 7-Zip, cp and dd.
     Compare(compare::Options),
+    /// Measures lists, roll-ups and scheduling of osupg over the rows of a large site.
+    Scale(scale::Options),
 }
 
 fn main() -> Result<()> {
@@ -41,5 +43,6 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Compare(options) => compare::run(&options),
+        Command::Scale(options) => scale::run(&options),
     }
 }

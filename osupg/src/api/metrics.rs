@@ -108,9 +108,10 @@ impl Metrics {
 
     async fn text(&self, home: &Home) -> Result<String> {
         let census = jobs::census(home).await?;
-        for (state, count) in &census.states {
+        // All of them: a state that no job is in any more must not keep its last figure.
+        for state in jobs::model::State::ALL {
             let label = InState { state: state.word().to_string() };
-            self.jobs.get_or_create(&label).set(signed(*count));
+            self.jobs.get_or_create(&label).set(signed(census.in_state(state)));
         }
         self.workers.set(signed(census.workers));
         let now = crate::time::Moment::now();

@@ -59,7 +59,7 @@ mod worker;
 use serde_json::Value;
 
 pub use foreground::foreground;
-pub use worker::work;
+pub use worker::{take_and_put_back, work};
 
 use crate::db::jobs::{NewJob, Wanted};
 use crate::error::{Error, Kind, Result};

@@ -9,6 +9,7 @@ use wim_extract::Cancel;
 
 use super::model::{Lane, Priority};
 use super::{Submission, before, mend, process, run, submit};
+use crate::db::jobs::Ending;
 use crate::error::Result;
 use crate::home::Home;
 use crate::schedule::model::Schedule;
@@ -57,6 +58,21 @@ pub async fn work(home: &Home, stop: &Cancel) -> Result<()> {
     }
     worker.stop().await;
     Ok(())
+}
+
+/// Takes the next job that may run and puts it back: what a look at the queue costs, for those who
+/// measure it. The job's number; `None` when none may run.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn take_and_put_back(home: &Home) -> Result<Option<i64>> {
+    let now = home.db.now().await?;
+    let Some(held) = home.db.take_job(Lane::Work, &process::name(), now).await? else {
+        return Ok(None);
+    };
+    let ending = Ending::Later("put back".into(), now);
+    home.db.end_job(&held, &ending, "looked at and put back", now).await?;
+    Ok(Some(held.id))
 }
 
 /// Makes a job of a schedule that is due.
