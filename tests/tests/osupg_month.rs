@@ -337,6 +337,7 @@ fn month(blows: u32) -> Vec<(PathBuf, String)> {
     assert_eq!(files(&site.bench.path("branch/OSU00001")), files(&first));
     site.json(&["withdraw", "Monthly", "--from", "Folder", "Cloud", "Branch"]);
     site.fetch();
+    let _ = site.bench.json(&["point", "catch-up"]);
     assert_eq!(files(&site.bench.path("folder")).len(), 1, "only the mark is left");
     assert_eq!(bucket_keys(at), 1, "only the mark is left");
     assert!(!site.bench.path("branch/OSU00001").exists());

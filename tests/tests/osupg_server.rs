@@ -72,13 +72,16 @@ impl Drop for Served<'_> {
     }
 }
 
-/// Times go on between two runs: every digit in what looks like one becomes a nought.
+/// Times go on between two runs: every digit in what looks like one becomes a nought. And here and
+/// there the commands are given by different people.
 fn timeless(shown: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for line in shown.lines() {
         let words_of_line = line.split(' ').map(|word| {
             let time = word.contains(':') || word.matches('-').count() == 2;
-            if time && word.chars().filter(char::is_ascii_digit).count() >= 4 {
+            if word.contains("local:") || word.contains("token:") {
+                "somebody".to_string()
+            } else if time && word.chars().filter(char::is_ascii_digit).count() >= 4 {
                 word.replace(|c: char| c.is_ascii_digit(), "0")
             } else {
                 word.to_string()

@@ -113,7 +113,8 @@ impl Operation for RetryRequest {
 }
 
 /// Makes the deliveries that are due: a window has opened, a point was busy, or a removed package
-/// has left something. Workers do so by themselves.
+/// has left something; and takes away what a killed process has left at object stores. Workers make
+/// what is due by themselves.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CatchUp {}
@@ -141,6 +142,15 @@ impl Operation for CatchUp {
                 Ok(done) => caught_up.delivered.push(done),
                 Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
                 Err(error) => caught_up.failed.push(format!("{package}: {error}")),
+            }
+        }
+        // Whoever was killed after a package had left may not have come to this.
+        for point in home.db.points().await?.iter().filter(|point| !point.maintenance) {
+            watch.check()?;
+            match deliver::tidy(home, point, watch).await {
+                Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+                Err(error) => caught_up.failed.push(format!("{}: {error}", point.name)),
+                Ok(()) => {}
             }
         }
         Ok(caught_up)

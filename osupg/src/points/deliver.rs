@@ -452,7 +452,7 @@ async fn clear_stray(
 
 /// Takes away at a point what nothing there uses any more, unless somebody works there: then the
 /// next one does it.
-async fn tidy(home: &Home, point: &Point, watch: Watch<'_>) -> Result<()> {
+pub(crate) async fn tidy(home: &Home, point: &Point, watch: Watch<'_>) -> Result<()> {
     if point.kind != Kind::Objects {
         return Ok(());
     }
