@@ -61,12 +61,16 @@ impl Bench {
 
     /// Media with two editions, a boot.wim of two images and a recovery environment, as a package.
     pub(super) async fn package(&self) -> Package {
-        let media = self.path("media");
-        make_media(&media);
+        make_media(&self.path("media"));
+        self.add("Sample").await
+    }
+
+    /// Another package of the same media.
+    pub(super) async fn add(&self, name: &str) -> Package {
         let request = add::Request {
-            source: media,
+            source: self.path("media"),
             selection: Selection::All,
-            name: "Sample".into(),
+            name: name.into(),
             ..serde_json::from_value(serde_json::json!({"source": "/", "name": "x"})).unwrap()
         };
         self.call(&request).await.unwrap().package

@@ -284,6 +284,15 @@ async fn native_work_makes_a_revision_and_shares_what_stays() {
     assert!(file_in(&wim, 1, "Windows/Professional.txt").is_some());
     assert!(file_in(&wim, 1, "Windows/note.txt").is_none());
     assert_eq!(inventory::open_file(&wim).unwrap().wim.image_count(), 1);
+
+    // A base that is named is the parent, whatever its row is.
+    bench.add("Other").await;
+    assert_eq!(run(&bench, json!({"keep": ["Core"]})).await.unwrap().revision, Some(4));
+    let remove = json!([{"from": "install.wim", "path": "Windows/Core.txt"}]);
+    let request = json!({"package": "OSU00001@4", "recipe": {"remove": remove}});
+    let last = bench.json::<run::Request>(request).await.unwrap();
+    let package = bench.home.db.package("OSU00001").await.unwrap();
+    assert_eq!((last.base, package.revision.parent), (4, Some(4)));
 }
 
 async fn updates_wait_for_a_worker_and_the_rest_goes_on() {
