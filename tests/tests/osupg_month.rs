@@ -5,7 +5,6 @@
 #[path = "osupg_support/media.rs"]
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod media;
-#[allow(dead_code, reason = "each test program uses a part of it")]
 mod osupg_support;
 
 use std::fs;

@@ -1,6 +1,5 @@
 //! Points as people use them, with what goes wrong around them.
 
-#[allow(dead_code, reason = "each test program uses a part of it")]
 mod osupg_support;
 
 use std::fs;
