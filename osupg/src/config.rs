@@ -69,6 +69,8 @@ pub struct Config {
     pub cache: cache::Settings,
     /// How long revisions and unused objects are kept.
     pub retention: prune::Settings,
+    /// How long the audit log is kept.
+    pub audit: crate::audit::Settings,
     /// This osupg as a node that fetches by itself.
     pub dp: crate::points::node::settings::Settings,
     /// Servicing of images.

@@ -17,6 +17,20 @@ const MOST: u32 = 1000;
 /// Fields whose values are not written down, wherever they occur.
 const SECRETS: [&str; 6] = ["password", "passphrase", "secret", "token", "key", "product-key"];
 
+/// How long lines are kept: the section `[audit]` of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Days that lines are kept; 0 for ever.
+    pub keep_days: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { keep_days: 3_650 }
+    }
+}
+
 /// A line of the log. Once written, it is not changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
@@ -111,6 +125,31 @@ pub async fn keep<O: Operation>(home: &Home, request: &O, done: &Result<O::Outco
     record(home, &deed, done.as_ref().map_or_else(Outcome::Failed, |_| Outcome::Done)).await
 }
 
+/// Forgets lines that are older than the configuration has them kept, and writes down that it did.
+/// Says how many.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn forget(home: &Home, now: Moment) -> Result<u64> {
+    let days = i64::from(home.config().audit.keep_days);
+    if days == 0 {
+        return Ok(0);
+    }
+    let before = Moment(now.0.saturating_sub(days * 24 * 3600 * 1_000_000));
+    let line = |forgotten: u64| Line {
+        number: 0,
+        at: now,
+        who: home.by().to_string(),
+        address: String::new(),
+        operation: "audit.forget".into(),
+        subject: String::new(),
+        outcome: "done".into(),
+        detail: format!("forgot {forgotten} lines from before {}", before.local()),
+        request: format!("{{\"keep-days\":{days}}}"),
+    };
+    home.db.forget_audit(before, line).await
+}
+
 fn cut(mut text: String) -> String {
     if text.len() > LONGEST {
         text.truncate(text.floor_char_boundary(LONGEST));
@@ -192,6 +231,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn old_lines_are_forgotten_and_that_is_written_down() {
+        crate::home::tests::each(Default::default(), async |home| {
+            let day = 24 * 3600 * 1_000_000;
+            let now = Moment::now();
+            let kept = i64::from(home.config().audit.keep_days);
+            for age in [0, kept - 1, kept + 1, kept + 2] {
+                let deed = Deed {
+                    who: "anna",
+                    address: "",
+                    operation: &format!("x.{age}"),
+                    subject: None,
+                    request: &Value::Null,
+                };
+                record(&home, &deed, Outcome::Done).await.unwrap();
+                home.db.age_audit(&format!("x.{age}"), Moment(now.0 - age * day)).await;
+            }
+            assert_eq!(forget(&home, now).await.unwrap(), 2);
+            assert_eq!(forget(&home, now).await.unwrap(), 0, "and nothing more is written down");
+            let query: Query = serde_json::from_value(json!({})).unwrap();
+            let lines = home.db.audit(&query).await.unwrap();
+            let said: Vec<_> = lines.iter().map(|line| &*line.operation).collect();
+            assert_eq!(said, ["audit.forget", &format!("x.{}", kept - 1), "x.0"]);
+            assert!(lines[0].detail.starts_with("forgot 2 lines"), "{}", lines[0].detail);
+        })
+        .await;
+    }
 
     #[test]
     fn secrets_are_not_written_down() {

@@ -1,7 +1,7 @@
 //! The audit log: lines are added, read and, when they are old, removed. None is ever changed.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use super::Db;
 use crate::audit::{Line, Query};
@@ -29,20 +29,7 @@ impl Db {
     /// When the database cannot be written.
     pub async fn insert_audit(&self, line: &Line) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO audit (at, who, address, operation, subject, outcome, detail, request) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(line.at.0)
-        .bind(line.who.clone())
-        .bind(line.address.clone())
-        .bind(line.operation.clone())
-        .bind(line.subject.clone())
-        .bind(line.outcome.clone())
-        .bind(line.detail.clone())
-        .bind(line.request.clone())
-        .execute(&mut *tx)
-        .await?;
+        insert(&mut tx, line).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -71,15 +58,55 @@ impl Db {
         Ok(rows.iter().map(line_of).collect())
     }
 
-    /// Removes the lines from before `moment`; returns how many.
+    /// Removes the lines from before `moment`; returns how many. Where there are any, the line that
+    /// `words` makes of their number takes their place.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn forget_audit(&self, moment: Moment) -> Result<u64> {
+    pub(crate) async fn forget_audit(
+        &self,
+        moment: Moment,
+        words: impl FnOnce(u64) -> Line,
+    ) -> Result<u64> {
         let mut tx = self.begin().await?;
         let done =
             sqlx::query("DELETE FROM audit WHERE at < $1").bind(moment.0).execute(&mut *tx).await?;
+        let forgotten = done.rows_affected();
+        if forgotten > 0 {
+            insert(&mut tx, &words(forgotten)).await?;
+        }
         tx.commit().await?;
-        Ok(done.rows_affected())
+        Ok(forgotten)
     }
+}
+
+#[cfg(test)]
+impl Db {
+    /// Makes the lines of an operation as old as tests need them.
+    pub(crate) async fn age_audit(&self, operation: &str, at: Moment) {
+        let aged = sqlx::query("UPDATE audit SET at = $1 WHERE operation = $2")
+            .bind(at.0)
+            .bind(operation)
+            .execute(self.pool())
+            .await;
+        assert_eq!(aged.unwrap().rows_affected(), 1);
+    }
+}
+
+async fn insert(tx: &mut Transaction<'static, Any>, line: &Line) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO audit (at, who, address, operation, subject, outcome, detail, request) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(line.at.0)
+    .bind(line.who.clone())
+    .bind(line.address.clone())
+    .bind(line.operation.clone())
+    .bind(line.subject.clone())
+    .bind(line.outcome.clone())
+    .bind(line.detail.clone())
+    .bind(line.request.clone())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }

@@ -23,7 +23,7 @@ const SHOW: Duration = Duration::from_secs(5);
 pub(super) const SEEN: Duration = Duration::from_secs(20);
 /// How often it looks whether a schedule is due.
 const TICK: Duration = Duration::from_secs(5);
-/// How often it forgets jobs that were over long ago.
+/// How often it forgets jobs that were over long ago, and old lines of the audit log.
 const FORGET: Duration = Duration::from_secs(600);
 /// How long it waits when the database does not answer.
 const DATABASE_AWAY: Duration = Duration::from_secs(2);
@@ -175,6 +175,7 @@ impl Worker {
             let kept = Duration::from_secs(days * 24 * 3600);
             while db.forget_jobs(before(now, kept)).await? == 1_000 {}
             db.forget_workers("", before(now, SEEN * 3)).await?;
+            crate::audit::forget(home, now).await?;
         }
         Ok(())
     }
