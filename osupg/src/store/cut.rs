@@ -27,6 +27,8 @@ pub const MIN_PIECE: usize = 1 << 20;
 pub const MAX_PIECE: usize = 8 << 20;
 /// Where FastCDC begins to look harder for an end.
 const USUAL_PIECE: usize = 2 << 20;
+/// How far FastCDC looks before more is read: four pieces in five end within.
+const WINDOW: usize = 3 << 20;
 /// A resource of a WIM with so many bytes is a piece by itself.
 const OWN_PIECE: u64 = 64 << 10;
 /// Smaller ones share a piece until it has so many bytes at least.
@@ -172,17 +174,35 @@ impl<'a> Pieces<'a> {
     }
 
     fn read_piece(&mut self, span: Span) -> io::Result<Cut> {
-        let len = span.len.min(MAX_PIECE as u64) as usize;
-        let mut bytes = self.source.bytes(self.position, len)?;
-        if span.inside == Inside::ByContent {
-            let cut = FastCDC::new(&bytes, MIN_PIECE, USUAL_PIECE, MAX_PIECE).cut(0, len).1;
-            // Zero would never end; it is what an empty input gives.
-            bytes.truncate(if cut == 0 { len } else { cut });
-        }
-        self.position += bytes.len() as u64;
-        let left = span.len - bytes.len() as u64;
+        let longest = span.len.min(MAX_PIECE as u64) as usize;
+        let cut = match span.inside {
+            Inside::OnePiece => {
+                let bytes = self.source.bytes(self.position, longest)?;
+                Cut { bytes, held: longest }
+            }
+            Inside::ByContent => self.cut_by_content(longest)?,
+        };
+        self.position += cut.bytes.len() as u64;
+        let left = span.len - cut.bytes.len() as u64;
         self.span = (left > 0).then_some(Span { len: left, ..span });
-        Ok(Cut { bytes, held: len })
+        Ok(cut)
+    }
+
+    /// A piece of no more than `longest` bytes. Where it ends depends on the bytes before that place
+    /// alone, so that a short look finds the same end as a long one.
+    fn cut_by_content(&self, longest: usize) -> io::Result<Cut> {
+        let mut held = longest.min(WINDOW);
+        loop {
+            let mut bytes = self.source.bytes(self.position, held)?;
+            let end = FastCDC::new(&bytes, MIN_PIECE, USUAL_PIECE, MAX_PIECE).cut(0, held).1;
+            // Zero would never end; it is what an empty input gives.
+            let end = if end == 0 { held } else { end };
+            if end < held || held == longest {
+                bytes.truncate(end);
+                return Ok(Cut { bytes, held });
+            }
+            held = longest;
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Puts files into the library: cut, hashed, stored where new.
 //!
 //! ```text
-//! one thread:  read → cut → SHA-256 of the file   ─► bounded queue ─►  several pieces at a time:
-//!                                                                      BLAKE3 → known? → store
+//! one thread:  read → cut ─► another: SHA-256 of the file ─► several pieces at a time:
+//!                                                            BLAKE3 → known? → store
 //! ```
 //!
-//! Memory is bounded by the queue and the pieces in flight, whatever the size of the files. The
+//! Memory is bounded by the queues and the pieces in flight, whatever the size of the files. The
 //! contents come back in the order of the files.
 
 use std::collections::HashSet;
@@ -66,16 +66,22 @@ impl Ingested {
 
 /// Where the reading thread puts files.
 pub struct Feeder {
-    queue: mpsc::Sender<Event>,
+    queue: mpsc::Sender<Event<()>>,
     budget: Arc<Semaphore>,
     runtime: Handle,
     cancel: Cancel,
 }
 
-/// A file, taken apart.
-enum Event {
-    Piece { bytes: Bytes, _held: OwnedSemaphorePermit },
-    End { size: u64, sha256: [u8; 32] },
+/// A file, taken apart; its end brings its SHA-256, or what is to become of it.
+enum Event<End> {
+    Piece { bytes: Bytes, held: OwnedSemaphorePermit },
+    End(End),
+}
+
+/// What a file was.
+struct Whole {
+    size: u64,
+    sha256: [u8; 32],
 }
 
 impl Feeder {
@@ -84,24 +90,42 @@ impl Feeder {
     /// # Errors
     /// When it cannot be read, or the command was stopped.
     pub fn file(&self, source: &dyn Source, spans: &[Span]) -> Result<()> {
-        let mut sha256 = Sha256::new();
-        let mut size = 0;
         for cut in Pieces::new(source, spans) {
             self.cancel.check().map_err(|_| Error::cancelled())?;
             let Cut { bytes, held } = cut.map_err(|error| unreadable(source, &error))?;
-            sha256.update(&bytes);
-            size += bytes.len() as u64;
             let units = u32::try_from(held.div_ceil(UNIT)).unwrap_or(BUDGET).min(BUDGET);
             let waiting = Arc::clone(&self.budget).acquire_many_owned(units);
-            let _held = self.runtime.block_on(waiting).map_err(|_| Error::cancelled())?;
-            self.send(Event::Piece { bytes, _held })?;
+            let held = self.runtime.block_on(waiting).map_err(|_| Error::cancelled())?;
+            self.send(Event::Piece { bytes, held })?;
         }
-        self.send(Event::End { size, sha256: sha256.finalize().into() })
+        self.send(Event::End(()))
     }
 
-    fn send(&self, event: Event) -> Result<()> {
+    fn send(&self, event: Event<()>) -> Result<()> {
         // The other end is gone when storing has failed; that error is the one to show.
         self.queue.blocking_send(event).map_err(|_| Error::cancelled())
+    }
+}
+
+/// Hashes files while they pass.
+fn hash(mut files: mpsc::Receiver<Event<()>>, hashed: &mpsc::Sender<Event<Whole>>) {
+    let (mut sha256, mut size) = (Sha256::new(), 0);
+    while let Some(event) = files.blocking_recv() {
+        let event = match event {
+            Event::Piece { bytes, held } => {
+                sha256.update(&bytes);
+                size += bytes.len() as u64;
+                Event::Piece { bytes, held }
+            }
+            Event::End(()) => Event::End(Whole {
+                size: std::mem::take(&mut size),
+                sha256: sha256.finalize_reset().into(),
+            }),
+        };
+        // Storing has failed when nobody listens any more.
+        if hashed.blocking_send(event).is_err() {
+            return;
+        }
     }
 }
 
@@ -131,12 +155,14 @@ pub async fn ingest<F>(
 where
     F: FnOnce(&Feeder) -> Result<()> + Send + 'static,
 {
-    let (queue, events) = mpsc::channel(IN_FLIGHT);
+    let (queue, files) = mpsc::channel(IN_FLIGHT);
+    let (hashed, events) = mpsc::channel(IN_FLIGHT);
     let budget = Arc::new(Semaphore::new(BUDGET as usize));
     let runtime = Handle::current();
     let feeder =
         Feeder { queue, budget: Arc::clone(&budget), runtime, cancel: watch.cancel.clone() };
     let reader = tokio::task::spawn_blocking(move || feed(&feeder));
+    tokio::task::spawn_blocking(move || hash(files, &hashed));
     let storing = Storing { db, library, present, seen: Mutex::default() };
     let stored = storing.run(events, watch.progress).await;
     // Should storing have failed, the reader waits no longer.
@@ -159,13 +185,13 @@ struct Storing<'a> {
 
 enum Outcome {
     Piece { piece: Piece, new: bool, mended: bool },
-    End { size: u64, sha256: [u8; 32] },
+    End(Whole),
 }
 
 impl Storing<'_> {
     async fn run(
         &self,
-        events: mpsc::Receiver<Event>,
+        events: mpsc::Receiver<Event<Whole>>,
         progress: &dyn Progress,
     ) -> Result<Ingested> {
         let events = stream::unfold(events, |mut events| async move {
@@ -175,8 +201,12 @@ impl Storing<'_> {
             events
                 .map(|event| async move {
                     match event {
-                        Event::Piece { bytes, _held } => self.piece(bytes).await,
-                        Event::End { size, sha256 } => Ok(Outcome::End { size, sha256 }),
+                        Event::Piece { bytes, held } => {
+                            let stored = self.piece(bytes).await;
+                            drop(held);
+                            stored
+                        }
+                        Event::End(whole) => Ok(Outcome::End(whole)),
                     }
                 })
                 .buffered(IN_FLIGHT)
@@ -193,7 +223,7 @@ impl Storing<'_> {
                         ingested.stored.insert(piece);
                     }
                 }
-                Outcome::End { size, sha256 } => {
+                Outcome::End(Whole { size, sha256 }) => {
                     let pieces = std::mem::take(&mut pieces);
                     ingested.contents.push(Content { size, sha256, pieces });
                 }

@@ -143,3 +143,23 @@ proptest! {
         prop_assert_eq!(pieces.concat(), bytes);
     }
 }
+
+#[test]
+fn a_short_look_finds_the_end_that_a_long_one_finds() {
+    let mut bytes = noise(40 << 20, 5);
+    // Without an end for long, and with one at once.
+    bytes[10 << 20..25 << 20].fill(0);
+    let mut ends = Vec::new();
+    let mut start = 0;
+    while start < bytes.len() {
+        let rest = &bytes[start..];
+        let rest = &rest[..rest.len().min(MAX_PIECE)];
+        let cut = FastCDC::new(rest, MIN_PIECE, USUAL_PIECE, MAX_PIECE).cut(0, rest.len()).1;
+        start += cut;
+        ends.push(cut);
+    }
+    let found: Vec<_> =
+        pieces(&bytes, &plain(bytes.len() as u64)).iter().map(|piece| piece.len()).collect();
+    assert_eq!(found, ends);
+    assert!(found.contains(&MAX_PIECE) && found.iter().any(|len| *len < WINDOW), "{found:?}");
+}
