@@ -5,6 +5,7 @@ pub mod compare;
 pub mod corpus;
 #[cfg(feature = "libwim")]
 pub mod encode;
+pub mod import;
 #[cfg(feature = "libwim")]
 pub mod libwim;
 #[cfg(feature = "libwim")]

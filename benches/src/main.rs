@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use osupg_benches::corpus::{self, Size};
-use osupg_benches::{compare, scale};
+use osupg_benches::{compare, import, scale};
 
 #[derive(Debug, Parser)]
 #[command(about = "The corpus of real files, and the comparison with other tools")]
@@ -29,6 +29,8 @@ enum Command {
     },
     /// Measures wimx against wimlib-imagex, 7-Zip, cp and dd.
     Compare(compare::Options),
+    /// Measures how fast osupg takes in media, and what the next month's add.
+    Import(import::Options),
     /// Measures lists, roll-ups and scheduling of osupg over the rows of a large site.
     Scale(scale::Options),
 }
@@ -43,6 +45,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Compare(options) => compare::run(&options),
+        Command::Import(options) => import::run(&options),
         Command::Scale(options) => scale::run(&options),
     }
 }

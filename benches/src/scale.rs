@@ -31,8 +31,9 @@ pub struct Options {
     /// Jobs, nine in ten of them over.
     #[arg(long, default_value_t = 200_000)]
     jobs: u32,
-    /// The URL of an empty PostgreSQL database; SQLite when left out.
-    #[arg(long)]
+    /// The URL of an empty PostgreSQL database, or `own` for a server that lives as long as this
+    /// command, with its data below /tmp; SQLite when left out.
+    #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// Where to keep the store; it is left there. A temporary folder when left out.
     #[arg(long)]
@@ -47,11 +48,14 @@ pub fn run(options: &Options) -> Result<()> {
 async fn measure(options: &Options) -> Result<()> {
     let temporary = tempfile::tempdir()?;
     let root = options.home.clone().unwrap_or_else(|| temporary.path().join("home"));
-    let config =
-        Config { home: Some(root), database: options.database.clone(), ..Config::default() };
+    let url = options.database.clone().map(|url| match &*url {
+        "own" => osupg_tests::postgres::server().database(),
+        _ => url,
+    });
+    let config = Config { home: Some(root), database: url.clone(), ..Config::default() };
     let home = Home::open_with(config).await.map_err(|error| anyhow!("{error}"))?;
     let start = Instant::now();
-    fill(&home, options).await?;
+    fill(&home, options, url.as_deref()).await?;
     let database = if options.database.is_some() { "PostgreSQL" } else { "SQLite" };
     println!(
         "{} packages at {} points, {} jobs, {database}; filled in {:.0} s\n",
@@ -64,21 +68,35 @@ async fn measure(options: &Options) -> Result<()> {
     let middle = format!("OSU{:05}", options.packages / 2);
     let point = format!("Point {}", options.points / 2);
     for (question, name, request) in [
-        ("all packages", "package.list", json!({})),
+        ("packages, a page of 100", "package.list", json!({})),
+        ("packages, a page of 1,000", "package.list", json!({ "limit": 1000 })),
+        ("a later page of 1,000", "package.list", json!({ "limit": 1000, "after": middle })),
+        (
+            "packages with a text, of all",
+            "package.list",
+            json!({ "text": "age 77", "limit": 1000 }),
+        ),
         ("one package", "package.show", json!({ "package": middle })),
-        ("all points, with counts", "point.list", json!({})),
-        ("one package at all points", "package.status", json!({ "package": middle })),
-        ("one point, all packages", "point.status", json!({ "point": point })),
-        ("the whole site", "point.overview", json!({})),
+        ("1,000 points with counts", "point.list", json!({ "limit": 1000 })),
+        ("one point with counts", "point.show", json!({ "point": point })),
+        (
+            "one package at 1,000 points",
+            "package.status",
+            json!({ "package": middle, "limit": 1000 }),
+        ),
+        ("one point, 1,000 packages", "point.status", json!({ "point": point, "limit": 1000 })),
+        ("roll-up, 1,000 packages", "point.overview", json!({ "limit": 1000 })),
         ("latest jobs", "job.list", json!({})),
         ("jobs that failed", "job.list", json!({ "state": "failed" })),
         ("jobs of a package", "job.list", json!({ "package": middle })),
-        ("all schedules", "schedule.list", json!({})),
+        ("1,000 schedules", "schedule.list", json!({ "limit": 1000 })),
     ] {
         ask(&home, question, name, &request).await?;
     }
     take(&home).await?;
     tick(&home).await?;
+    due(&home).await?;
+    publish(&home, options).await?;
     home.close().await;
     Ok(())
 }
@@ -130,6 +148,37 @@ async fn tick(home: &Home) -> Result<()> {
     Ok(())
 }
 
+/// Looks for deliveries that are due: of those that wait for a window, one in a hundred.
+async fn due(home: &Home) -> Result<()> {
+    let mut times = Vec::new();
+    let mut found = 0;
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        let due = osupg::points::deliver::due(home, Moment::now()).await;
+        found = due.map_err(|error| anyhow!("{error}"))?.len();
+        times.push(start.elapsed());
+    }
+    row("look for deliveries that are due", &mut times, &format!("{found} deliveries"));
+    Ok(())
+}
+
+/// Publishes a package to a group of points: what is wanted there, and a job for each.
+async fn publish(home: &Home, options: &Options) -> Result<()> {
+    let known = operation::find("point.publish").context("no operation point.publish")?;
+    let mut times = Vec::new();
+    for round in 1..=ROUNDS {
+        let request = json!({ "package": format!("OSU{round:05}"), "to": ["Hundred"] });
+        let start = Instant::now();
+        let cancel = wim_extract::Cancel::new();
+        let done = known.run(request, home.clone(), Arc::new(Silent), cancel).await;
+        done.map_err(|error| anyhow!("{error}"))?;
+        times.push(start.elapsed());
+    }
+    let points = options.points.min(100);
+    row("publish a package to a group", &mut times, &format!("{points} points"));
+    Ok(())
+}
+
 fn row(question: &str, times: &mut [Duration], answer: &str) {
     times.sort_unstable();
     let show = |time: Option<&Duration>| {
@@ -140,11 +189,11 @@ fn row(question: &str, times: &mut [Duration], answer: &str) {
 }
 
 /// Writes the rows, by the database's own hand.
-async fn fill(home: &Home, options: &Options) -> Result<()> {
+async fn fill(home: &Home, options: &Options, database: Option<&str>) -> Result<()> {
     sqlx::any::install_default_drivers();
-    let postgres = options.database.is_some();
-    let url = match &options.database {
-        Some(url) => url.clone(),
+    let postgres = database.is_some();
+    let url = match database {
+        Some(url) => url.to_string(),
         None => format!("sqlite://{}", home.root().join("osupg.db").display()),
     };
     let pool: AnyPool = AnyPoolOptions::new().max_connections(1).connect(&url).await?;
@@ -189,9 +238,10 @@ async fn fill(home: &Home, options: &Options) -> Result<()> {
         ),
         format!(
             "INSERT INTO presence (point_id, package_id, wanted, held, priority, state, standing, \
-             reason, sent, to_send, changed_at) SELECT p, {id}, 1, 1, 'medium', \
+             reason, sent, to_send, retry_at, changed_at) SELECT p, {id}, 1, 1, 'medium', \
              CASE {standing} WHEN 'success' THEN 'installed' WHEN 'error' THEN 'failed' \
-             ELSE 'transferring' END, {standing}, '', 0, 0, {now} FROM {}, \
+             ELSE 'waiting' END, {standing}, '', 0, 0, CASE {standing} WHEN 'progress' THEN \
+             CASE (n + p) % 100 WHEN 0 THEN {now} ELSE {now} + 3600000000 END END, {now} FROM {}, \
              (SELECT id AS p FROM point) points",
             numbers(packages)
         ),
@@ -214,7 +264,16 @@ async fn fill(home: &Home, options: &Options) -> Result<()> {
             numbers(packages)
         ),
     ];
-    texts.push("ANALYZE".into());
+    texts.push(format!(
+        "INSERT INTO point_group (name, name_key, comment, created_at) \
+         VALUES ('Hundred', 'hundred', '', {now})"
+    ));
+    texts.push(format!(
+        "INSERT INTO point_member (group_id, point_id, since) \
+         SELECT g.id, p.id, {now} FROM point_group g, point p WHERE p.id <= 100"
+    ));
+    // What PostgreSQL does by itself after a while, and osupg has SQLite do.
+    texts.push(if postgres { "ANALYZE" } else { "PRAGMA optimize = 0x10002" }.into());
     for text in texts {
         pool.execute(AssertSqlSafe(text.clone()))
             .await

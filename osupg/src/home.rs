@@ -167,15 +167,23 @@ fn prepare(root: &Path) -> Result<(PathBuf, Lease)> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::db::tests::Database;
     use crate::jobs::settings::Settings;
+
+    /// Opens a store in `root` with a fresh database.
+    pub(crate) async fn open(root: &Path, database: Database) -> Home {
+        let home = Some(root.to_path_buf());
+        let config = Config { home, database: database.fresh(), ..Config::default() };
+        Home::open_with(config).await.unwrap()
+    }
 
     /// Runs `test` on a fresh store with SQLite and on a fresh one with PostgreSQL.
     pub(crate) async fn each(jobs: Settings, test: impl AsyncFn(Home)) {
-        for database in [None, Some(crate::db::tests::fresh_postgres())] {
+        for database in [Database::Sqlite, Database::Postgres] {
             let folder = tempfile::tempdir().unwrap();
             let config = Config {
                 home: Some(folder.path().join("home")),
-                database,
+                database: database.fresh(),
                 jobs: jobs.clone(),
                 ..Config::default()
             };

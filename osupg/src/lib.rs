@@ -35,6 +35,7 @@ pub mod library;
 pub mod media;
 pub mod operation;
 pub mod package;
+pub mod page;
 pub mod points;
 pub mod precache;
 pub mod progress;

@@ -254,8 +254,23 @@ fn parse<O: Operation>(request: &Value) -> Result<O> {
     if !request.is_object() {
         return Err(Error::usage(format!("a request for {} is a JSON object", O::NAME)));
     }
+    // SQLite would take it and PostgreSQL has no such text; no name or path has it either.
+    if holds_nul(request) {
+        return Err(Error::usage(format!("a request for {} holds no character U+0000", O::NAME)));
+    }
     O::deserialize(request)
         .map_err(|error| Error::usage(format!("this is no request for {}: {error}", O::NAME)))
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, field)| name.contains('\0') || holds_nul(field))
+        }
+        _ => false,
+    }
 }
 
 /// Every operation there is.

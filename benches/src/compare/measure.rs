@@ -138,7 +138,8 @@ pub(super) fn peak_anonymous(line: &Line) -> Result<u64> {
     }
 }
 
-fn anonymous(process: u32) -> Option<u64> {
+/// The anonymous memory of a process, in bytes.
+pub(crate) fn anonymous(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)

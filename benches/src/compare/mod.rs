@@ -10,7 +10,7 @@ mod chart;
 mod codecs;
 mod inputs;
 mod machine;
-mod measure;
+pub(crate) mod measure;
 mod report;
 mod rows;
 mod writing;

@@ -170,6 +170,15 @@ impl Sight {
     pub fn sees(&self, id: &str) -> bool {
         self.packages.get(id).is_some_and(|of| self.scopes.reach(of))
     }
+
+    /// The id right before that of the first package seen after this one, whether or not there is
+    /// a package of that id; `None` when no later one is seen.
+    #[must_use]
+    pub fn right_before_next(&self, id: &str) -> Option<String> {
+        let later = self.packages.keys().filter(|other| other.as_str() > id && self.sees(other));
+        let (site, number) = later.min()?.split_at_checked(3)?;
+        Some(format!("{site}{:05}", number.parse::<u32>().ok()?.checked_sub(1)?))
+    }
 }
 
 impl Caller {
@@ -272,6 +281,17 @@ mod tests {
 
     fn only(scopes: &[&str]) -> Scopes {
         Scopes::Only(scopes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn where_to_go_on_tells_nothing_of_what_is_hidden() {
+        let of = |id: &str, scope: &str| (id.to_string(), vec![scope.to_string()]);
+        let packages = [of("AAA00002", "B"), of("AAA00007", "A"), of("BBB00001", "B")];
+        let sight =
+            |scope: &str| Sight { scopes: only(&[scope]), packages: packages.clone().into() };
+        assert_eq!(sight("A").right_before_next("AAA00002").as_deref(), Some("AAA00006"));
+        assert_eq!(sight("A").right_before_next("AAA00007"), None);
+        assert_eq!(sight("B").right_before_next("AAA00002").as_deref(), Some("BBB00000"));
     }
 
     #[test]

@@ -12,12 +12,12 @@ use super::index::{self, Index};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::operation::{Length, Operation, Right};
-use crate::package::adopt::{self, Arrival, Standing};
+use crate::package::adopt::{self, Arrival, Current, Standing};
 use crate::package::document::{self, Document};
 use crate::progress::{Phase, Watch};
 use crate::store::layout::{ObjectId, Piece};
 use crate::text;
-use crate::trust::TrustList;
+use crate::trust::{self, TrustList};
 
 /// What to take in. Paths are those of the machine whose store it is.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -77,12 +77,12 @@ impl Operation for Request {
 
 async fn import(home: &Home, mut opened: Opened, watch: Watch<'_>) -> Result<Imported> {
     let trusted = TrustList::of(home)?;
-    let (_, signer) = index::signer(&opened.envelope, &trusted, index::PAYLOAD_TYPE)?;
+    let (_, signer) = trust::signer(&opened.envelope, &trusted, index::PAYLOAD_TYPE)?;
     let index = Index::read(opened.envelope.payload(), Some(&trusted))?;
     let signers = index
         .documents
         .iter()
-        .map(|(_, envelope)| index::signer(envelope, &trusted, document::PAYLOAD_TYPE))
+        .map(|(_, envelope)| trust::signer(envelope, &trusted, document::PAYLOAD_TYPE))
         .collect::<Result<Vec<_>>>()?;
     check_size(&opened, &index)?;
     refuse_stale(home, &index, &signers).await?;
@@ -117,7 +117,14 @@ async fn import(home: &Home, mut opened: Opened, watch: Watch<'_>) -> Result<Imp
     documents.sort_by_key(|(document, _)| (&document.package.id, document.number));
     for (document, (_, signer)) in documents {
         let new_size = new_size(document, &missing);
-        let arrival = Arrival { signer, cause: "bundle", import: &import, lease: &lease, new_size };
+        let arrival = Arrival {
+            signer,
+            cause: "bundle",
+            current: Current::Newest,
+            import: &import,
+            lease: &lease,
+            new_size,
+        };
         let adopted = adopt::adopt(home, document, &arrival, watch).await?;
         imported.revisions.push(Taken {
             package: document.package.id.clone(),

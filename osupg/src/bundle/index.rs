@@ -21,7 +21,7 @@ use crate::package::document::{self, Document};
 use crate::store::layout::{ObjectId, Piece};
 use crate::text;
 use crate::time::Moment;
-use crate::trust::{self, Envelope, KeyId, TrustList};
+use crate::trust::{self, Envelope, TrustList};
 
 /// What an index is signed as.
 pub const PAYLOAD_TYPE: &str = "application/vnd.osupg.bundle+json";
@@ -182,24 +182,6 @@ impl Index {
         self.pieces.iter().try_fold(end, |sum, piece| {
             sum.checked_add(frame::size_of_content(piece.size, sealed)?)
         })
-    }
-}
-
-/// Who of the list has signed an envelope: the key, and what people here call it.
-///
-/// # Errors
-/// As [`trust::open`].
-pub fn signer(
-    envelope: &Envelope,
-    trusted: &TrustList,
-    payload_type: &str,
-) -> Result<(KeyId, String)> {
-    match envelope.verify(payload_type, |id| trusted.key(id))? {
-        Some(id) => {
-            let name = trusted.entry(&id).map(|key| key.name.clone()).unwrap_or_default();
-            Ok((id, name))
-        }
-        None => Err(trusted.stranger(envelope)),
     }
 }
 

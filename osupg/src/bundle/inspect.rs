@@ -13,7 +13,7 @@ use crate::home::Home;
 use crate::operation::{Operation, Right};
 use crate::progress::Watch;
 use crate::time::Moment;
-use crate::trust::TrustList;
+use crate::trust::{self, TrustList};
 
 /// What to look at.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -89,7 +89,7 @@ impl Operation for Request {
 fn inspect(home: &Home, opened: &Opened) -> Result<Inspected> {
     let list = TrustList::of(home)?;
     let payload = opened.envelope.payload();
-    let signer = index::signer(&opened.envelope, &list, index::PAYLOAD_TYPE);
+    let signer = trust::signer(&opened.envelope, &list, index::PAYLOAD_TYPE);
     let (trusted, signer) = match signer {
         Ok((_, name)) => match Index::read(payload, Some(&list)) {
             Ok(_) => (true, name),

@@ -13,11 +13,13 @@ use super::import::{self, Imported};
 use super::index::{self, Index};
 use super::{cipher, frame, header, inspect};
 use crate::db::points::{NewPoint, Place, Wanted};
+use crate::db::tests::{Database, on_both};
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
+use crate::home::tests::open;
 use crate::media::path::MediaPath;
 use crate::operation::Operation;
-use crate::package::adopt::{self, Arrival};
+use crate::package::adopt::{self, Arrival, Current};
 use crate::package::document::{self, Document};
 use crate::package::manifest;
 use crate::package::model::{Content, Entry, Origin, Stated};
@@ -37,9 +39,9 @@ struct Store {
 }
 
 impl Store {
-    async fn new() -> Self {
+    async fn new(database: Database) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::open(&folder.path().join("store")).await.unwrap();
+        let home = open(&folder.path().join("store"), database).await;
         Self { home, folder }
     }
 
@@ -72,6 +74,7 @@ impl Store {
         let arrival = Arrival {
             signer: "this store",
             cause: "test",
+            current: Current::Newest,
             import: &import,
             lease: &lease,
             new_size: 0,
@@ -169,9 +172,8 @@ fn december() -> Vec<(&'static str, Vec<u8>)> {
     files
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_bundle_brings_a_package_once() {
-    let (maker, reader) = (Store::new().await, Store::new().await);
+async fn a_full_bundle_brings_a_package_once(database: Database) {
+    let (maker, reader) = (Store::new(database).await, Store::new(database).await);
     let document = maker.has(1, &november()).await;
     let (file, created) = maker.bundle("full", "OSU00001", &[]).await;
     assert_eq!(created.size, fs::metadata(&file).unwrap().len());
@@ -205,9 +207,8 @@ async fn a_full_bundle_brings_a_package_once() {
     assert!(!made.revisions[0].new);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_difference_needs_its_base() {
-    let (maker, reader) = (Store::new().await, Store::new().await);
+async fn a_difference_needs_its_base(database: Database) {
+    let (maker, reader) = (Store::new(database).await, Store::new(database).await);
     maker.has(1, &november()).await;
     let (first, full) = maker.bundle("first", "OSU00001@1", &[]).await;
     maker.has(2, &december()).await;
@@ -246,9 +247,8 @@ async fn point_with_first(store: &Store) {
     db.set_installed(key, "OSU00001", 1).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bundle_for_a_point_leaves_out_what_the_point_has() {
-    let maker = Store::new().await;
+async fn a_bundle_for_a_point_leaves_out_what_the_point_has(database: Database) {
+    let maker = Store::new(database).await;
     maker.has(1, &november()).await;
     point_with_first(&maker).await;
     maker.has(2, &december()).await;
@@ -272,9 +272,8 @@ async fn a_bundle_for_a_point_leaves_out_what_the_point_has() {
     assert!(second.packages[0].fetch && second.packages[0].locations.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stale_bundle_is_refused_with_an_offer() {
-    let (maker, reader) = (Store::new().await, Store::new().await);
+async fn a_stale_bundle_is_refused_with_an_offer(database: Database) {
+    let (maker, reader) = (Store::new(database).await, Store::new(database).await);
     maker.has(1, &november()).await;
     let (first, _) = maker.bundle("first", "OSU00001@1", &[]).await;
     maker.has(2, &december()).await;
@@ -288,9 +287,9 @@ async fn a_stale_bundle_is_refused_with_an_offer() {
     maker.import(&first).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn packages_of_two_makers_are_never_mixed() {
-    let (maker, other, reader) = (Store::new().await, Store::new().await, Store::new().await);
+async fn packages_of_two_makers_are_never_mixed(database: Database) {
+    let (maker, other, reader) =
+        (Store::new(database).await, Store::new(database).await, Store::new(database).await);
     maker.has(1, &november()).await;
     other.has(1, &[("other.bin", bytes(9, 100))]).await;
     other.has(2, &[("other.bin", bytes(8, 100))]).await;
@@ -316,9 +315,8 @@ fn frames(bundle: &[u8]) -> Vec<usize> {
     starts
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn cut_and_flipped_bundles_change_nothing() {
-    let (maker, reader) = (Store::new().await, Store::new().await);
+async fn cut_and_flipped_bundles_change_nothing(database: Database) {
+    let (maker, reader) = (Store::new(database).await, Store::new(database).await);
     maker.has(1, &november()).await;
     let (file, _) = maker.bundle("full", "OSU00001", &[]).await;
     reader.trusts(&maker).await;
@@ -386,9 +384,8 @@ fn put_together(store: &Store, signed: &Envelope, document: &Document) -> PathBu
     path
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn forged_indexes_and_pieces_are_refused() {
-    let (maker, reader) = (Store::new().await, Store::new().await);
+async fn forged_indexes_and_pieces_are_refused(database: Database) {
+    let (maker, reader) = (Store::new(database).await, Store::new(database).await);
     reader.trusts(&maker).await;
     let document = document(1, &november());
     let payload = document.to_bytes().unwrap();
@@ -418,7 +415,7 @@ async fn forged_indexes_and_pieces_are_refused() {
     // An index that is right, signed as something else; and by somebody else.
     let other = trust::sign(&maker.home, "application/vnd.osupg.test", b"{}").unwrap();
     refused(put_together(&maker, &other, &document)).await;
-    let stranger = Store::new().await;
+    let stranger = Store::new(database).await;
     refused(forge(&stranger, &document, &payload, |_| {})).await;
     let expected = [
         "other contents than its index says",
@@ -437,9 +434,8 @@ async fn forged_indexes_and_pieces_are_refused() {
     assert!(reader.is_empty().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lengths_beyond_the_file_take_no_memory() {
-    let store = Store::new().await;
+async fn lengths_beyond_the_file_take_no_memory(database: Database) {
+    let store = Store::new(database).await;
     for length in [u64::MAX, index::MAX_BYTES + 1, 1 << 20] {
         let (header, cipher) = header::make(&header::Lock::Open).unwrap();
         let mut file = header.to_vec();
@@ -453,9 +449,8 @@ async fn lengths_beyond_the_file_take_no_memory() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn locked_bundles_open_for_whom_they_were_made() {
-    let (maker, reader) = (Store::new().await, Store::new().await);
+async fn locked_bundles_open_for_whom_they_were_made(database: Database) {
+    let (maker, reader) = (Store::new(database).await, Store::new(database).await);
     maker.has(1, &november()).await;
     reader.trusts(&maker).await;
     let key = reader.call(manage::ShowKey {}).await.unwrap().key.pem();
@@ -522,9 +517,8 @@ impl Progress for Impatient {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_that_was_stopped_goes_on() {
-    let (maker, reader) = (Store::new().await, Store::new().await);
+async fn an_import_that_was_stopped_goes_on(database: Database) {
+    let (maker, reader) = (Store::new(database).await, Store::new(database).await);
     maker.has(1, &november()).await;
     let (file, _) = maker.bundle("full", "OSU00001", &[]).await;
     reader.trusts(&maker).await;
@@ -538,9 +532,8 @@ async fn an_import_that_was_stopped_goes_on() {
     assert_eq!((imported.present, imported.stored), (3, 5));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_other_file_is_replaced() {
-    let maker = Store::new().await;
+async fn no_other_file_is_replaced(database: Database) {
+    let maker = Store::new(database).await;
     maker.has(1, &november()).await;
     let precious = maker.path("precious");
     fs::write(&precious, "not a bundle").unwrap();
@@ -611,3 +604,17 @@ fn no_bytes_of_a_bundle_make_its_reader_panic() {
         let _ = Index::read(&bytes, None);
     });
 }
+
+on_both!(
+    a_full_bundle_brings_a_package_once,
+    a_difference_needs_its_base,
+    a_bundle_for_a_point_leaves_out_what_the_point_has,
+    a_stale_bundle_is_refused_with_an_offer,
+    packages_of_two_makers_are_never_mixed,
+    cut_and_flipped_bundles_change_nothing,
+    forged_indexes_and_pieces_are_refused,
+    lengths_beyond_the_file_take_no_memory,
+    locked_bundles_open_for_whom_they_were_made,
+    an_import_that_was_stopped_goes_on,
+    no_other_file_is_replaced
+);

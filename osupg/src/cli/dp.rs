@@ -137,7 +137,7 @@ async fn source(home: &Home, settings: &SourceSettings) -> Result<Box<dyn Source
     if let Some(folder) = settings::folder(from) {
         return Ok(Box::new(Neighbour(Home::open(folder).await?)));
     }
-    let store = crate::points::open_store(home, from)?;
+    let store = crate::points::open_place(home, from)?.store;
     Ok(Box::new(Bucket { store, address: from.clone() }))
 }
 

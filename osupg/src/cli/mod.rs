@@ -41,6 +41,7 @@ use crate::error::{Error, Kind, Result};
 use crate::home::Home;
 use crate::jobs;
 use crate::operation::Operation;
+use crate::page::Paged;
 use crate::progress::{Progress, Watch};
 use crate::remote::{self, Client, tokens};
 use output::Output;
@@ -223,6 +224,18 @@ impl Context {
         home.close().await;
         let outcome = done?;
         kept.map(|()| outcome)
+    }
+
+    /// Has an operation done that answers in pages, and follows them to the end.
+    async fn call_all<O: Paged>(&self, request: &O) -> Result<O::Outcome> {
+        let mut whole = self.call(request).await?;
+        let mut following = request.following(&whole);
+        while let Some(request) = following {
+            let page = self.call(&request).await?;
+            following = request.following(&page);
+            O::append(&mut whole, page);
+        }
+        Ok(whole)
     }
 }
 

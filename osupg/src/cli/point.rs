@@ -6,6 +6,7 @@ use super::Context;
 use super::output::{Align, count, facts, lines, table};
 use super::publish::{carrier, carry};
 use crate::error::{Kind, Result};
+use crate::page::LONGEST;
 use crate::points::model::{Group, Kind as PointKind, Point, Presence, Tally};
 use crate::points::validate::{RepairRequest, Request as ValidateRequest, Then, Validated};
 use crate::points::window::Windows;
@@ -273,7 +274,8 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<u8> {
     match command {
         Command::Add(args) => add(args, context).await,
         Command::List => {
-            let listed = context.call(&manage::List {}).await?;
+            let request = manage::List { limit: Some(LONGEST), ..Default::default() };
+            let listed = context.call_all(&request).await?.items;
             context.output.show(&listed, |listed| list_text(listed))?;
             Ok(0)
         }
@@ -383,7 +385,9 @@ async fn maintenance(args: MaintenanceArgs, context: &Context) -> Result<u8> {
 async fn show_status(args: StatusArgs, context: &Context) -> Result<u8> {
     match (args.package, args.point) {
         (Some(package), _) => {
-            let shown = context.call(&status::PackageRequest { package }).await?;
+            let limit = Some(LONGEST);
+            let request = status::PackageRequest { package, limit, after: None };
+            let shown = context.call_all(&request).await?;
             context.output.show(&shown, |shown| {
                 let head = format!(
                     "{} revision {}: {}\n",
@@ -395,11 +399,14 @@ async fn show_status(args: StatusArgs, context: &Context) -> Result<u8> {
             })?;
         }
         (None, Some(point)) => {
-            let shown = context.call(&status::PointRequest { point }).await?;
+            let limit = Some(LONGEST);
+            let request = status::PointRequest { point, limit, after: None };
+            let shown = context.call_all(&request).await?.items;
             context.output.show(&shown, |shown| presence_table(shown))?;
         }
         (None, None) => {
-            let all = context.call(&status::OverviewRequest {}).await?;
+            let request = status::OverviewRequest { limit: Some(LONGEST), after: None };
+            let all = context.call_all(&request).await?.items;
             context.output.show(&all, |all| {
                 if all.is_empty() {
                     return "No package has been published yet.\n".into();
@@ -535,8 +542,12 @@ fn show_text(shown: &manage::Shown) -> String {
     if !shown.groups.is_empty() {
         said.push_str(&format!("Groups: {}\n", text::clean(&shown.groups.join(", "))));
     }
-    if !shown.packages.is_empty() {
-        said.push_str(&presence_table(&shown.packages));
+    if shown.packages.total() > 0 {
+        said.push_str(&format!(
+            "Packages: {}; `osupg point status --point {}` lists them\n",
+            tally(&shown.packages),
+            text::clean(&shown.point.name)
+        ));
     }
     said
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::Context;
 use super::output::{Align, facts, lines, table};
 use crate::error::{Error, Result};
+use crate::page::LONGEST;
 use crate::schedule::model::{Missed, RunState, Schedule, State};
 use crate::schedule::{Add, List, Pause, Preview, Remove, Resume, Show, Shown};
 use crate::text;
@@ -132,7 +133,8 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Refresh(args) => add(refresh_request(args), context).await?,
         Command::Validate(args) => add(validate_request(args), context).await?,
         Command::List => {
-            let schedules = context.call(&List {}).await?;
+            let request = List { limit: Some(LONGEST), after: None };
+            let schedules = context.call_all(&request).await?.items;
             context.output.show(&schedules, |schedules| list_text(schedules))?;
         }
         Command::Show(which) => {

@@ -5,6 +5,7 @@ use sqlx::{Any, Transaction};
 use super::Db;
 use super::packages::{self, NewRevision, name_key};
 use crate::error::Result;
+use crate::package::adopt::{Arrival, Current};
 use crate::package::document::Document;
 use crate::time::Moment;
 
@@ -38,13 +39,56 @@ impl Db {
     }
 }
 
+impl Db {
+    /// Drops every revision but this one of a package that another store has made.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub(crate) async fn keep_only(&self, package: &str, number: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "DELETE FROM revision WHERE package_id = $1 AND number <> $2 \
+             AND package_id IN (SELECT id FROM package WHERE source_kind = $3)",
+        )
+        .bind(package)
+        .bind(number)
+        .bind(STORE)
+        .execute(&mut *tx)
+        .await?;
+        super::contents::drop_unreferenced(&mut tx, Moment::now()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
 /// Puts a revision of another store into the database, and its package if it is the first. The
-/// newest revision becomes the current one, and its fields those of the package.
+/// fields of the package become those of its current revision.
 pub(crate) async fn insert_adopted(
     tx: &mut Transaction<'static, Any>,
     document: &Document,
-    signer: &str,
+    arrival: &Arrival<'_>,
     revision: &NewRevision<'_>,
+    now: Moment,
+) -> Result<()> {
+    let parent: Option<i64> = sqlx::query_scalar(
+        "SELECT MAX(number) FROM revision WHERE package_id = $1 AND number < $2",
+    )
+    .bind(&document.package.id)
+    .bind(document.number)
+    .fetch_one(&mut **tx)
+    .await?;
+    upsert_adopted(tx, document, arrival.signer, arrival.current, now).await?;
+    packages::insert_revision(tx, &document.package.id, document.number, parent, revision, now)
+        .await
+}
+
+/// Makes the package of a document, or gives it the fields of this one if its revision is to be the
+/// current one.
+pub(crate) async fn upsert_adopted(
+    tx: &mut Transaction<'static, Any>,
+    document: &Document,
+    signer: &str,
+    current: Current,
     now: Moment,
 ) -> Result<()> {
     let facts = &document.package;
@@ -56,13 +100,11 @@ pub(crate) async fn insert_adopted(
     if named.is_some_and(|id| id != facts.id) {
         return Err(packages::name_taken(&facts.name));
     }
-    let parent: Option<i64> = sqlx::query_scalar(
-        "SELECT MAX(number) FROM revision WHERE package_id = $1 AND number < $2",
-    )
-    .bind(&facts.id)
-    .bind(document.number)
-    .fetch_one(&mut **tx)
-    .await?;
+    // The number up to which what is there gives way.
+    let below = match current {
+        Current::Newest => document.number,
+        Current::Arrived => i64::MAX,
+    };
     sqlx::query(
         "INSERT INTO package (id, name, name_key, version, comment, architecture, \
          architecture_by, language, language_by, source_kind, source_path, current_revision, \
@@ -74,7 +116,7 @@ pub(crate) async fn insert_adopted(
          language = excluded.language, language_by = excluded.language_by, \
          current_revision = excluded.current_revision, changed_at = excluded.changed_at, \
          edit_count = package.edit_count + 1 \
-         WHERE package.current_revision < excluded.current_revision",
+         WHERE package.current_revision < $14",
     )
     .bind(&facts.id)
     .bind(&facts.name)
@@ -89,10 +131,10 @@ pub(crate) async fn insert_adopted(
     .bind(signer)
     .bind(document.number)
     .bind(now.0)
+    .bind(below)
     .execute(&mut **tx)
     .await?;
-    keep_number_free(tx, &facts.id).await?;
-    packages::insert_revision(tx, &facts.id, document.number, parent, revision, now).await
+    keep_number_free(tx, &facts.id).await
 }
 
 /// Makes sure that this store gives the number of a package that came from elsewhere to none of

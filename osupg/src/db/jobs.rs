@@ -56,13 +56,6 @@ pub(crate) struct NewJob<'a> {
     pub not_before: Moment,
 }
 
-/// What [`Db::add_job`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Added {
-    New,
-    Present,
-}
-
 /// A job that this process holds.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
@@ -168,46 +161,20 @@ fn held_of(row: &AnyRow) -> Held {
 }
 
 impl Db {
-    /// Puts a job into the queue; returns its number, and whether it is new: a key that was
-    /// submitted before names the job that there is. `words` start its timeline.
-    pub(crate) async fn add_job(
+    /// Puts jobs into the queue, all or none, each with the words that start its timeline; returns
+    /// their numbers. A key that was submitted before names the job that there is.
+    pub(crate) async fn add_jobs(
         &self,
-        job: &NewJob<'_>,
-        words: &str,
+        jobs: &[(NewJob<'_>, String)],
         now: Moment,
-    ) -> Result<(i64, Added)> {
+    ) -> Result<Vec<i64>> {
         let mut tx = self.begin_apart().await?;
-        let rows = sqlx::query(
-            "INSERT INTO job (operation, request, subject, submitted_by, place, lane, priority, \
-             state, reason, not_before, attempts, failures, cancel_by, worker, beat_at, phase, \
-             done, total, created_at, submit_key) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', '', $8, 0, 0, '', '', 0, '', 0, 0, $9, \
-             $10) \
-             ON CONFLICT (submit_key) DO NOTHING RETURNING id",
-        )
-        .bind(job.operation)
-        .bind(job.request)
-        .bind(job.subject)
-        .bind(job.by)
-        .bind(job.place.word())
-        .bind(Lane::of(job.operation).word())
-        .bind(job.priority.number())
-        .bind(job.not_before.0)
-        .bind(now.0)
-        .bind(job.key)
-        .fetch_all(&mut *tx)
-        .await?;
-        if let Some(row) = rows.first() {
-            let id = row.get("id");
-            note(&mut tx, id, now, words).await?;
-            tx.commit().await?;
-            return Ok((id, Added::New));
+        let mut added = Vec::with_capacity(jobs.len());
+        for (job, words) in jobs {
+            added.push(add_job(&mut tx, job, words, now).await?);
         }
-        let id: i64 = sqlx::query_scalar("SELECT id FROM job WHERE submit_key = $1")
-            .bind(job.key)
-            .fetch_one(&mut *tx)
-            .await?;
-        Ok((id, Added::Present))
+        tx.commit().await?;
+        Ok(added)
     }
 
     /// Adds lines to a job's timeline.
@@ -611,6 +578,43 @@ impl Db {
         .await?;
         Ok(done.rows_affected())
     }
+}
+
+async fn add_job(
+    tx: &mut Transaction<'static, Any>,
+    job: &NewJob<'_>,
+    words: &str,
+    now: Moment,
+) -> Result<i64> {
+    let rows = sqlx::query(
+        "INSERT INTO job (operation, request, subject, submitted_by, place, lane, priority, \
+         state, reason, not_before, attempts, failures, cancel_by, worker, beat_at, phase, \
+         done, total, created_at, submit_key) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', '', $8, 0, 0, '', '', 0, '', 0, 0, $9, \
+         $10) \
+         ON CONFLICT (submit_key) DO NOTHING RETURNING id",
+    )
+    .bind(job.operation)
+    .bind(job.request)
+    .bind(job.subject)
+    .bind(job.by)
+    .bind(job.place.word())
+    .bind(Lane::of(job.operation).word())
+    .bind(job.priority.number())
+    .bind(job.not_before.0)
+    .bind(now.0)
+    .bind(job.key)
+    .fetch_all(&mut **tx)
+    .await?;
+    if let Some(row) = rows.first() {
+        let id = row.get("id");
+        note(tx, id, now, words).await?;
+        return Ok(id);
+    }
+    Ok(sqlx::query_scalar("SELECT id FROM job WHERE submit_key = $1")
+        .bind(job.key)
+        .fetch_one(&mut **tx)
+        .await?)
 }
 
 /// Commits a change of a job with its line in the timeline; says whether there was a change.

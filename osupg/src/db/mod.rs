@@ -21,7 +21,6 @@ pub(crate) mod jobs;
 pub mod leases;
 pub mod packages;
 pub mod points;
-pub mod received;
 pub mod revisions;
 pub mod schedules;
 pub mod service;
@@ -191,6 +190,11 @@ impl Db {
 
     /// Closes every connection; SQLite then folds its log into the file.
     pub async fn close(&self) {
+        if self.dialect == Dialect::Sqlite {
+            // What it knows of its tables is brought up to date where they have changed much, so
+            // that it chooses the right indexes. PostgreSQL does that by itself.
+            let _ = sqlx::query("PRAGMA optimize").execute(&self.pool).await;
+        }
         self.pool.close().await;
     }
 }
@@ -278,6 +282,44 @@ pub(crate) fn checked_path(path: &str) -> Result<MediaPath> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    /// The database that a test is done with.
+    #[derive(Debug, Clone, Copy)]
+    pub(crate) enum Database {
+        Sqlite,
+        Postgres,
+    }
+
+    impl Database {
+        /// What the configuration says of a fresh one.
+        pub(crate) fn fresh(self) -> Option<String> {
+            match self {
+                Self::Sqlite => None,
+                Self::Postgres => Some(fresh_postgres()),
+            }
+        }
+    }
+
+    /// Makes tests of functions that take a [`Database`]: one on SQLite and one on PostgreSQL. They
+    /// have several threads: work that blocks one must not stop the others.
+    macro_rules! on_both {
+        ($($test:ident),+ $(,)?) => {
+            mod on_sqlite {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($crate::db::tests::Database::Sqlite).await;
+                })+
+            }
+
+            mod on_postgres {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($crate::db::tests::Database::Postgres).await;
+                })+
+            }
+        };
+    }
+    pub(crate) use on_both;
 
     pub(crate) async fn fresh() -> (tempfile::TempDir, Db) {
         let folder = tempfile::tempdir().unwrap();

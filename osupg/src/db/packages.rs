@@ -126,14 +126,14 @@ impl Db {
     /// # Errors
     /// When the database cannot be read.
     pub async fn packages(&self) -> Result<Vec<Package>> {
-        self.find_packages(&list::Request::default()).await
+        self.find_packages(&list::Request::default(), i64::MAX).await
     }
 
-    /// The packages that fit, by id.
+    /// The packages that fit, by id, no more than `most`, whatever the filter says about that.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn find_packages(&self, filter: &list::Request) -> Result<Vec<Package>> {
+    pub async fn find_packages(&self, filter: &list::Request, most: i64) -> Result<Vec<Package>> {
         // A condition that is not asked for is the empty text, or the root folder.
         let like = |text: &Option<String>| {
             text.as_ref().map_or_else(String::new, |text| containing(&text.to_lowercase()))
@@ -145,14 +145,14 @@ impl Db {
              AND ($4 = '' OR LOWER(p.id) LIKE $4 ESCAPE '\\' OR p.name_key LIKE $4 ESCAPE '\\' \
               OR LOWER(p.version) LIKE $4 ESCAPE '\\' OR LOWER(p.comment) LIKE $4 ESCAPE '\\' \
               OR LOWER(p.manufacturer) LIKE $4 ESCAPE '\\') \
-             ORDER BY p.id LIMIT $5 OFFSET $6"
+             AND p.id > $5 ORDER BY p.id LIMIT $6"
         ))
         .bind(filter.folder.as_deref().unwrap_or("/"))
         .bind(filter.architecture.as_deref().unwrap_or_default())
         .bind(like(&filter.language.as_ref().map(|language| format!(" {language} "))))
         .bind(like(&filter.text))
-        .bind(filter.limit.map_or(i64::MAX, i64::from))
-        .bind(i64::from(filter.offset))
+        .bind(filter.after.as_deref().unwrap_or_default())
+        .bind(most)
         .fetch_all(self.pool())
         .await?
         .iter()

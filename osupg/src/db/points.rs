@@ -12,6 +12,8 @@ use crate::points::model::{
 use crate::points::window::{Priority, Windows};
 use crate::time::Moment;
 
+/// How many files of a revision are looked for in other packages.
+const LARGE_FILES: i64 = 64;
 /// When what a removed package has left comes up again, in microseconds.
 const STRAY_AGAIN: i64 = 600_000_000;
 
@@ -35,6 +37,21 @@ macro_rules! presence_query {
              pr.state, pr.reason, pr.sent, pr.to_send, pr.retry_at, pr.validated_at, \
              pr.changed_at FROM presence pr JOIN point ON point.id = pr.point_id ",
             $rest
+        )
+    };
+}
+
+/// What is assigned of package `$2` to point `$point`: all that applies, the last made in front.
+macro_rules! applying {
+    ($what:literal, $point:literal) => {
+        concat!(
+            "SELECT ",
+            $what,
+            " FROM assignment a WHERE a.package_id = $2 AND (a.point_id = ",
+            $point,
+            " OR a.group_id IN (SELECT group_id FROM point_member WHERE point_id = ",
+            $point,
+            ")) ORDER BY a.assigned_at DESC, a.id DESC LIMIT 1"
         )
     };
 }
@@ -129,7 +146,19 @@ impl Db {
     /// # Errors
     /// When the database cannot be read.
     pub async fn points(&self) -> Result<Vec<Point>> {
-        let rows = sqlx::query(point_query!("ORDER BY name_key")).fetch_all(self.pool()).await?;
+        self.points_after("", i64::MAX).await
+    }
+
+    /// The points with names after this one, by name, no more than `most`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) async fn points_after(&self, after: &str, most: i64) -> Result<Vec<Point>> {
+        let rows = sqlx::query(point_query!("WHERE name_key > $1 ORDER BY name_key LIMIT $2"))
+            .bind(name_key(after))
+            .bind(most)
+            .fetch_all(self.pool())
+            .await?;
         rows.iter().map(point_of).collect()
     }
 
@@ -471,7 +500,7 @@ impl Db {
         places: &[Place],
         package: &str,
         wanted: Wanted,
-    ) -> Result<Vec<i64>> {
+    ) -> Result<()> {
         let now = Moment::now();
         let mut tx = self.begin().await?;
         for place in places {
@@ -493,12 +522,11 @@ impl Db {
             .execute(&mut *tx)
             .await?;
         }
-        let points = points_of(&mut tx, places).await?;
-        for point in &points {
-            settle(&mut tx, *point, package, now).await?;
+        for place in places {
+            settle(&mut tx, *place, package, now).await?;
         }
         tx.commit().await?;
-        Ok(points)
+        Ok(())
     }
 
     /// Takes assignments to places back; gives the points at which the package now has to leave.
@@ -511,14 +539,23 @@ impl Db {
         for place in places {
             unassign(&mut tx, *place, package).await?;
         }
-        let mut leaving = Vec::new();
-        for point in points_of(&mut tx, places).await? {
-            if settle(&mut tx, point, package, now).await?.is_none() {
-                leaving.push(point);
-            }
+        let mut leaving = std::collections::BTreeSet::new();
+        for place in places {
+            settle(&mut tx, *place, package, now).await?;
+            let (sql, key) = about(
+                *place,
+                concat!(
+                    "SELECT point.id FROM point WHERE point.id {} AND NOT EXISTS (",
+                    applying!("1", "point.id"),
+                    ")"
+                ),
+            );
+            let points: Vec<i64> =
+                sqlx::query_scalar(sql).bind(key).bind(package).fetch_all(&mut *tx).await?;
+            leaving.extend(points);
         }
         tx.commit().await?;
-        Ok(leaving)
+        Ok(leaving.into_iter().collect())
     }
 
     /// Brings what is wanted at a point in line with the assignments; gives the packages for which
@@ -538,7 +575,7 @@ impl Db {
         .fetch_all(&mut *tx)
         .await?;
         for package in &packages {
-            settle(&mut tx, point, package, now).await?;
+            settle(&mut tx, Place::Point(point), package, now).await?;
         }
         let open: Vec<String> = sqlx::query_scalar(
             "SELECT package_id FROM presence WHERE point_id = $1 AND state <> $2 \
@@ -570,10 +607,27 @@ impl Db {
     /// # Errors
     /// When the database cannot be read.
     pub(crate) async fn presences_at(&self, point: i64) -> Result<Vec<Presence>> {
-        let rows = sqlx::query(presence_query!("WHERE pr.point_id = $1 ORDER BY pr.package_id"))
-            .bind(point)
-            .fetch_all(self.pool())
-            .await?;
+        self.presences_at_after(point, "", i64::MAX).await
+    }
+
+    /// The packages at a point with ids after this one, by id, no more than `most`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) async fn presences_at_after(
+        &self,
+        point: i64,
+        after: &str,
+        most: i64,
+    ) -> Result<Vec<Presence>> {
+        let rows = sqlx::query(presence_query!(
+            "WHERE pr.point_id = $1 AND pr.package_id > $2 ORDER BY pr.package_id LIMIT $3"
+        ))
+        .bind(point)
+        .bind(after)
+        .bind(most)
+        .fetch_all(self.pool())
+        .await?;
         rows.iter().map(presence_of).collect()
     }
 
@@ -582,10 +636,27 @@ impl Db {
     /// # Errors
     /// When the database cannot be read.
     pub(crate) async fn presences_of(&self, package: &str) -> Result<Vec<Presence>> {
-        let rows = sqlx::query(presence_query!("WHERE pr.package_id = $1 ORDER BY point.name_key"))
-            .bind(package)
-            .fetch_all(self.pool())
-            .await?;
+        self.presences_of_after(package, "", i64::MAX).await
+    }
+
+    /// The points of a package with names after this one, by name, no more than `most`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) async fn presences_of_after(
+        &self,
+        package: &str,
+        after: &str,
+        most: i64,
+    ) -> Result<Vec<Presence>> {
+        let rows = sqlx::query(presence_query!(
+            "WHERE pr.package_id = $1 AND point.name_key > $2 ORDER BY point.name_key LIMIT $3"
+        ))
+        .bind(package)
+        .bind(name_key(after))
+        .bind(most)
+        .fetch_all(self.pool())
+        .await?;
         rows.iter().map(presence_of).collect()
     }
 
@@ -601,14 +672,15 @@ impl Db {
         most: i64,
     ) -> Result<Vec<(String, String)>> {
         let rows = sqlx::query(
-            "SELECT point.name, pr.package_id FROM presence pr \
+            "SELECT point.name, pr.package_id FROM \
+             (SELECT point_id, package_id, priority, retry_at FROM presence \
+             WHERE state IN ('waiting', 'pending', 'removing') AND retry_at <= $1 \
+             UNION ALL SELECT point_id, package_id, priority, retry_at FROM presence cut \
+             WHERE state = 'transferring' AND changed_at < $3 AND NOT EXISTS \
+             (SELECT 1 FROM point_slot s WHERE s.point_id = cut.point_id \
+             AND s.package_id = cut.package_id AND s.beat_at >= $3)) pr \
              JOIN point ON point.id = pr.point_id \
-             WHERE point.kind <> 'node' AND point.maintenance = 0 AND \
-             ((pr.state IN ('waiting', 'pending', 'removing') AND pr.retry_at <= $1) OR \
-             (pr.state = 'transferring' AND pr.changed_at < $3 AND NOT EXISTS \
-             (SELECT 1 FROM point_slot s WHERE s.point_id = pr.point_id \
-             AND s.package_id = pr.package_id AND s.beat_at >= $3))) \
-             ORDER BY CASE pr.priority WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, \
+             WHERE point.kind <> 'node' AND point.maintenance = 0 ORDER BY CASE pr.priority WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, \
              pr.retry_at LIMIT $2",
         )
         .bind(now.0)
@@ -634,19 +706,23 @@ impl Db {
         .await?)
     }
 
-    /// Notes that a delivery has been handed on to a worker: it is not due any more.
+    /// Notes that deliveries to points have been handed on to workers: they are not due any more.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub(crate) async fn handed_on(&self, point: i64, package: &str) -> Result<()> {
-        sqlx::query(
-            "UPDATE presence SET retry_at = NULL WHERE point_id = $1 AND package_id = $2 \
-             AND state IN ('waiting', 'pending', 'removing')",
-        )
-        .bind(point)
-        .bind(package)
-        .execute(self.pool())
-        .await?;
+    pub(crate) async fn handed_on(&self, points: &[i64], package: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for point in points {
+            sqlx::query(
+                "UPDATE presence SET retry_at = NULL WHERE point_id = $1 AND package_id = $2 \
+                 AND state IN ('waiting', 'pending', 'removing')",
+            )
+            .bind(point)
+            .bind(package)
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
         Ok(())
     }
 
@@ -689,7 +765,8 @@ impl Db {
         Ok(Some(Priority::Low))
     }
 
-    /// Packages at a point that share content with a revision, those that share most first.
+    /// Packages at a point that share content with a revision, those that share most first. The
+    /// largest files decide: of the small ones, many are in every package.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -700,16 +777,19 @@ impl Db {
         most: i64,
     ) -> Result<Vec<String>> {
         let rows = sqlx::query(
-            "SELECT pr.package_id, COUNT(*) AS shared FROM presence pr \
-             JOIN revision r ON r.package_id = pr.package_id AND r.number = pr.held \
-             JOIN entry e ON e.revision_id = r.id \
-             WHERE pr.point_id = $1 AND e.content_id IN \
-             (SELECT content_id FROM entry WHERE revision_id = $2) \
+            "SELECT pr.package_id, CAST(SUM(large.size) AS BIGINT) AS shared FROM \
+             (SELECT DISTINCT content.id, content.size FROM entry \
+             JOIN content ON content.id = entry.content_id \
+             WHERE entry.revision_id = $2 ORDER BY content.size DESC LIMIT $4) large \
+             CROSS JOIN entry e JOIN revision r ON r.id = e.revision_id \
+             JOIN presence pr ON pr.package_id = r.package_id AND pr.held = r.number \
+             WHERE e.content_id = large.id AND pr.point_id = $1 \
              GROUP BY pr.package_id ORDER BY shared DESC, pr.package_id LIMIT $3",
         )
         .bind(point)
         .bind(revision)
         .bind(most)
+        .bind(LARGE_FILES)
         .fetch_all(self.pool())
         .await?;
         Ok(rows.iter().map(|row| row.get("package_id")).collect())
@@ -894,14 +974,24 @@ impl Db {
         .await?)
     }
 
-    /// How many packages stand how at each point: the point's key and its counts.
+    /// How many packages stand how at the points with names after this one, by name, no more than
+    /// `most` points: the point's key and its counts.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub(crate) async fn point_tallies(&self) -> Result<std::collections::HashMap<i64, Tally>> {
-        let rows = sqlx::query("SELECT point_id, standing, packages FROM point_tally")
-            .fetch_all(self.pool())
-            .await?;
+    pub(crate) async fn point_tallies(
+        &self,
+        after: &str,
+        most: i64,
+    ) -> Result<std::collections::HashMap<i64, Tally>> {
+        let rows = sqlx::query(
+            "SELECT point_id, standing, packages FROM point_tally WHERE point_id IN \
+             (SELECT id FROM point WHERE name_key > $1 ORDER BY name_key LIMIT $2)",
+        )
+        .bind(name_key(after))
+        .bind(most)
+        .fetch_all(self.pool())
+        .await?;
         let mut tallies = std::collections::HashMap::<i64, Tally>::new();
         for row in &rows {
             tallies
@@ -912,22 +1002,48 @@ impl Db {
         Ok(tallies)
     }
 
-    /// At how many points each package stands how: its id and its counts.
+    /// How many packages stand how at a point.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn package_tallies(&self) -> Result<std::collections::HashMap<String, Tally>> {
-        let rows = sqlx::query("SELECT package_id, standing, points FROM package_tally")
+    pub(crate) async fn point_tally(&self, point: i64) -> Result<Tally> {
+        let rows = sqlx::query("SELECT standing, packages FROM point_tally WHERE point_id = $1")
+            .bind(point)
             .fetch_all(self.pool())
             .await?;
-        let mut tallies = std::collections::HashMap::<String, Tally>::new();
+        let mut tally = Tally::default();
         for row in &rows {
-            tallies
-                .entry(row.get("package_id"))
-                .or_default()
-                .add(row.get("standing"), row.get("points"));
+            tally.add(row.get("standing"), row.get("packages"));
         }
-        Ok(tallies)
+        Ok(tally)
+    }
+
+    /// At how many points the packages with ids after this one stand how, of those that are
+    /// anywhere: id and counts, by id, no more than `most`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn package_tallies(&self, after: &str, most: i64) -> Result<Vec<(String, Tally)>> {
+        let rows = sqlx::query(
+            "SELECT package_id, \
+             CAST(SUM(CASE standing WHEN 'success' THEN points ELSE 0 END) AS BIGINT) AS success, \
+             CAST(SUM(CASE standing WHEN 'progress' THEN points ELSE 0 END) AS BIGINT) AS progress, \
+             CAST(SUM(CASE standing WHEN 'error' THEN points ELSE 0 END) AS BIGINT) AS error, \
+             CAST(SUM(CASE standing WHEN 'unknown' THEN points ELSE 0 END) AS BIGINT) AS unknown \
+             FROM package_tally WHERE package_id > $1 AND points > 0 \
+             GROUP BY package_id ORDER BY package_id LIMIT $2",
+        )
+        .bind(after)
+        .bind(most)
+        .fetch_all(self.pool())
+        .await?;
+        let tally = |row: &AnyRow| Tally {
+            success: row.get("success"),
+            progress: row.get("progress"),
+            error: row.get("error"),
+            unknown: row.get("unknown"),
+        };
+        Ok(rows.iter().map(|row| (row.get("package_id"), tally(row))).collect())
     }
 
     /// At how many points a package stands how.
@@ -944,6 +1060,25 @@ impl Db {
             tally.add(row.get("standing"), row.get("points"));
         }
         Ok(tally)
+    }
+
+    /// The digests of the revisions that are wanted at a point, by package.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) async fn digests_wanted(
+        &self,
+        point: i64,
+    ) -> Result<std::collections::HashMap<String, [u8; 32]>> {
+        let rows = sqlx::query(
+            "SELECT r.package_id, r.digest FROM presence pr \
+             JOIN revision r ON r.package_id = pr.package_id AND r.number = pr.wanted \
+             WHERE pr.point_id = $1",
+        )
+        .bind(point)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(|row| Ok((row.get("package_id"), hash32(row.get("digest"))?))).collect()
     }
 
     /// Takes a slot for work at a point; an empty `package` asks for the whole point. Slots whose
@@ -1078,88 +1213,75 @@ async fn unassign(tx: &mut Transaction<'static, Any>, place: Place, package: &st
     Ok(())
 }
 
-/// The points of places, each once.
-async fn points_of(tx: &mut Transaction<'static, Any>, places: &[Place]) -> Result<Vec<i64>> {
-    let mut points = Vec::new();
-    for place in places {
-        match place {
-            Place::Point(key) => points.push(*key),
-            Place::Group(key) => points.extend(
-                sqlx::query_scalar::<_, i64>(
-                    "SELECT point_id FROM point_member WHERE group_id = $1 ORDER BY point_id",
-                )
-                .bind(*key)
-                .fetch_all(&mut **tx)
-                .await?,
-            ),
-        }
-    }
-    let mut seen = std::collections::HashSet::new();
-    points.retain(|point| seen.insert(*point));
-    Ok(points)
+/// A statement about the points of a place: `$1` is its key, and `{}` stands for the condition.
+fn about(place: Place, statement: &str) -> (sqlx::AssertSqlSafe<String>, i64) {
+    let (condition, key) = match place {
+        Place::Point(key) => ("= $1", key),
+        Place::Group(key) => ("IN (SELECT point_id FROM point_member WHERE group_id = $1)", key),
+    };
+    (sqlx::AssertSqlSafe(statement.replace("{}", condition)), key)
 }
 
-/// Makes presence say what the assignments want; gives what that is.
+/// Makes presence at the points of a place say what the assignments of a package want.
 async fn settle(
     tx: &mut Transaction<'static, Any>,
-    point: i64,
+    place: Place,
     package: &str,
     now: Moment,
-) -> Result<Option<Wanted>> {
-    let row = sqlx::query(
-        "SELECT number, priority FROM assignment WHERE package_id = $2 AND (point_id = $1 OR \
-         group_id IN (SELECT group_id FROM point_member WHERE point_id = $1)) \
-         ORDER BY assigned_at DESC, id DESC LIMIT 1",
-    )
-    .bind(point)
-    .bind(package)
-    .fetch_optional(&mut **tx)
-    .await?;
-    let Some(row) = row else {
-        sqlx::query(
-            "UPDATE presence SET wanted = NULL, state = $1, standing = $2, reason = '', \
-             retry_at = $3, changed_at = $3 \
-             WHERE point_id = $4 AND package_id = $5 AND wanted IS NOT NULL",
-        )
+) -> Result<()> {
+    let (sql, key) = about(
+        place,
+        concat!(
+            "UPDATE presence SET wanted = NULL, state = $3, standing = $4, reason = '', \
+             retry_at = $5, changed_at = $5 \
+             WHERE package_id = $2 AND wanted IS NOT NULL AND point_id {} AND NOT EXISTS (",
+            applying!("1", "presence.point_id"),
+            ")"
+        ),
+    );
+    sqlx::query(sql)
+        .bind(key)
+        .bind(package)
         .bind(State::Removing.word())
         .bind(State::Removing.standing().word())
         .bind(now.0)
-        .bind(point)
-        .bind(package)
         .execute(&mut **tx)
         .await?;
-        return Ok(None);
-    };
-    let wanted = Wanted { number: row.get("number"), priority: priority_of(row.get("priority"))? };
     // What is installed as wanted, or on its way, stays so; anything else is tried again.
-    sqlx::query(
-        "INSERT INTO presence (point_id, package_id, wanted, held, priority, state, standing, \
-         reason, sent, to_send, retry_at, validated_at, check_asked_at, changed_at) \
-         VALUES ($1, $2, $3, NULL, $4, $5, $6, '', 0, 0, $7, NULL, NULL, $7) \
-         ON CONFLICT (point_id, package_id) DO UPDATE SET wanted = excluded.wanted, \
-         priority = excluded.priority, \
-         state = CASE WHEN presence.wanted = excluded.wanted AND presence.state IN ($8, $9) \
-             THEN presence.state ELSE excluded.state END, \
-         standing = CASE WHEN presence.wanted = excluded.wanted AND presence.state IN ($8, $9) \
-             THEN presence.standing ELSE excluded.standing END, \
-         reason = CASE WHEN presence.wanted = excluded.wanted AND presence.state IN ($8, $9) \
-             THEN presence.reason ELSE '' END, \
-         retry_at = CASE WHEN presence.wanted = excluded.wanted AND presence.state IN ($8, $9) \
-             THEN presence.retry_at ELSE excluded.retry_at END, \
-         changed_at = excluded.changed_at",
-    )
-    .bind(point)
-    .bind(package)
-    .bind(wanted.number)
-    .bind(wanted.priority.word())
-    .bind(State::Pending.word())
-    .bind(State::Pending.standing().word())
-    .bind(now.0)
-    .bind(State::Installed.word())
-    .bind(State::Transferring.word())
-    .execute(&mut **tx)
-    .await?;
-    Ok(Some(wanted))
+    let (sql, key) = about(
+        place,
+        concat!(
+            "INSERT INTO presence (point_id, package_id, wanted, held, priority, state, standing, \
+             reason, sent, to_send, retry_at, validated_at, check_asked_at, changed_at) \
+             SELECT point.id, wanted.package_id, wanted.number, NULL, wanted.priority, \
+             CAST($3 AS TEXT), CAST($4 AS TEXT), '', 0, 0, CAST($5 AS BIGINT), NULL, NULL, \
+             CAST($5 AS BIGINT) FROM point JOIN assignment wanted ON wanted.id = (",
+            applying!("a.id", "point.id"),
+            ") WHERE point.id {} \
+             ON CONFLICT (point_id, package_id) DO UPDATE SET wanted = excluded.wanted, \
+             priority = excluded.priority, \
+             state = CASE WHEN presence.wanted = excluded.wanted AND presence.state IN ($6, $7) \
+                 THEN presence.state ELSE excluded.state END, \
+             standing = CASE WHEN presence.wanted = excluded.wanted AND presence.state IN ($6, $7) \
+                 THEN presence.standing ELSE excluded.standing END, \
+             reason = CASE WHEN presence.wanted = excluded.wanted AND presence.state IN ($6, $7) \
+                 THEN presence.reason ELSE '' END, \
+             retry_at = CASE WHEN presence.wanted = excluded.wanted AND presence.state IN ($6, $7) \
+                 THEN presence.retry_at ELSE excluded.retry_at END, \
+             changed_at = excluded.changed_at"
+        ),
+    );
+    sqlx::query(sql)
+        .bind(key)
+        .bind(package)
+        .bind(State::Pending.word())
+        .bind(State::Pending.standing().word())
+        .bind(now.0)
+        .bind(State::Installed.word())
+        .bind(State::Transferring.word())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Assigns to a member itself what a group gives it, unless it has an assignment of its own that

@@ -97,12 +97,14 @@ impl Db {
         Ok(added.rows_affected() == 1)
     }
 
-    /// All schedules, by name.
+    /// The schedules with names after this one, by name, no more than `most`.
     ///
     /// # Errors
     /// When the database cannot be read or holds something that was never written.
-    pub async fn schedules(&self) -> Result<Vec<Schedule>> {
-        sqlx::query(schedules!("ORDER BY s.name_key"))
+    pub async fn schedules(&self, after: &str, most: i64) -> Result<Vec<Schedule>> {
+        sqlx::query(schedules!("WHERE s.name_key > $1 ORDER BY s.name_key LIMIT $2"))
+            .bind(name_key(after))
+            .bind(most)
             .fetch_all(self.pool())
             .await?
             .iter()

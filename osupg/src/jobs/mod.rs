@@ -98,6 +98,53 @@ pub struct Submission<'a> {
 /// When there is no such operation, the request is none of it, it is about a package that does not
 /// exist, or the database cannot be written.
 pub async fn submit(home: &Home, submission: &Submission<'_>) -> Result<Job> {
+    let ids = submit_all(home, std::slice::from_ref(submission)).await?;
+    let id = ids.first().ok_or_else(|| Error::io("internal: a job has no number"))?;
+    get(home, *id).await
+}
+
+/// Puts operations into the queue, all or none; answers their numbers in the same order.
+///
+/// # Errors
+/// As [`submit`].
+pub async fn submit_all(home: &Home, submissions: &[Submission<'_>]) -> Result<Vec<i64>> {
+    if submissions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now = home.db.now().await?;
+    let mut checked = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        checked.push((submission, check(home, submission).await?));
+    }
+    let new = checked.iter().map(|(submission, checked)| {
+        let job = NewJob {
+            key: submission.key,
+            operation: checked.operation,
+            request: &checked.request,
+            subject: &checked.subject,
+            by: submission.by,
+            place: Place::Worker,
+            priority: submission.priority,
+            not_before: submission.not_before.unwrap_or(now),
+        };
+        let mut words = format!("submitted by {}", submission.by);
+        if let Some(at) = submission.not_before.filter(|at| *at > now) {
+            words.push_str(&format!(", not before {}", at.local()));
+        }
+        (job, words)
+    });
+    let new: Vec<_> = new.collect();
+    home.db.add_jobs(&new, now).await
+}
+
+/// What a submission comes to.
+struct Checked {
+    operation: &'static str,
+    request: String,
+    subject: String,
+}
+
+async fn check(home: &Home, submission: &Submission<'_>) -> Result<Checked> {
     let known = operation::find(submission.operation).ok_or_else(|| {
         Error::usage(format!(
             "there is no operation {:?}",
@@ -116,23 +163,7 @@ pub async fn submit(home: &Home, submission: &Submission<'_>) -> Result<Job> {
             request.len()
         )));
     }
-    let now = home.db.now().await?;
-    let job = NewJob {
-        key: submission.key,
-        operation: known.name,
-        request: &request,
-        subject: &subject,
-        by: submission.by,
-        place: Place::Worker,
-        priority: submission.priority,
-        not_before: submission.not_before.unwrap_or(now),
-    };
-    let mut words = format!("submitted by {}", submission.by);
-    if let Some(at) = submission.not_before.filter(|at| *at > now) {
-        words.push_str(&format!(", not before {}", at.local()));
-    }
-    let (id, _) = home.db.add_job(&job, &words, now).await?;
-    get(home, id).await
+    Ok(Checked { operation: known.name, request, subject })
 }
 
 /// The id of the package that a request names, in one spelling.

@@ -292,7 +292,8 @@ async fn jobs_are_taken_by_priority_then_in_order_and_never_two_of_a_package() {
             ("OSU00001", Priority::High, now),
             ("OSU00002", Priority::Normal, now),
         ] {
-            ids.push(db.add_job(&new_job(subject, priority, at), "x", now).await.unwrap().0);
+            let new = [(new_job(subject, priority, at), "x".to_string())];
+            ids.extend(db.add_jobs(&new, now).await.unwrap());
         }
         let mut taken = Vec::new();
         while let Some(held) = db.take_job(Lane::Work, "one", now).await.unwrap() {

@@ -18,7 +18,10 @@ use crate::db::imports;
 use crate::db::packages::NewRevision;
 use crate::error::{Error, Result};
 use crate::home::Home;
+use crate::points::target::Depth;
 use crate::progress::{Phase, Watch};
+use crate::store::Health;
+use crate::store::layout::Piece;
 use crate::store::lease::Lease;
 use crate::text;
 use crate::time::Moment;
@@ -82,6 +85,15 @@ pub async fn standing(home: &Home, document: &Document, signer: &str) -> Result<
     Ok(if current > number { Standing::Stale(current) } else { Standing::New })
 }
 
+/// Which revision of the package is the current one afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Current {
+    /// The newest that the store has.
+    Newest,
+    /// That of the document, which may be an older one.
+    Arrived,
+}
+
 /// How a document came here.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival<'a> {
@@ -89,12 +101,39 @@ pub struct Arrival<'a> {
     pub signer: &'a str,
     /// What brought it: `bundle`, `pull`.
     pub cause: &'a str,
+    /// Which revision is the current one then.
+    pub current: Current,
     /// The import that has brought its pieces; it ends with the revision.
     pub import: &'a str,
     /// The lease under which they were brought.
     pub lease: &'a Lease,
     /// Bytes that the library did not have before.
     pub new_size: u64,
+}
+
+/// The pieces of a document that the library lacks, each once; with [`Depth::EveryByte`] also those
+/// that are damaged in it.
+///
+/// # Errors
+/// When the library cannot be reached, or the command was stopped.
+pub async fn missing(
+    home: &Home,
+    document: &Document,
+    depth: Depth,
+    watch: Watch<'_>,
+) -> Result<Vec<Piece>> {
+    let mut missing = Vec::new();
+    for piece in document.pieces() {
+        watch.check()?;
+        let there = match depth {
+            Depth::Usual => home.library.has(&piece).await?,
+            Depth::EveryByte => home.library.check(&piece).await? == Health::Whole,
+        };
+        if !there {
+            missing.push(piece);
+        }
+    }
+    Ok(missing)
 }
 
 /// Makes a revision of a document whose pieces are in the library, checked, while the caller holds
@@ -113,6 +152,16 @@ pub async fn adopt(
         Reference { package: document.package.id.clone(), revision: Some(document.number) };
     if standing(home, document, arrival.signer).await? == Standing::Present {
         let mut tx = home.db.begin().await?;
+        if arrival.current == Current::Arrived {
+            rows::upsert_adopted(
+                &mut tx,
+                document,
+                arrival.signer,
+                Current::Arrived,
+                Moment::now(),
+            )
+            .await?;
+        }
         imports::import_ends(&mut tx, arrival.import).await?;
         tx.commit().await?;
         return Ok(Adopted { package: home.db.package_at(&reference).await?, new: false });
@@ -214,7 +263,7 @@ async fn commit(
         entries: &entries,
         images,
     };
-    rows::insert_adopted(&mut tx, document, arrival.signer, &revision, now).await?;
+    rows::insert_adopted(&mut tx, document, arrival, &revision, now).await?;
     // Where the store cuts a file otherwise, it keeps its own pieces and nobody needs the new ones.
     contents.doom_unused(&mut tx, &document.pieces().into_iter().collect(), now).await?;
     imports::import_ends(&mut tx, arrival.import).await?;
@@ -222,4 +271,29 @@ async fn commit(
     arrival.lease.confirm(&mut tx).await?;
     tx.commit().await?;
     Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use wim_extract::Cancel;
+
+    use super::*;
+    use crate::progress::Silent;
+
+    /// Makes a revision of a document whose pieces are in the library the current one of a store.
+    pub(crate) async fn adopt(home: &Home, document: &Document) {
+        let lease = home.lease().await.unwrap();
+        let arrival = Arrival {
+            signer: "test",
+            cause: "test",
+            current: Current::Arrived,
+            import: &home.db.import_begins(std::path::Path::new("test")).await.unwrap(),
+            lease: &lease,
+            new_size: 0,
+        };
+        let cancel = Cancel::new();
+        let watch = Watch { progress: &Silent, cancel: &cancel };
+        super::adopt(home, document, &arrival, watch).await.unwrap();
+        lease.release().await;
+    }
 }

@@ -10,9 +10,10 @@ use crate::accounts::Sight;
 use crate::error::Result;
 use crate::home::Home;
 use crate::operation::{Operation, Reach, Right};
+use crate::page::{self, Page, paged};
 use crate::progress::Watch;
 
-/// Packages, by id: all, or those that fit everything asked for.
+/// Packages, by id: all, or those that fit everything asked for. The answer is a page.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Request {
@@ -24,23 +25,24 @@ pub struct Request {
     pub language: Option<String>,
     /// With this text in id, name, version, comment or manufacturer, whatever the capitals.
     pub text: Option<String>,
-    /// No more than so many.
+    /// Only those after this id: where the page before ended.
+    pub after: Option<String>,
+    /// No more than so many, 1 to 1,000; 100 when left out.
     pub limit: Option<u32>,
-    /// Without the first so many.
-    pub offset: u32,
 }
 
 impl Operation for Request {
-    type Outcome = Vec<Package>;
+    type Outcome = Page<Package>;
     const NAME: &'static str = "package.list";
     const RIGHT: Right = Right::Read;
     const REACH: Reach = Reach::Visible;
 
-    fn limit(packages: &mut Vec<Package>, sight: &Sight) {
-        packages.retain(|package| sight.sees(&package.id));
+    fn limit(packages: &mut Page<Package>, sight: &Sight) {
+        packages.keep_seen(sight, |package| &package.id);
     }
 
-    async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Vec<Package>> {
+    async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Page<Package>> {
+        let limit = page::limit(self.limit)?;
         let checked = |given: &Option<String>, check: fn(&str) -> Result<String>| {
             given.as_deref().map(check).transpose()
         };
@@ -50,9 +52,12 @@ impl Operation for Request {
             language: checked(&self.language, fields::languages)?,
             ..self.clone()
         };
-        home.db.find_packages(&filter).await
+        let found = home.db.find_packages(&filter, i64::from(limit) + 1).await?;
+        Ok(Page::cut(found, limit, |package| &package.id))
     }
 }
+
+paged!(Request);
 
 /// The images in the WIM files of a package.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

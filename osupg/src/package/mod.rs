@@ -18,7 +18,6 @@ pub mod list;
 pub mod manifest;
 pub mod model;
 pub mod prune;
-pub mod receive;
 pub mod reference;
 pub mod refresh;
 pub mod remove;

@@ -19,6 +19,7 @@ use crate::error::{Kind, Result};
 use crate::home::Home;
 use crate::library::{check, gc, repair};
 use crate::operation::Operation;
+use crate::page::Paged;
 use crate::progress::{Silent, Watch};
 use crate::sample;
 
@@ -306,7 +307,7 @@ async fn lists_are_narrowed_down_and_cut() {
         }
         let names = async |request: list::Request| -> Vec<String> {
             let listed = bench.call(request).await.unwrap();
-            listed.into_iter().map(|package| package.name).collect()
+            listed.items.into_iter().map(|package| package.name).collect()
         };
         let all = list::Request::default;
         assert_eq!(names(all()).await.len(), 4);
@@ -326,10 +327,13 @@ async fn lists_are_narrowed_down_and_cut() {
         let arch = |arch: &str| list::Request { architecture: Some(arch.into()), ..all() };
         assert_eq!(names(arch("amd64")).await.len(), 4);
         assert_eq!(names(arch("arm64")).await.len(), 0);
-        assert_eq!(
-            names(list::Request { limit: Some(2), offset: 1, ..all() }).await,
-            ["Two", "Three"]
-        );
+        let mut request = list::Request { limit: Some(3), ..all() };
+        let page = bench.call(request.clone()).await.unwrap();
+        assert_eq!(page.next.as_deref(), Some("OSU00003"));
+        request.after = page.next;
+        assert_eq!(names(request.clone()).await, ["Four_x"]);
+        assert!(request.following(&bench.call(request.clone()).await.unwrap()).is_none());
+        bench.call(list::Request { limit: Some(0), ..all() }).await.unwrap_err();
         let folders = bench.call(list::FoldersRequest {}).await.unwrap();
         let folders: Vec<_> = folders.iter().map(|f| (&*f.path, f.packages)).collect();
         assert_eq!(folders, [("/", 1), ("/A", 1), ("/A/B", 1), ("/AB", 1)]);

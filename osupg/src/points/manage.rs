@@ -7,16 +7,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::deliver;
-use super::model::{Kind, Point, Presence, Settings, State, Tally};
+use super::model::{Kind, Point, Settings, State, Tally};
 use super::publish::{Assigned, Carrier, hand_on};
 use super::target::Depth;
 use super::window::{Priority, Windows};
-use crate::accounts::Sight;
 use crate::db::points::{NewPoint, Place};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::operation::{Length, Operation, Reach, Right};
 use crate::package::fields;
+use crate::page::{self, Page, paged};
 use crate::progress::Watch;
 
 /// Characters of an address.
@@ -180,10 +180,15 @@ fn address(kind: Kind, given: &str, store: &Path) -> Result<String> {
     }
 }
 
-/// All points, by name.
+/// Points, by name. The answer is a page.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct List {}
+#[serde(default, deny_unknown_fields)]
+pub struct List {
+    /// Only those after this name: where the page before ended.
+    pub after: Option<String>,
+    /// No more than so many, 1 to 1,000; 100 when left out.
+    pub limit: Option<u32>,
+}
 
 /// A point in a list.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -196,20 +201,24 @@ pub struct Listed {
 }
 
 impl Operation for List {
-    type Outcome = Vec<Listed>;
+    type Outcome = Page<Listed>;
     const NAME: &'static str = "point.list";
     const RIGHT: Right = Right::Read;
     const REACH: Reach = Reach::Visible;
 
-    async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Vec<Listed>> {
-        let tallies = home.db.point_tallies().await?;
-        let list = home.db.points().await?.into_iter().map(|point| {
+    async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Page<Listed>> {
+        let limit = page::limit(self.limit)?;
+        let (after, most) = (self.after.as_deref().unwrap_or_default(), i64::from(limit) + 1);
+        let tallies = home.db.point_tallies(after, most).await?;
+        let list = home.db.points_after(after, most).await?.into_iter().map(|point| {
             let packages = tallies.get(&point.key).copied().unwrap_or_default();
             Listed { point, packages }
         });
-        Ok(list.collect())
+        Ok(Page::cut(list.collect(), limit, |listed: &Listed| &listed.point.name))
     }
 }
+
+paged!(List);
 
 /// Which point to show.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -227,8 +236,8 @@ pub struct Shown {
     pub point: Point,
     /// The groups that it is in.
     pub groups: Vec<String>,
-    /// What is there, or to be there.
-    pub packages: Vec<Presence>,
+    /// How its packages stand; `point.status` lists them.
+    pub packages: Tally,
 }
 
 impl Operation for Show {
@@ -237,15 +246,11 @@ impl Operation for Show {
     const RIGHT: Right = Right::Read;
     const REACH: Reach = Reach::Visible;
 
-    fn limit(outcome: &mut Shown, sight: &Sight) {
-        outcome.packages.retain(|presence| sight.sees(&presence.package));
-    }
-
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Shown> {
         let point = home.db.point(&self.point).await?;
         let groups = home.db.groups().await?.into_iter();
         let groups = groups.filter(|group| group.points.contains(&point.name));
-        let packages = home.db.presences_at(point.key).await?;
+        let packages = home.db.point_tally(point.key).await?;
         Ok(Shown { groups: groups.map(|group| group.name).collect(), packages, point })
     }
 }

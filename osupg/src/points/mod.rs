@@ -36,11 +36,9 @@ pub mod window;
 pub mod withdraw;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use object_store::ObjectStore;
 
 use crate::db::points::Place;
 use crate::error::{Error, Result};
@@ -48,9 +46,9 @@ use crate::home::Home;
 use crate::package::document::{self, Document};
 use crate::package::reference::Reference;
 use crate::store::layout::{ObjectId, Piece};
-use crate::store::place::Means;
+use crate::store::place::{self, Means};
+use crate::text;
 use crate::trust::TrustList;
-use crate::{store, text};
 use model::{Kind, Point};
 use target::folder::Folder;
 use target::objects::Objects;
@@ -79,21 +77,21 @@ pub(crate) fn reach(
     let timeout = Duration::from_secs(timeout_seconds.unsigned_abs());
     match kind {
         Kind::Folder => Ok(Box::new(Folder::new(Path::new(address), timeout))),
-        Kind::Objects => Ok(Box::new(Objects::new(open_store(home, address)?, address, timeout))),
+        Kind::Objects => Ok(Box::new(Objects::new(open_place(home, address)?, address, timeout))),
         Kind::Node => {
             Err(Error::usage(format!("{} is a node: it fetches by itself", text::clean(address))))
         }
     }
 }
 
-/// The object store with this address.
+/// The place with this address, for objects.
 ///
 /// # Errors
 /// When the address is wrong.
-pub(crate) fn open_store(home: &Home, address: &str) -> Result<Arc<dyn ObjectStore>> {
+pub(crate) fn open_place(home: &Home, address: &str) -> Result<place::Place> {
     let config = home.config();
     let means = Means { s3: config.s3.clone(), azure: config.azure.clone() };
-    Ok(store::place::Place::open(address, &means)?.store)
+    place::Place::open(address, &means)
 }
 
 /// A revision with its signature, for a point.
@@ -102,14 +100,30 @@ pub(crate) fn open_store(home: &Home, address: &str) -> Result<Arc<dyn ObjectSto
 /// When there is no such revision, or the store's key cannot be read or made.
 pub(crate) async fn signed(home: &Home, point: i64, package: &str, number: i64) -> Result<Signed> {
     let reference = Reference { package: package.to_string(), revision: Some(number) };
-    let document = document::of_revision(home, &reference).await?;
-    let envelope = document::sign(home, &document).await?;
     let revision = home.db.package_at(&reference).await?.revision.key;
-    let near = home.db.sharing(point, revision, NEAR).await?;
+    signed_anywhere(home, &reference).await?.near(home, point, revision).await
+}
+
+/// A revision with its signature, for whichever point.
+///
+/// # Errors
+/// As [`signed`].
+pub(crate) async fn signed_anywhere(home: &Home, reference: &Reference) -> Result<Signed> {
+    let document = document::of_revision(home, reference).await?;
+    let envelope = document::sign(home, &document).await?;
     // Opened as the point will open it: what this store would not believe is not sent.
     let trusted = trusted(home).await?;
     let document = Document::open(&envelope, &trusted)?;
-    Ok(Signed { document, envelope, near })
+    Ok(Signed { document, envelope, near: Vec::new() })
+}
+
+impl Signed {
+    /// The same for this point, where other packages may share content with it; `revision` is its
+    /// key.
+    pub(crate) async fn near(self, home: &Home, point: i64, revision: i64) -> Result<Self> {
+        let near = home.db.sharing(point, revision, NEAR).await?;
+        Ok(Self { near, ..self })
+    }
 }
 
 /// Whose signatures this store believes.

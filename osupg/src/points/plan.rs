@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::feed::Rules;
 use super::model::{Kind, Point};
-use super::target::Plan;
+use super::target::{Plan, Signed};
 use super::window::Priority;
-use super::{POINTS_AT_ONCE, places, points_at, signed, target};
+use super::{POINTS_AT_ONCE, places, points_at, signed_anywhere, target};
 use crate::error::Result;
 use crate::home::Home;
 use crate::operation::{Length, Operation, Right};
@@ -69,10 +69,12 @@ impl Operation for Request {
 async fn plan(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Planned> {
     let package = home.db.package_at(&request.package).await?;
     let (id, number) = (package.id, package.revision.number);
+    let reference = Reference { package: id.clone(), revision: Some(number) };
+    let signed = signed_anywhere(home, &reference).await?;
     let places = places(home, &request.to).await?;
     let points = points_at(home, &places).await?;
     let planned = stream::iter(&points)
-        .map(|point| plan_point(home, point, &id, number, request.priority))
+        .map(|point| plan_point(home, point, &signed, package.revision.key, request.priority))
         .buffered(POINTS_AT_ONCE)
         .collect()
         .await;
@@ -83,8 +85,8 @@ async fn plan(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Planne
 async fn plan_point(
     home: &Home,
     point: &Point,
-    package: &str,
-    number: i64,
+    signed: &Signed,
+    revision: i64,
     priority: Priority,
 ) -> PlannedPoint {
     let mut note = String::new();
@@ -98,7 +100,7 @@ async fn plan_point(
     let looked = async {
         let target = target(home, point)?;
         target.check_mark(&point.mark).await?;
-        target.plan(&signed(home, point.key, package, number).await?).await
+        target.plan(&signed.clone().near(home, point.key, revision).await?).await
     };
     let plan = match point.kind {
         Kind::Node => {

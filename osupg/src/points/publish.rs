@@ -1,8 +1,11 @@
 //! Publishes a revision to points and groups.
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::model::{Kind, Point};
 use super::window::Priority;
 use super::{deliver, places, points_at};
 use crate::db::points::{Place, Wanted};
@@ -99,31 +102,37 @@ pub(super) async fn hand_on(
     priority: Priority,
     carrier: Carrier,
 ) -> Result<Vec<Delivery>> {
-    let mut deliveries = Vec::new();
-    for point in points_at(home, places).await? {
-        let carried = carrier == Carrier::Worker && point.kind != super::model::Kind::Node;
-        let job = match carried {
-            true => {
-                let request =
-                    deliver::Request { point: point.name.clone(), package: package.into() };
-                let id = submit(home, &request, priority).await?;
-                home.db.handed_on(point.key, package).await?;
-                Some(id)
-            }
-            false => None,
-        };
-        deliveries.push(Delivery { point: point.name, job });
-    }
-    Ok(deliveries)
+    let points = points_at(home, places).await?;
+    let carried: Vec<&Point> = match carrier {
+        Carrier::Worker => points.iter().filter(|point| point.kind != Kind::Node).collect(),
+        Carrier::Caller => Vec::new(),
+    };
+    let request =
+        |point: &Point| deliver::Request { point: point.name.clone(), package: package.into() };
+    let requests: Vec<_> = carried.iter().map(|point| request(point)).collect();
+    let ids = submit(home, &requests, priority).await?;
+    let keys: Vec<i64> = carried.iter().map(|point| point.key).collect();
+    home.db.handed_on(&keys, package).await?;
+    let jobs: HashMap<i64, i64> = keys.into_iter().zip(ids).collect();
+    let delivery =
+        |point: Point| Delivery { job: jobs.get(&point.key).copied(), point: point.name };
+    Ok(points.into_iter().map(delivery).collect())
 }
 
-/// Makes a delivery a job; gives its number.
-async fn submit(home: &Home, request: &deliver::Request, priority: Priority) -> Result<i64> {
-    let value = serde_json::to_value(request)
+/// Makes deliveries jobs; gives their numbers.
+async fn submit(
+    home: &Home,
+    requests: &[deliver::Request],
+    priority: Priority,
+) -> Result<Vec<i64>> {
+    let requests = requests
+        .iter()
+        .map(serde_json::to_value)
+        .collect::<serde_json::Result<Vec<_>>>()
         .map_err(|error| Error::io(format!("a delivery cannot be written: {error}")))?;
-    let submission = jobs::Submission {
+    let submission = |request| jobs::Submission {
         operation: deliver::Request::NAME,
-        request: &value,
+        request,
         by: home.by(),
         key: None,
         priority: match priority {
@@ -133,7 +142,8 @@ async fn submit(home: &Home, request: &deliver::Request, priority: Priority) -> 
         },
         not_before: None,
     };
-    Ok(jobs::submit(home, &submission).await?.id)
+    let submissions: Vec<_> = requests.iter().map(submission).collect();
+    jobs::submit_all(home, &submissions).await
 }
 
 /// Makes jobs of the deliveries that are due: a window has opened, a point was busy, a transfer was
@@ -149,7 +159,7 @@ pub async fn tick(home: &Home) -> Result<u64> {
         let Some(priority) = home.db.claim_due(point.key, &request.package).await? else {
             continue;
         };
-        submit(home, &request, priority).await?;
+        submit(home, &[request], priority).await?;
         submitted += 1;
     }
     Ok(submitted)

@@ -13,10 +13,14 @@ use super::target::tests::{Bench, Files, media, noise};
 use super::validate::{self, Then};
 use super::window::Priority;
 use super::*;
+use crate::db::tests::{Database, on_both};
+use crate::home::tests::open;
 use crate::operation::Operation;
+use crate::package::adopt;
 use crate::package::document::PAYLOAD_TYPE;
-use crate::package::receive;
+use crate::page::{Page, Paged};
 use crate::progress::{Silent, Watch};
+use crate::time::Moment;
 use crate::trust::Envelope;
 use crate::trust::key::PrivateKey;
 
@@ -30,9 +34,9 @@ fn watch(cancel: &Cancel) -> Watch<'_> {
 }
 
 impl Site {
-    async fn new() -> Self {
+    async fn new(database: Database) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::open(&folder.path().join("home")).await.unwrap();
+        let home = open(&folder.path().join("home"), database).await;
         Self { folder, home }
     }
 
@@ -44,8 +48,7 @@ impl Site {
             let bytes = bench.library.get(&piece).await.unwrap();
             self.home.library.put(&piece.id, &bytes).await.unwrap();
         }
-        let cancel = Cancel::new();
-        receive::receive(&self.home, &document, "test", watch(&cancel)).await.unwrap();
+        adopt::tests::adopt(&self.home, &document).await;
         document
     }
 
@@ -88,9 +91,8 @@ impl Site {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_point_with_a_forged_or_older_document_is_named_and_repaired() {
-    let site = Site::new().await;
+async fn a_point_with_a_forged_or_older_document_is_named_and_repaired(database: Database) {
+    let site = Site::new(database).await;
     let first = site.release("OSU00001", 1, &media()).await;
     let mut files = media();
     files.insert("setup.exe", noise(25_000, 8));
@@ -119,9 +121,8 @@ async fn a_point_with_a_forged_or_older_document_is_named_and_repaired() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_library_gets_a_lost_piece_back_from_a_point() {
-    let site = Site::new().await;
+async fn a_library_gets_a_lost_piece_back_from_a_point(database: Database) {
+    let site = Site::new(database).await;
     let document = site.release("OSU00001", 1, &media()).await;
     // Of install.wim.
     let piece = document.pieces()[20];
@@ -137,9 +138,8 @@ async fn a_library_gets_a_lost_piece_back_from_a_point() {
     assert_eq!(fetch_piece(&site.home, &piece).await.unwrap(), None);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn counts_agree_with_rows_whatever_happens() {
-    let site = Site::new().await;
+async fn counts_agree_with_rows_whatever_happens(database: Database) {
+    let site = Site::new(database).await;
     let db = &site.home.db;
     for id in ["OSU00001", "OSU00002"] {
         site.release(id, 1, &media()).await;
@@ -155,7 +155,7 @@ async fn counts_agree_with_rows_whatever_happens() {
     assert_eq!(tally, Tally { success: 2, error: 1, ..Tally::default() });
     let of_point = |name: &'static str| async move {
         let key = db.point(name).await.unwrap().key;
-        db.point_tallies().await.unwrap().get(&key).copied().unwrap_or_default()
+        db.point_tally(key).await.unwrap()
     };
     assert_eq!(of_point("A").await, Tally { success: 2, ..Tally::default() });
     assert_eq!(of_point("B").await, Tally { error: 1, ..Tally::default() });
@@ -171,13 +171,12 @@ async fn counts_agree_with_rows_whatever_happens() {
     let strays = db.strays(crate::time::Moment(i64::MAX)).await.unwrap();
     let named = |name: &str| (name.to_string(), "OSU00001".to_string());
     assert_eq!(strays, [named("A"), named("C")]);
-    assert_eq!(db.package_tallies().await.unwrap().len(), 1);
+    assert_eq!(db.package_tallies("", 10).await.unwrap().len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_point_takes_no_more_packages_than_it_says_and_never_one_twice() {
+async fn a_point_takes_no_more_packages_than_it_says_and_never_one_twice(database: Database) {
     use super::slot::{Busy, Slot};
-    let site = Site::new().await;
+    let site = Site::new(database).await;
     site.point("A").await;
     let key = site.home.db.point("A").await.unwrap().key;
     let take = |package: &'static str, lanes| Slot::take(&site.home, key, package, lanes);
@@ -194,9 +193,8 @@ async fn a_point_takes_no_more_packages_than_it_says_and_never_one_twice() {
     whole.release().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn fields_of_points_have_limits() {
-    let site = Site::new().await;
+async fn fields_of_points_have_limits(database: Database) {
+    let site = Site::new(database).await;
     let root = site.point("A").await;
     let cancel = Cancel::new();
     let add = |name: &str, kind, target: &str, change: Change| manage::Add {
@@ -246,3 +244,104 @@ async fn fields_of_points_have_limits() {
     }
     assert_eq!(site.home.db.points().await.unwrap().len(), 1);
 }
+
+async fn how_things_stand_comes_in_pages(database: Database) {
+    let site = Site::new(database).await;
+    let cancel = Cancel::new();
+    for number in 1..=3 {
+        site.release(&format!("OSU0000{number}"), 1, &media()).await;
+    }
+    for name in ["b", "A", "c"] {
+        site.point(name).await;
+        site.publish("OSU00002", &[name]).await;
+    }
+    for package in ["OSU00001", "OSU00003"] {
+        site.publish(package, &["A"]).await;
+    }
+    let list = manage::List { limit: Some(2), after: None };
+    let page = list.run(&site.home, watch(&cancel)).await.unwrap();
+    let counted = |page: &Page<manage::Listed>| -> Vec<(String, i64)> {
+        page.items.iter().map(|one| (one.point.name.clone(), one.packages.success)).collect()
+    };
+    assert_eq!(counted(&page), [("A".to_string(), 3), ("b".to_string(), 1)]);
+    let rest = list.following(&page).unwrap().run(&site.home, watch(&cancel)).await.unwrap();
+    assert_eq!((counted(&rest), rest.next), (vec![("c".to_string(), 1)], None));
+
+    let mut request =
+        status::PackageRequest { package: "OSU00002".into(), limit: Some(2), after: None };
+    let mut whole = request.run(&site.home, watch(&cancel)).await.unwrap();
+    assert_eq!((whole.tally.success, whole.points.len()), (3, 2), "all are counted on each page");
+    request = request.following(&whole).unwrap();
+    let rest = request.run(&site.home, watch(&cancel)).await.unwrap();
+    status::PackageRequest::append(&mut whole, rest);
+    let points: Vec<_> = whole.points.iter().map(|one| &*one.point).collect();
+    assert_eq!((points, request.following(&whole).is_none()), (vec!["A", "b", "c"], true));
+
+    let request = status::PointRequest { point: "a".into(), limit: Some(2), after: None };
+    let page = request.run(&site.home, watch(&cancel)).await.unwrap();
+    assert_eq!(page.next.as_deref(), Some("OSU00002"));
+    let request = status::OverviewRequest { after: Some("OSU00001".into()), limit: Some(1) };
+    let page = request.run(&site.home, watch(&cancel)).await.unwrap();
+    let tally = Tally { success: 3, ..Tally::default() };
+    assert_eq!((&*page.items[0].package, page.items[0].tally), ("OSU00002", tally));
+    assert_eq!(page.next.as_deref(), Some("OSU00002"));
+}
+
+async fn a_group_and_a_point_of_their_own_are_settled_together(database: Database) {
+    let site = Site::new(database).await;
+    let cancel = Cancel::new();
+    let watch = watch(&cancel);
+    for number in 1..=2 {
+        site.release("OSU00001", number, &media()).await;
+    }
+    for name in ["A", "B", "C"] {
+        site.point(name).await;
+    }
+    let group = group::Add {
+        name: "All".into(),
+        comment: String::new(),
+        points: ["A", "B", "C"].map(String::from).into(),
+    };
+    group.run(&site.home, watch).await.unwrap();
+    let publish = |package: &str, to: &str| publish::Request {
+        package: package.parse().unwrap(),
+        to: vec![to.into()],
+        priority: Priority::High,
+        carrier: Carrier::Worker,
+    };
+    let made = publish("OSU00001@1", "All").run(&site.home, watch).await.unwrap();
+    let mut jobs: Vec<_> = made.deliveries.iter().map(|delivery| delivery.job.unwrap()).collect();
+    jobs.dedup();
+    assert_eq!(jobs.len(), 3, "a job for each");
+    publish("OSU00001@2", "B").run(&site.home, watch).await.unwrap();
+    let wanted = async || {
+        let request = status::PackageRequest { package: "OSU00001".into(), ..Default::default() };
+        let status = request.run(&site.home, watch).await.unwrap();
+        status.points.into_iter().map(|one| (one.wanted, one.state)).collect::<Vec<_>>()
+    };
+    let pending = |number| (Some(number), State::Pending);
+    assert_eq!(wanted().await, [pending(1), pending(2), pending(1)], "the last made applies");
+    assert_eq!(
+        deliver::due(&site.home, Moment::now()).await.unwrap().len(),
+        0,
+        "all are handed on"
+    );
+    let withdraw = withdraw::Request {
+        package: "OSU00001".into(),
+        from: vec!["All".into()],
+        carrier: Carrier::Caller,
+    };
+    withdraw.run(&site.home, watch).await.unwrap();
+    let leaving = (None, State::Removing);
+    assert_eq!(wanted().await, [leaving, pending(2), leaving], "its own assignment stays");
+}
+
+on_both!(
+    a_point_with_a_forged_or_older_document_is_named_and_repaired,
+    a_library_gets_a_lost_piece_back_from_a_point,
+    counts_agree_with_rows_whatever_happens,
+    a_point_takes_no_more_packages_than_it_says_and_never_one_twice,
+    fields_of_points_have_limits,
+    how_things_stand_comes_in_pages,
+    a_group_and_a_point_of_their_own_are_settled_together
+);

@@ -24,6 +24,7 @@ use crate::db::schedules::Claim;
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
 use crate::operation::{self, Known, Operation, Right};
+use crate::page::{self, Page, paged};
 use crate::progress::Watch;
 use crate::text;
 use crate::time::Moment;
@@ -182,20 +183,30 @@ async fn show(home: &Home, name: &str) -> Result<Shown> {
     Ok(Shown { schedule, upcoming, runs })
 }
 
-/// All schedules, by name.
+/// Schedules, by name. The answer is a page.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct List {}
+#[serde(default, deny_unknown_fields)]
+pub struct List {
+    /// Only those after this name: where the page before ended.
+    pub after: Option<String>,
+    /// No more than so many, 1 to 1,000; 100 when left out.
+    pub limit: Option<u32>,
+}
 
 impl Operation for List {
-    type Outcome = Vec<Schedule>;
+    type Outcome = Page<Schedule>;
     const NAME: &'static str = "schedule.list";
     const RIGHT: Right = Right::Read;
 
-    async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Vec<Schedule>> {
-        home.db.schedules().await
+    async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Page<Schedule>> {
+        let limit = page::limit(self.limit)?;
+        let after = self.after.as_deref().unwrap_or_default();
+        let found = home.db.schedules(after, i64::from(limit) + 1).await?;
+        Ok(Page::cut(found, limit, |schedule| &schedule.name))
     }
 }
+
+paged!(List);
 
 /// A schedule with its next moments and last runs.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

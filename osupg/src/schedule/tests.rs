@@ -5,13 +5,15 @@ use std::sync::Mutex;
 use serde_json::json;
 
 use super::*;
+use crate::db::tests::{Database, on_both};
+use crate::home::tests::open;
 use crate::progress::Silent;
 
 const HOUR: i64 = 3_600_000_000;
 
-async fn home() -> (tempfile::TempDir, Home) {
+async fn home(database: Database) -> (tempfile::TempDir, Home) {
     let folder = tempfile::tempdir().unwrap();
-    let home = Home::open(folder.path()).await.unwrap();
+    let home = open(folder.path(), database).await;
     (folder, home)
 }
 
@@ -51,9 +53,8 @@ impl Queue {
     }
 }
 
-#[tokio::test]
-async fn what_is_due_is_submitted_once_and_moves_on() {
-    let (_folder, home) = home().await;
+async fn what_is_due_is_submitted_once_and_moves_on(database: Database) {
+    let (_folder, home) = home(database).await;
     let made = call(&home, add("Nightly", "every hour UTC")).await.unwrap();
     let (first, second) = (made.upcoming[0], made.upcoming[1]);
     assert_eq!(second.0 - first.0, HOUR);
@@ -67,9 +68,8 @@ async fn what_is_due_is_submitted_once_and_moves_on() {
     assert!(shown.runs[0].job.starts_with("job "));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_workers_make_one_job() {
-    let (_folder, home) = home().await;
+async fn several_workers_make_one_job(database: Database) {
+    let (_folder, home) = home(database).await;
     let mut due = Moment(0);
     for name in ["a", "b", "c"] {
         due = call(&home, add(name, "every hour UTC")).await.unwrap().upcoming[0];
@@ -81,9 +81,8 @@ async fn several_workers_make_one_job() {
     assert_eq!(queue.len(), 3);
 }
 
-#[tokio::test]
-async fn missed_moments_make_one_run_or_none() {
-    let (_folder, home) = home().await;
+async fn missed_moments_make_one_run_or_none(database: Database) {
+    let (_folder, home) = home(database).await;
     let first = call(&home, add("once", "every hour UTC")).await.unwrap().upcoming[0];
     call(&home, Add { missed: Missed::Skip, ..add("skip", "every hour UTC") }).await.unwrap();
     let queue = Queue::default();
@@ -98,9 +97,8 @@ async fn missed_moments_make_one_run_or_none() {
     assert_eq!(skipped.runs[0].state, RunState::Skipped);
 }
 
-#[tokio::test]
-async fn a_worker_that_dies_is_followed_by_another_under_the_same_key() {
-    let (_folder, home) = home().await;
+async fn a_worker_that_dies_is_followed_by_another_under_the_same_key(database: Database) {
+    let (_folder, home) = home(database).await;
     let due = call(&home, add("x", "every hour UTC")).await.unwrap().upcoming[0];
     let queue = Queue::default();
     // It submits, and dies before it can say so.
@@ -116,9 +114,8 @@ async fn a_worker_that_dies_is_followed_by_another_under_the_same_key() {
     assert_eq!(queue.tick(&home, Moment(later.0 + ORPHANED_AFTER + 1)).await, Ticked::default());
 }
 
-#[tokio::test]
-async fn a_request_that_cannot_be_met_is_history_and_no_obstacle() {
-    let (_folder, home) = home().await;
+async fn a_request_that_cannot_be_met_is_history_and_no_obstacle(database: Database) {
+    let (_folder, home) = home(database).await;
     let due = call(&home, add("x", "every hour UTC")).await.unwrap().upcoming[0];
     let refusing = async |_: String, _: Schedule| Err(Error::usage("no such point"));
     let ticked = tick_with(&home, due, refusing).await.unwrap();
@@ -128,9 +125,8 @@ async fn a_request_that_cannot_be_met_is_history_and_no_obstacle() {
     assert_eq!(shown.schedule.next_at.unwrap().0, due.0 + HOUR);
 }
 
-#[tokio::test]
-async fn once_is_over_after_it_and_paused_ones_wait() {
-    let (_folder, home) = home().await;
+async fn once_is_over_after_it_and_paused_ones_wait(database: Database) {
+    let (_folder, home) = home(database).await;
     let due = call(&home, add("soon", "in 2 hours")).await.unwrap().upcoming[0];
     let queue = Queue::default();
     assert_eq!(queue.tick(&home, due).await.submitted, 1);
@@ -148,9 +144,8 @@ async fn once_is_over_after_it_and_paused_ones_wait() {
     assert_eq!(queue.tick(&home, now.upcoming[0]).await.submitted, 1);
 }
 
-#[tokio::test]
-async fn only_what_operators_may_do_can_be_scheduled() {
-    let (_folder, home) = home().await;
+async fn only_what_operators_may_do_can_be_scheduled(database: Database) {
+    let (_folder, home) = home(database).await;
     for (operation, request) in [
         ("package.fly", json!({})),
         ("key.rotate", json!({})),
@@ -177,14 +172,13 @@ async fn only_what_operators_may_do_can_be_scheduled() {
     assert!(call(&home, add(&"x".repeat(MAX_NAME + 1), "every hour")).await.is_err());
     call(&home, add("Same", "every hour")).await.unwrap();
     assert!(call(&home, add("same", "every hour")).await.is_err());
-    assert_eq!(call(&home, List {}).await.unwrap().len(), 1);
+    assert_eq!(call(&home, List::default()).await.unwrap().items.len(), 1);
     call(&home, Remove { schedule: "SAME".into() }).await.unwrap();
     assert!(call(&home, Show { schedule: "same".into() }).await.is_err());
 }
 
-#[tokio::test]
-async fn history_is_bounded() {
-    let (_folder, home) = home().await;
+async fn history_is_bounded(database: Database) {
+    let (_folder, home) = home(database).await;
     let due = call(&home, add("x", "every hour UTC")).await.unwrap().upcoming[0];
     let queue = Queue::default();
     for hour in 0..60 {
@@ -194,3 +188,14 @@ async fn history_is_bounded() {
     assert_eq!(shown.runs.len(), 50);
     assert_eq!(shown.runs[0].due_at.0, due.0 + 59 * HOUR);
 }
+
+on_both!(
+    what_is_due_is_submitted_once_and_moves_on,
+    several_workers_make_one_job,
+    missed_moments_make_one_run_or_none,
+    a_worker_that_dies_is_followed_by_another_under_the_same_key,
+    a_request_that_cannot_be_met_is_history_and_no_obstacle,
+    once_is_over_after_it_and_paused_ones_wait,
+    only_what_operators_may_do_can_be_scheduled,
+    history_is_bounded
+);

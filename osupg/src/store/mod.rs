@@ -13,6 +13,7 @@ pub mod layout;
 pub mod lease;
 pub mod place;
 pub mod source;
+pub(crate) mod staging;
 pub mod sweep;
 
 use std::fs::File;

@@ -6,16 +6,15 @@
 //! listed. Deleting comes before forgetting, so a collector that is cut off is simply repeated.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Library;
 use super::layout::{OBJECTS, ObjectId, Piece};
 use super::lease::Lease;
+use super::{Library, staging};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::time::Moment;
@@ -154,8 +153,9 @@ impl Litter {
         if self.listed
             && let Some(folder) = library.folder()
         {
-            let root = folder.join(OBJECTS);
-            tokio::task::spawn_blocking(move || remove_staging(&root)).await??;
+            let root = folder.to_path_buf();
+            // No import is running: what is half-written is nobody's.
+            tokio::task::spawn_blocking(move || staging::remove_pieces(&root)).await??;
         }
         db.collected(&self.doomed).await?;
         Ok(swept)
@@ -172,34 +172,4 @@ pub(crate) async fn unknown(library: &Library, known: &HashSet<ObjectId>) -> Res
         }
     }
     Ok(unknown)
-}
-
-/// Removes half-written files of a local library. `object_store` writes an object as
-/// `name#number` beside its place, and leaves these out of its listings.
-fn remove_staging(objects: &Path) -> Result<()> {
-    let list = |folder: &Path| -> Result<Vec<std::fs::DirEntry>> {
-        match std::fs::read_dir(folder) {
-            Ok(entries) => entries
-                .collect::<std::io::Result<_>>()
-                .map_err(|error| Error::file("list", folder, &error)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(Error::file("list", folder, &error)),
-        }
-    };
-    for folder in list(objects)? {
-        if !folder.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        for file in list(&folder.path())? {
-            let name = file.file_name();
-            let staging = name.to_str().and_then(|name| name.split_once('#')).is_some_and(
-                |(digits, number)| digits.len() == 64 && number.bytes().all(|b| b.is_ascii_digit()),
-            );
-            if staging {
-                std::fs::remove_file(file.path())
-                    .map_err(|error| Error::file("remove", &file.path(), &error))?;
-            }
-        }
-    }
-    Ok(())
 }

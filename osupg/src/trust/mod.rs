@@ -55,6 +55,24 @@ pub fn open(envelope: &Envelope, trusted: &TrustList, payload_type: &str) -> Res
     }
 }
 
+/// Who of the list has signed an envelope: the key, and what people here call it.
+///
+/// # Errors
+/// As [`open`].
+pub fn signer(
+    envelope: &Envelope,
+    trusted: &TrustList,
+    payload_type: &str,
+) -> Result<(KeyId, String)> {
+    match envelope.verify(payload_type, |id| trusted.key(id))? {
+        Some(id) => {
+            let name = trusted.entry(&id).map(|key| key.name.clone()).unwrap_or_default();
+            Ok((id, name))
+        }
+        None => Err(trusted.stranger(envelope)),
+    }
+}
+
 /// The lock under which keys and the trust list are read and changed.
 pub(crate) fn lock(home: &Home) -> Result<Lease> {
     Lease::exclusive(&home.root().join("trust.lock"))

@@ -6,15 +6,15 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
 
 use super::{Bench, large};
+use crate::db::tests::{Database, on_both};
 use crate::operation::Right;
 use crate::text;
 
 /// The path of the large file, as it stands in an address.
 const LARGE: &str = "sources/gr%C3%B6%C3%9Fe%20100%25.bin";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn files_and_objects_are_given_whole_and_in_ranges() {
-    let bench = Bench::new().await;
+async fn files_and_objects_are_given_whole_and_in_ranges(database: Database) {
+    let bench = Bench::new(database).await;
     let id = bench.package("Small").await;
     let token = bench.token(Right::Read, &[]).await;
     let data = large();
@@ -78,9 +78,8 @@ impl Bench {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn curl_agrees_about_ranges_and_resumes() {
-    let bench = Bench::with(|_, settings| settings.anonymous_content = true).await;
+async fn curl_agrees_about_ranges_and_resumes(database: Database) {
+    let bench = Bench::with(database, |_, settings| settings.anonymous_content = true).await;
     let id = bench.package("Small").await;
     let data = large();
     let url = format!("{}/api/v1/content/files/{id}/1/{LARGE}", bench.url);
@@ -110,9 +109,8 @@ async fn curl_agrees_about_ranges_and_resumes() {
     bench.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn content_is_given_to_those_who_may_see_it() {
-    let bench = Bench::new().await;
+async fn content_is_given_to_those_who_may_see_it(database: Database) {
+    let bench = Bench::new(database).await;
     let id = bench.package("Small").await;
     let (hash, _) = bench.objects().remove(0);
     let inside = bench.token(Right::Read, &["Default"]).await;
@@ -158,3 +156,9 @@ async fn content_is_given_to_those_who_may_see_it() {
     assert!(text::unhex::<32>(&hash).is_some());
     bench.stop().await;
 }
+
+on_both!(
+    files_and_objects_are_given_whole_and_in_ranges,
+    curl_agrees_about_ranges_and_resumes,
+    content_is_given_to_those_who_may_see_it
+);

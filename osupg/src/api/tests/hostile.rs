@@ -8,11 +8,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Bench, answer};
+use crate::db::tests::{Database, on_both};
 use crate::operation::Right;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_are_no_requests_are_refused() {
-    let bench = Bench::new().await;
+async fn bodies_that_are_no_requests_are_refused(database: Database) {
+    let bench = Bench::new(database).await;
     let token = bench.token(Right::Administer, &[]).await;
     let post = async |body: Vec<u8>, media_type: &str| {
         let request = bench.request(Method::POST, "/api/v1/package/show", &token);
@@ -42,14 +42,18 @@ async fn bodies_that_are_no_requests_are_refused() {
         (vec![b' '; (1 << 20) + 1], json, 413),
         (vec![b'['; 20 << 20], json, 413),
         (br#"{"package": "'; DROP TABLE package; --"}"#.to_vec(), json, 404),
-        (br#"{"package": "\u0000\u202e"}"#.to_vec(), json, 404),
+        (br#"{"package": "\u202e"}"#.to_vec(), json, 404),
+        (br#"{"package": "\u0000\u202e"}"#.to_vec(), json, 422),
     ] {
         let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
         let (found, said) = post(body, media_type).await;
         assert_eq!(found, status, "{shown}: {said}");
         assert!(!said.to_string().contains('\u{202e}'), "{said}");
     }
-    assert_eq!(bench.call("package.list", &token, &json!({})).await, (200, json!([])));
+    assert_eq!(
+        bench.call("package.list", &token, &json!({})).await,
+        (200, json!({ "items": [], "next": null }))
+    );
     bench.stop().await;
 }
 
@@ -65,9 +69,8 @@ fn raw(bench: &Bench, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn headers_are_not_trusted() {
-    let bench = Bench::new().await;
+async fn headers_are_not_trusted(database: Database) {
+    let bench = Bench::new(database).await;
     let tail = "Connection: close\r\n\r\n";
     let list = "POST /api/v1/package/list HTTP/1.1\r\nHost: x\r\n";
     let huge = "x".repeat(1 << 20);
@@ -94,9 +97,8 @@ async fn headers_are_not_trusted() {
     bench.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn connections_are_counted() {
-    let bench = Bench::with(|_, settings| settings.connections = 3).await;
+async fn connections_are_counted(database: Database) {
+    let bench = Bench::with(database, |_, settings| settings.connections = 3).await;
     let address = bench.url.strip_prefix("http://").unwrap().to_string();
     let idle: Vec<_> = (0..3).map(|_| TcpStream::connect(&address).unwrap()).collect();
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -111,3 +113,5 @@ async fn connections_are_counted() {
     });
     bench.stop().await;
 }
+
+on_both!(bodies_that_are_no_requests_are_refused, headers_are_not_trusted, connections_are_counted);

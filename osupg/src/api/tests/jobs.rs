@@ -9,6 +9,7 @@ use wim_extract::Cancel;
 
 use super::{Bench, answer};
 use crate::accounts::password::Secret;
+use crate::db::tests::{Database, on_both};
 use crate::error::Kind;
 use crate::operation::Right;
 use crate::package::verify;
@@ -47,9 +48,8 @@ impl Progress for Told {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn long_work_becomes_a_job_that_is_followed_to_its_end() {
-    let bench = Bench::new().await;
+async fn long_work_becomes_a_job_that_is_followed_to_its_end(database: Database) {
+    let bench = Bench::new(database).await;
     let id = bench.package("Small").await;
     let token = bench.token(Right::Operate, &[]).await;
     let outside = bench.token(Right::Operate, &["Elsewhere"]).await;
@@ -110,9 +110,8 @@ async fn long_work_becomes_a_job_that_is_followed_to_its_end() {
     bench.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn jobs_are_cancelled_and_retried() {
-    let bench = Bench::new().await;
+async fn jobs_are_cancelled_and_retried(database: Database) {
+    let bench = Bench::new(database).await;
     let id = bench.package("Small").await;
     let operate = bench.token(Right::Operate, &[]).await;
     let (read, outside) =
@@ -151,3 +150,5 @@ async fn jobs_are_cancelled_and_retried() {
     assert_eq!(list[0]["state"], "cancelled", "{list}");
     bench.stop().await;
 }
+
+on_both!(long_work_becomes_a_job_that_is_followed_to_its_end, jobs_are_cancelled_and_retried);

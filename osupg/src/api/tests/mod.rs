@@ -21,8 +21,10 @@ use wim_format::time::FileTime;
 use super::serve::{Scheme, serve};
 use super::{Settings, problem};
 use crate::accounts::operations::CreateToken;
+use crate::db::tests::{Database, on_both};
 use crate::error::Result;
 use crate::home::Home;
+use crate::home::tests::open;
 use crate::operation::{self, Operation, Right};
 use crate::progress::{Silent, Watch};
 
@@ -37,15 +39,18 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) async fn new() -> Self {
-        Self::with(|_, _| {}).await
+    pub(super) async fn new(database: Database) -> Self {
+        Self::with(database, |_, _| {}).await
     }
 
     /// A service with these settings; `change` is told the scratch folder.
-    pub(super) async fn with(change: impl FnOnce(&Path, &mut Settings)) -> Self {
+    pub(super) async fn with(
+        database: Database,
+        change: impl FnOnce(&Path, &mut Settings),
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::open(&folder.path().join("home")).await.unwrap();
+        let home = open(&folder.path().join("home"), database).await;
         let listen = "127.0.0.1:0".parse().unwrap();
         let mut settings = Settings { listen, stop_within: 5, ..Settings::default() };
         change(folder.path(), &mut settings);
@@ -149,9 +154,8 @@ pub(super) fn large() -> Vec<u8> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn health_and_errors_are_told_to_everybody() {
-    let bench = Bench::new().await;
+async fn health_and_errors_are_told_to_everybody(database: Database) {
+    let bench = Bench::new(database).await;
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(bench.get(path, "").await.status(), 200, "{path}");
     }
@@ -176,9 +180,8 @@ async fn health_and_errors_are_told_to_everybody() {
     bench.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_begins_with_a_password_and_ends() {
-    let bench = Bench::new().await;
+async fn a_session_begins_with_a_password_and_ends(database: Database) {
+    let bench = Bench::new(database).await;
     let add = json!({ "name": "Anna", "password": "correct horse battery", "right": "operate" });
     let administer = bench.token(Right::Administer, &[]).await;
     assert_eq!(bench.call("account.add", &administer, &add).await.0, 200);
@@ -196,7 +199,10 @@ async fn a_session_begins_with_a_password_and_ends() {
     let token = begun["token"].as_str().unwrap();
     let (_, who) = answer(bench.get("/api/v1/session", token).await).await;
     assert_eq!(who, json!({ "name": "Anna", "right": "operate", "scopes": null }));
-    assert_eq!(bench.call("package.list", token, &json!({})).await, (200, json!([])));
+    assert_eq!(
+        bench.call("package.list", token, &json!({})).await,
+        (200, json!({ "items": [], "next": null }))
+    );
     assert_eq!(bench.call("account.list", token, &json!({})).await.0, 403);
 
     let ended = bench.request(Method::DELETE, "/api/v1/session", token).send().await.unwrap();
@@ -228,9 +234,8 @@ async fn a_session_begins_with_a_password_and_ends() {
     bench.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tokens_of_accounts_do_no_more_than_those() {
-    let bench = Bench::new().await;
+async fn tokens_of_accounts_do_no_more_than_those(database: Database) {
+    let bench = Bench::new(database).await;
     let administer = bench.token(Right::Administer, &[]).await;
     let add = json!({ "name": "bert", "password": "0123456789ab", "right": "read" });
     assert_eq!(bench.call("account.add", &administer, &add).await.0, 200);
@@ -254,9 +259,8 @@ async fn tokens_of_accounts_do_no_more_than_those() {
     bench.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn figures_are_told_to_those_who_may_read() {
-    let bench = Bench::new().await;
+async fn figures_are_told_to_those_who_may_read(database: Database) {
+    let bench = Bench::new(database).await;
     bench.package("Small").await;
     let token = bench.token(Right::Read, &[]).await;
     assert_eq!(bench.call("package.list", &token, &json!({})).await.0, 200);
@@ -275,9 +279,8 @@ async fn figures_are_told_to_those_who_may_read() {
     bench.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_description_is_for_everybody() {
-    let bench = Bench::new().await;
+async fn the_description_is_for_everybody(database: Database) {
+    let bench = Bench::new(database).await;
     let response = bench.get("/api/v1/openapi.json", "").await;
     let etag = response.headers()["etag"].clone();
     let (status, document) = answer(response).await;
@@ -286,3 +289,11 @@ async fn the_description_is_for_everybody() {
     assert_eq!(again.header("if-none-match", etag).send().await.unwrap().status(), 304);
     bench.stop().await;
 }
+
+on_both!(
+    health_and_errors_are_told_to_everybody,
+    a_session_begins_with_a_password_and_ends,
+    tokens_of_accounts_do_no_more_than_those,
+    figures_are_told_to_those_who_may_read,
+    the_description_is_for_everybody
+);

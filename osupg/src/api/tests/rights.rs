@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Bench, run};
 use crate::accounts::operations::{CreateToken, RevokeToken};
+use crate::db::tests::{Database, on_both};
 use crate::operation::{ALL, Known, Reach, Right};
 
 /// The status without any token, with one that has expired, and so on; each with its audit line.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_operation_takes_its_right() {
-    let bench = Bench::new().await;
+async fn every_operation_takes_its_right(database: Database) {
+    let bench = Bench::new(database).await;
     let make = |name: &str, lifetime| CreateToken {
         name: name.into(),
         right: Right::Administer,
@@ -67,9 +67,8 @@ impl Bench {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn scopes_hide_packages() {
-    let bench = Bench::new().await;
+async fn scopes_hide_packages(database: Database) {
+    let bench = Bench::new(database).await;
     let id = bench.package("Seen by some").await;
     let all = bench.token(Right::Operate, &[]).await;
     let inside = bench.token(Right::Operate, &["default"]).await;
@@ -78,7 +77,7 @@ async fn scopes_hide_packages() {
     let count = async |token: &str| {
         let (status, list) = bench.call("package.list", token, &json!({})).await;
         assert_eq!(status, 200, "{list}");
-        list.as_array().map(Vec::len)
+        list["items"].as_array().map(Vec::len)
     };
     for token in [&all, &inside] {
         assert_eq!(count(token).await, Some(1));
@@ -97,9 +96,8 @@ async fn scopes_hide_packages() {
     bench.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn files_of_the_machine_are_read_below_listed_folders_only() {
-    let bench = Bench::with(|folder, settings| {
+async fn files_of_the_machine_are_read_below_listed_folders_only(database: Database) {
+    let bench = Bench::with(database, |folder, settings| {
         let open = folder.join("open");
         std::fs::create_dir(&open).unwrap();
         settings.sources = vec![open];
@@ -124,3 +122,9 @@ async fn files_of_the_machine_are_read_below_listed_folders_only() {
     assert!(matches!(export("open/out").await.0, 200 | 202));
     bench.stop().await;
 }
+
+on_both!(
+    every_operation_takes_its_right,
+    scopes_hide_packages,
+    files_of_the_machine_are_read_below_listed_folders_only
+);

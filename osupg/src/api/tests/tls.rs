@@ -6,6 +6,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use reqwest::Certificate;
 
 use super::Bench;
+use crate::db::tests::Database;
 use crate::operation::Right;
 use crate::package;
 use crate::progress::{Silent, Watch};
@@ -24,7 +25,7 @@ fn certificate(folder: &std::path::Path) -> (PathBuf, PathBuf, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_ones_own_is_used_and_read_again() {
     let mut first = String::new();
-    let bench = Bench::with(|folder, settings| {
+    let bench = Bench::with(Database::Sqlite, |folder, settings| {
         let (certificate, key, pem) = certificate(folder);
         settings.tls_cert = Some(certificate);
         settings.tls_key = Some(key);
@@ -57,7 +58,7 @@ async fn a_certificate_of_ones_own_is_used_and_read_again() {
     let cancel = wim_extract::Cancel::new();
     let watch = Watch { progress: &Silent, cancel: &cancel };
     let listed = client.call(&package::list::Request::default(), watch).await;
-    assert!(listed.unwrap().is_empty());
+    assert!(listed.unwrap().items.is_empty());
 
     // One that cannot be used changes nothing; another one is used from then on.
     let hang_up = async || {

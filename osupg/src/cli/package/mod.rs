@@ -18,6 +18,7 @@ use crate::package::select::Selection;
 use crate::package::snapshot::{Reading, Work};
 use crate::package::verify::{self, Verified};
 use crate::package::{export, files, list, show};
+use crate::page::LONGEST;
 use crate::text;
 
 #[derive(Debug, Subcommand)]
@@ -133,7 +134,7 @@ pub(super) struct AddArgs {
 Examples:
   osupg package list --folder '/Windows 11'
   osupg package list --architecture arm64 --language de-DE
-  osupg package list --text 24h2 --limit 50 --offset 100")]
+  osupg package list --text 24h2 --limit 50 --after OSU00100")]
 pub(super) struct ListArgs {
     /// Only those in this folder, or in one below it
     #[arg(long, value_name = "PATH")]
@@ -147,12 +148,12 @@ pub(super) struct ListArgs {
     /// Only those with this text in id, name, version, comment or manufacturer
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
-    /// No more than so many
+    /// Only those after this id
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+    /// No more than so many, 1 to 1,000; all when left out
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
-    /// Leave out the first so many
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    offset: u32,
 }
 
 /// Names a package, or one of its revisions.
@@ -286,15 +287,17 @@ fn media_size(package: &Package) -> String {
 }
 
 async fn list(args: ListArgs, context: &Context) -> Result<u8> {
-    let ListArgs { folder, architecture, language, text, limit, offset } = args;
-    let all = [&folder, &architecture, &language, &text].iter().all(|filter| filter.is_none());
-    let request = list::Request { folder, architecture, language, text, limit, offset };
-    let packages = context.call(&request).await?;
-    context.output.show(&packages, |packages| {
-        match packages.is_empty() && !(all && offset == 0) {
-            true => "No package fits.\n".to_string(),
-            false => list_text(packages),
-        }
+    let ListArgs { folder, architecture, language, text, after, limit } = args;
+    let filters = [&folder, &architecture, &language, &text, &after];
+    let all = filters.iter().all(|filter| filter.is_none());
+    let request = list::Request { folder, architecture, language, text, after, limit };
+    let packages = match limit {
+        Some(_) => context.call(&request).await?,
+        None => context.call_all(&list::Request { limit: Some(LONGEST), ..request }).await?,
+    };
+    context.output.show(&packages.items, |packages| match packages.is_empty() && !all {
+        true => "No package fits.\n".to_string(),
+        false => list_text(packages),
     })?;
     Ok(0)
 }

@@ -9,15 +9,16 @@ use super::report::WantedRevision;
 use super::source::{Part, Source};
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
-use crate::package::document::Document;
-use crate::package::receive;
+use crate::package::adopt::{self, Arrival, Current};
+use crate::package::document::{self, Document};
 use crate::points::target::Depth;
 use crate::points::trusted;
 use crate::progress::{Phase, Watch};
 use crate::space;
 use crate::store::layout::Piece;
+use crate::store::lease::Lease;
 use crate::text;
-use crate::trust::TrustList;
+use crate::trust::{self, TrustList};
 
 /// Pieces that are fetched at the same time.
 const PIECES_AT_ONCE: usize = 4;
@@ -58,15 +59,12 @@ pub async fn pull(
         .iter()
         .map(|source| Tried { source: &**source, failures: AtomicU32::new(0) })
         .collect();
-    let (document, from) = find(&tried, wanted, &trusted(home).await?, watch).await?;
+    let (document, signer) = find(&tried, wanted, &trusted(home).await?, watch).await?;
     // Pieces belong to nobody until the revision is taken in: no collector may run meanwhile.
     let lease = home.lease().await?;
-    let import = home.db.import_begins(std::path::Path::new(&from)).await?;
-    let taken = take_in(home, &tried, &document, &from, depth, watch).await;
+    let taken = take_in(home, &tried, &document, &signer, &lease, depth, watch).await;
     lease.release().await;
-    let pulled = taken?;
-    home.db.import_ends(&import).await?;
-    Ok((document, pulled))
+    Ok((document, taken?))
 }
 
 /// Fetches what the library lacks of a revision, and takes it in.
@@ -74,11 +72,15 @@ async fn take_in(
     home: &Home,
     tried: &[Tried<'_>],
     document: &Document,
-    from: &str,
+    signer: &str,
+    lease: &Lease,
     depth: Depth,
     watch: Watch<'_>,
 ) -> Result<Pulled> {
-    let missing = receive::missing(home, document, depth, watch).await?;
+    // Before anything travels: another signer's package is never continued.
+    adopt::standing(home, document, signer).await?;
+    let import = home.db.import_begins(std::path::Path::new(signer)).await?;
+    let missing = adopt::missing(home, document, depth, watch).await?;
     let to_send = missing.iter().map(|piece| piece.size).sum();
     space::require(home.root(), home.root(), to_send)?;
     watch.progress.note(&format!(
@@ -97,7 +99,15 @@ async fn take_in(
         .try_collect::<()>()
         .await?;
     watch.progress.end();
-    receive::receive(home, document, from, watch).await?;
+    let arrival = Arrival {
+        signer,
+        cause: "pull",
+        current: Current::Arrived,
+        import: &import,
+        lease,
+        new_size: to_send,
+    };
+    adopt::adopt(home, document, &arrival, watch).await?;
     let sent = sent.load(Ordering::Relaxed);
     let present = document.total_size().saturating_sub(sent);
     Ok(Pulled { sent, present })
@@ -111,8 +121,8 @@ fn parts_folder(home: &Home) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The document of the wanted revision from the first source that gives it right, and the name of
-/// that source.
+/// The document of the wanted revision from the first source that gives it right, and what people
+/// here call the key that has signed it.
 async fn find(
     sources: &[Tried<'_>],
     wanted: &WantedRevision,
@@ -129,12 +139,13 @@ async fn find(
             Ok(None) => Err(Error::io("it does not have the revision")),
             Ok(Some(envelope)) => Document::open(&envelope, trusted).and_then(|document| {
                 check_wanted(&document, wanted)?;
-                Ok(document)
+                let (_, signer) = trust::signer(&envelope, trusted, document::PAYLOAD_TYPE)?;
+                Ok((document, signer))
             }),
             Err(error) => Err(error),
         };
         match opened {
-            Ok(document) => return Ok((document, name)),
+            Ok(found) => return Ok(found),
             Err(error) => {
                 // That somebody forges is worse than that somebody is away.
                 if error.kind() == Kind::Damaged {

@@ -64,6 +64,7 @@ impl Operation for WantedRequest {
         if point.maintenance {
             return Ok(wanted);
         }
+        let digests = home.db.digests_wanted(point.key).await?;
         for presence in home.db.presences_at(point.key).await? {
             let Some(number) = presence.wanted else {
                 wanted.leaving.push(presence.package);
@@ -72,8 +73,7 @@ impl Operation for WantedRequest {
             if presence.state == State::Cancelled {
                 continue;
             }
-            let digest = home.db.revision_digest(&presence.package, number).await?;
-            let Some(digest) = digest else { continue };
+            let Some(digest) = digests.get(&presence.package).copied() else { continue };
             wanted.revisions.push(WantedRevision {
                 number,
                 digest,

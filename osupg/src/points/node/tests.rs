@@ -9,8 +9,10 @@ use super::agent::{Beside, Node};
 use super::report::WantedRevision;
 use super::source::{Neighbour, Part, Source};
 use super::*;
+use crate::db::tests::{Database, on_both};
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
+use crate::home::tests::open;
 use crate::operation::Operation;
 use crate::package::document::{self, Document};
 use crate::package::reference::Reference;
@@ -32,10 +34,10 @@ struct Site {
 
 impl Site {
     /// A server with a package, and a node that trusts it.
-    async fn new() -> (Self, WantedRevision) {
+    async fn new(database: Database) -> (Self, WantedRevision) {
         let folder = tempfile::tempdir().unwrap();
-        let server = Home::open(&folder.path().join("server")).await.unwrap();
-        let node = Home::open(&folder.path().join("node")).await.unwrap();
+        let server = open(&folder.path().join("server"), database).await;
+        let node = open(&folder.path().join("node"), database).await;
         let site = Self { folder, server, node };
         let wanted = site.release("OSU00001", 1, &media()).await;
         let cancel = Cancel::new();
@@ -58,10 +60,7 @@ impl Site {
             let bytes = bench.library.get(&piece).await.unwrap();
             self.server.library.put(&piece.id, &bytes).await.unwrap();
         }
-        let cancel = Cancel::new();
-        crate::package::receive::receive(&self.server, &document, "test", watch(&cancel))
-            .await
-            .unwrap();
+        crate::package::adopt::tests::adopt(&self.server, &document).await;
         WantedRevision {
             package: id.into(),
             number,
@@ -80,9 +79,8 @@ fn watch(cancel: &Cancel) -> Watch<'_> {
     Watch { progress: &Silent, cancel }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_fetches_what_is_wanted_and_tells() {
-    let (site, wanted) = Site::new().await;
+async fn a_node_fetches_what_is_wanted_and_tells(database: Database) {
+    let (site, wanted) = Site::new(database).await;
     let cancel = Cancel::new();
     let watch = watch(&cancel);
     let add = manage::Add {
@@ -218,9 +216,8 @@ fn bad(site: &Site, how: How) -> Box<dyn Source> {
     Box::new(Bad { inner: Neighbour(site.server.clone()), how, asked: Cell::new(0) })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_breaks_costs_no_byte_twice() {
-    let (site, wanted) = Site::new().await;
+async fn a_connection_that_breaks_costs_no_byte_twice(database: Database) {
+    let (site, wanted) = Site::new(database).await;
     let cancel = Cancel::new();
     let sources = [bad(&site, How::BreaksOff(4_000))];
     let (_, pulled) =
@@ -230,18 +227,16 @@ async fn a_connection_that_breaks_costs_no_byte_twice() {
     assert_eq!(names(&site.node.root().join("incoming")), [""; 0]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_is_away_or_lies_is_passed_over() {
-    let (site, wanted) = Site::new().await;
+async fn a_source_that_is_away_or_lies_is_passed_over(database: Database) {
+    let (site, wanted) = Site::new(database).await;
     let cancel = Cancel::new();
     let sources = [bad(&site, How::Away), bad(&site, How::Lies), site.neighbour()];
     pull::pull(&site.node, &sources, &wanted, Depth::Usual, watch(&cancel)).await.unwrap();
     assert_eq!(document_of(&site.node).await.digest, wanted.digest);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_was_killed_left_pieces_that_are_gone_on_with() {
-    let (site, wanted) = Site::new().await;
+async fn a_process_that_was_killed_left_pieces_that_are_gone_on_with(database: Database) {
+    let (site, wanted) = Site::new(database).await;
     let cancel = Cancel::new();
     let piece = document_of(&site.server).await.pieces()[3];
     let folder = site.node.root().join("incoming");
@@ -254,9 +249,8 @@ async fn a_process_that_was_killed_left_pieces_that_are_gone_on_with() {
     assert_eq!(pulled.sent, 1_067_345 - 3_000);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn forged_and_replayed_documents_are_refused() {
-    let (site, first) = Site::new().await;
+async fn forged_and_replayed_documents_are_refused(database: Database) {
+    let (site, first) = Site::new(database).await;
     let cancel = Cancel::new();
     let mut files = media();
     files.insert("setup.exe", b"newer".to_vec());
@@ -297,3 +291,11 @@ async fn forged_and_replayed_documents_are_refused() {
         pull::pull(&site.node, &sources, &wrong, Depth::Usual, watch(&cancel)).await.unwrap_err();
     assert!(error.to_string().contains("another OSU00001 revision 2"), "{error}");
 }
+
+on_both!(
+    a_node_fetches_what_is_wanted_and_tells,
+    a_connection_that_breaks_costs_no_byte_twice,
+    a_source_that_is_away_or_lies_is_passed_over,
+    a_process_that_was_killed_left_pieces_that_are_gone_on_with,
+    forged_and_replayed_documents_are_refused
+);

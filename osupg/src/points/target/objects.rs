@@ -15,6 +15,7 @@
 //! fetch. Pieces come before the document that needs them and go after it.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ use crate::package::document::{self, Document, MAX_SIGNED_BYTES};
 use crate::points::feed::Feed;
 use crate::progress::Phase;
 use crate::store::layout::{ObjectId, Piece};
+use crate::store::place::Place;
+use crate::store::staging;
 use crate::text;
 use crate::trust::Envelope;
 
@@ -45,16 +48,19 @@ const REQUESTS: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
+    /// Where that is a folder of this machine.
+    folder: Option<PathBuf>,
     address: String,
     timeout: Duration,
 }
 
 impl Objects {
-    /// The point in this store, which begins at the prefix; `address` is for messages. A request
+    /// The point at this place, which begins at the prefix; `address` is for messages. A request
     /// that takes longer than `timeout` fails.
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>, address: &str, timeout: Duration) -> Self {
-        Self { store, address: address.to_string(), timeout }
+    pub fn new(place: Place, address: &str, timeout: Duration) -> Self {
+        let Place { store, folder } = place;
+        Self { store, folder, address: address.to_string(), timeout }
     }
 
     /// Makes a request; `None` where there is no such object.
@@ -242,8 +248,12 @@ impl Objects {
         Ok(())
     }
 
-    /// Deletes the pieces of what leaves that nothing else needs.
+    /// Deletes the pieces of what leaves that nothing else needs, and what a killed process has left
+    /// half-written. Nobody else works at the point meanwhile.
     async fn tidy(&self, feed: &Feed<'_>) -> Result<()> {
+        if let Some(folder) = self.folder.clone() {
+            tokio::task::spawn_blocking(move || remove_half_written(&folder)).await??;
+        }
         let leaving = self.below(LEAVING).await?;
         if leaving.is_empty() {
             return Ok(());
@@ -287,6 +297,15 @@ impl Objects {
         let Some(bytes) = self.get(&Path::from(MARK), MAX_MARK).await? else { return Ok(None) };
         mark_in(&bytes, &format!("{}/{MARK}", text::clean(&self.address))).map(Some)
     }
+}
+
+fn remove_half_written(root: &std::path::Path) -> Result<()> {
+    let is_document = |name: &str| name.ends_with(".json");
+    staging::remove(root, |name| name == MARK)?;
+    for folder in [INSTALLED, NEXT, LEAVING] {
+        staging::remove(&root.join(folder), is_document)?;
+    }
+    staging::remove_pieces(root)
 }
 
 /// Where the documents of a package are: installed, and on the way.

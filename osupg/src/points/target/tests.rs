@@ -156,6 +156,10 @@ impl Bench {
     }
 }
 
+fn memory(store: &Arc<InMemory>) -> crate::store::place::Place {
+    crate::store::place::Place { store: Arc::clone(store) as Arc<dyn ObjectStore>, folder: None }
+}
+
 /// A target of each kind, with a way to look at what it holds and to spoil it.
 enum Place {
     Folder(Folder, PathBuf),
@@ -168,10 +172,7 @@ impl Place {
         let store = Arc::new(InMemory::new());
         [
             Self::Folder(Folder::new(&root, TIMEOUT), root),
-            Self::Objects(
-                Objects::new(Arc::clone(&store) as Arc<dyn ObjectStore>, "memory://", TIMEOUT),
-                store,
-            ),
+            Self::Objects(Objects::new(memory(&store), "memory://", TIMEOUT), store),
         ]
     }
 
@@ -385,8 +386,8 @@ async fn a_bucket_behind_a_server_is_a_point_like_any_other() {
     use crate::store::{place, tests};
     let bench = Bench::new();
     let means = tests::s3(tests::serve(&bench.path("s3")).await);
-    let store = place::Place::open("s3://library/point", &means).unwrap().store;
-    let target = Objects::new(store, "s3://library/point", TIMEOUT);
+    let place = place::Place::open("s3://library/point", &means).unwrap();
+    let target = Objects::new(place, "s3://library/point", TIMEOUT);
     let mark = target.claim().await.unwrap();
     target.check_mark(&mark).await.unwrap();
     let first = bench.revision("OSU00001", 1, &media()).await;
@@ -403,4 +404,39 @@ async fn a_bucket_behind_a_server_is_a_point_like_any_other() {
     let files = left.iter().filter(|name| bench.path("s3").join("library").join(name).is_file());
     // The server keeps notes of its own beside the objects.
     assert!(files.clone().all(|name| name.contains(".bucket-")), "{:?}", files.collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_process_left_half_written_in_a_folder_goes() {
+    use crate::store::place;
+    let bench = Bench::new();
+    let root = bench.path("objects");
+    let target = Objects::new(place::Place::folder(&root).unwrap(), "file:///objects", TIMEOUT);
+    target.claim().await.unwrap();
+    let first = bench.revision("OSU00001", 1, &media()).await;
+    bench.install(&target, &first, Depth::Usual).await;
+    let before = names(&root);
+    let piece = first.document.pieces()[0].id.location();
+    let left = [
+        format!("{piece}#1"),
+        "revisions/OSU00001.json#2".into(),
+        "next/OSU00002.json#1".into(),
+        "point.json#1".into(),
+    ];
+    // What osupg did not write stays.
+    let others = ["revisions/notes#1", "mine#1"];
+    for name in left.iter().map(String::as_str).chain(others) {
+        std::fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+        std::fs::write(root.join(name), "half").unwrap();
+    }
+    bench.remove(&target, "OSU00002").await;
+    let after = names(&root);
+    for name in &left {
+        assert!(!root.join(name).exists(), "{name}");
+    }
+    for name in others {
+        assert!(root.join(name).exists(), "{name}");
+    }
+    assert!(before.iter().all(|name| after.contains(name)), "{before:?} {after:?}");
+    assert_eq!(bench.flaws(&target, &first).await, [""; 0]);
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use wim_extract::capture::{self, Into, SourceTree};
 use wim_extract::{Cancel, Silent, update as engine};
 
+use crate::db::tests::Database;
 use crate::home::Home;
+use crate::home::tests::open;
 use crate::operation::Operation;
 use crate::package::add;
 use crate::package::model::Package;
@@ -32,9 +34,9 @@ pub(super) struct Bench {
 
 impl Bench {
     /// A store with nothing in it.
-    pub(super) async fn new() -> Self {
+    pub(super) async fn new(database: Database) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::open(&folder.path().join("home")).await.unwrap();
+        let home = open(&folder.path().join("home"), database).await;
         Self { folder, home, cancel: Cancel::new() }
     }
 

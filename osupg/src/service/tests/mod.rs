@@ -16,17 +16,10 @@ use super::run::{self, Decision, Run, RunState};
 use super::stack::Became;
 use super::update::{Kind, import, list};
 use super::{history, image, worker};
+use crate::db::tests::{Database, on_both};
 use crate::error::Kind as ErrorKind;
 use crate::service::cabinet::tests::written;
 use crate::time::Moment;
-
-/// Two threads: work that blocks one must not stop the other.
-macro_rules! multi {
-    ($(async fn $name:ident() $body:block)*) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() $body)*
-    };
-}
 
 async fn run(bench: &Bench, recipe: serde_json::Value) -> crate::Result<Run> {
     bench.json::<run::Request>(json!({"package": "OSU00001", "recipe": recipe})).await
@@ -60,22 +53,26 @@ fn file_in(wim: &std::path::Path, index: u32, path: &str) -> Option<Vec<u8>> {
     read.map(|bytes| bytes.to_vec())
 }
 
-multi! {
-async fn updates_of_every_form_are_told_apart() {
-    let bench = Bench::new().await;
+async fn updates_of_every_form_are_told_apart(database: Database) {
+    let bench = Bench::new(database).await;
     let rollup = manifest(ROLLUP, "KB5044284", &[CHECKPOINT]);
     let stack = manifest(
-        "Package_for_ServicingStack_1738~31bf3856ad364e35~amd64~~26100.1738.1.0", "KB5043113", &[],
+        "Package_for_ServicingStack_1738~31bf3856ad364e35~amd64~~26100.1738.1.0",
+        "KB5043113",
+        &[],
     );
     let inner = |manifest: &str| {
         written(cab::CompressionType::MsZip, &[&[("update.mum", manifest.as_bytes())]])
     };
     // A .msu that is a cabinet, with data for Windows Update that is no package.
-    let msu = written(cab::CompressionType::None, &[&[
-        ("WSUSSCAN.cab", b"MSCF is not read"),
-        ("SSU-26100.1738-x64.cab", &inner(&stack)),
-        ("Windows11.0-KB5044284-x64.cab", &inner(&rollup)),
-    ]]);
+    let msu = written(
+        cab::CompressionType::None,
+        &[&[
+            ("WSUSSCAN.cab", b"MSCF is not read"),
+            ("SSU-26100.1738-x64.cab", &inner(&stack)),
+            ("Windows11.0-KB5044284-x64.cab", &inner(&rollup)),
+        ]],
+    );
     let as_cabinet = bench.file("windows11.0-kb5044284-x64.msu", msu);
     // A .msu that is a WIM.
     let tree = bench.path("msu-tree");
@@ -84,8 +81,13 @@ async fn updates_of_every_form_are_told_apart() {
     let as_wim = bench.path("windows11.0-kb5044284-v2.msu");
     let source = wim_extract::capture::SourceTree::root(tree);
     wim_extract::capture::run(
-        &[source], &as_wim, &Default::default(), &wim_extract::Silent, &bench.cancel,
-    ).unwrap();
+        &[source],
+        &as_wim,
+        &Default::default(),
+        &wim_extract::Silent,
+        &bench.cancel,
+    )
+    .unwrap();
     let driver = bench.path("driver");
     put(
         &driver.join("net.inf"),
@@ -93,7 +95,10 @@ async fn updates_of_every_form_are_told_apart() {
     );
     put(&driver.join("net.sys"), b"driver");
     let files = [
-        as_cabinet, as_wim, driver, setup_update(&bench),
+        as_cabinet,
+        as_wim,
+        driver,
+        setup_update(&bench),
         bench.cabinet("safeos.cab", &manifest(SAFE_OS, "KB5044615", &[])),
         bench.cabinet("ndp.cab", &manifest(DOTNET, "KB5044030", &[])),
     ];
@@ -102,16 +107,21 @@ async fn updates_of_every_form_are_told_apart() {
     let updates = bench.call(&list::Request::default()).await.unwrap();
     let said: Vec<_> = updates
         .iter()
-        .map(|update| (update.facts.kind, update.facts.kb.as_str(), update.facts.architecture.as_str()))
+        .map(|update| {
+            (update.facts.kind, update.facts.kb.as_str(), update.facts.architecture.as_str())
+        })
         .collect();
-    assert_eq!(said, [
-        (Kind::Cumulative, "KB5044284", "x64"),
-        (Kind::Cumulative, "KB5044284", "x64"),
-        (Kind::Driver, "", "x64"),
-        (Kind::Setup, "KB5045000", "x64"),
-        (Kind::SafeOs, "KB5044615", "x64"),
-        (Kind::Dotnet, "KB5044030", "x64"),
-    ]);
+    assert_eq!(
+        said,
+        [
+            (Kind::Cumulative, "KB5044284", "x64"),
+            (Kind::Cumulative, "KB5044284", "x64"),
+            (Kind::Driver, "", "x64"),
+            (Kind::Setup, "KB5045000", "x64"),
+            (Kind::SafeOs, "KB5044615", "x64"),
+            (Kind::Dotnet, "KB5044030", "x64"),
+        ]
+    );
     assert_eq!(updates[0].facts.builds, [26100]);
     assert_eq!(updates[0].facts.checkpoints.len(), 1);
     assert_eq!(updates[0].facts.contains.len(), 1, "the servicing stack comes with it");
@@ -135,8 +145,8 @@ async fn updates_of_every_form_are_told_apart() {
     assert!(scratch_is_empty(&bench));
 }
 
-async fn what_no_image_takes_is_refused_with_the_reason() {
-    let bench = Bench::new().await;
+async fn what_no_image_takes_is_refused_with_the_reason(database: Database) {
+    let bench = Bench::new(database).await;
     let files = vec![
         bench.file("setup.exe", b"MZ and so on"),
         bench.file("office.msp", [0xd0, 0xcf, 0x11, 0xe0, 0xa1]),
@@ -147,25 +157,33 @@ async fn what_no_image_takes_is_refused_with_the_reason() {
     ];
     let refused = bench.call(&import::Request { files }).await.unwrap().refused;
     let reasons: Vec<_> = refused.iter().map(|refused| refused.reason.as_str()).collect();
-    for (reason, part) in reasons.iter().zip(
-        ["has to run in the Windows", "Windows Installer", "app package", "neither a cabinet",
-         "neither a cabinet", "no package manifest"],
-    ) {
+    for (reason, part) in reasons.iter().zip([
+        "has to run in the Windows",
+        "Windows Installer",
+        "app package",
+        "neither a cabinet",
+        "neither a cabinet",
+        "no package manifest",
+    ]) {
         assert!(reason.contains(part), "{reason}");
     }
     // Damage is an error, and nothing stays of the run.
     let broken = bench.cabinet("broken.cab", "<assembly><package/></assembly>");
     let error = bench.call(&import::Request { files: vec![broken] }).await.unwrap_err();
-    assert!(error.kind() == ErrorKind::Damaged && error.to_string().contains("update.mum"), "{error}");
+    assert!(
+        error.kind() == ErrorKind::Damaged && error.to_string().contains("update.mum"),
+        "{error}"
+    );
     assert!(bench.home.db.updates().await.unwrap().is_empty() && scratch_is_empty(&bench));
 }
 
-async fn the_inventory_names_every_build() {
-    let bench = Bench::new().await;
+async fn the_inventory_names_every_build(database: Database) {
+    let bench = Bench::new(database).await;
     bench.package().await;
     let request = json!({"package": "OSU00001@1"});
     let found = bench.json::<inventory::Request>(request.clone()).await.unwrap();
-    let places: Vec<_> = found.wims.iter().map(|wim| (wim.path.as_str(), wim.images.len())).collect();
+    let places: Vec<_> =
+        found.wims.iter().map(|wim| (wim.path.as_str(), wim.images.len())).collect();
     assert_eq!(places, [("sources/boot.wim", 2), ("sources/install.wim", 2)]);
     let pro = &found.wims[1].images[1];
     assert_eq!((pro.edition.as_str(), pro.version().as_str()), ("Professional", "26100.1742"));
@@ -180,8 +198,8 @@ async fn the_inventory_names_every_build() {
     assert!(scratch_is_empty(&bench));
 }
 
-async fn the_plan_follows_microsofts_tasks_and_says_what_is_missing() {
-    let bench = Bench::new().await;
+async fn the_plan_follows_microsofts_tasks_and_says_what_is_missing(database: Database) {
+    let bench = Bench::new(database).await;
     bench.package().await;
     let files = [
         bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[CHECKPOINT])),
@@ -201,8 +219,10 @@ async fn the_plan_follows_microsofts_tasks_and_says_what_is_missing() {
     let plan = bench.json::<plan::Request>(request).await.unwrap();
     assert!(plan.problems.is_empty(), "{:?}", plan.problems);
     let step = |task: u8| plan.steps.iter().find(|step| step.task == Some(task)).unwrap();
-    assert_eq!((step(6).by, step(15).by, step(21).by, step(24).by, step(26).by),
-        (By::Dism, By::Dism, By::Dism, By::Dism, By::Native));
+    assert_eq!(
+        (step(6).by, step(15).by, step(21).by, step(24).by, step(26).by),
+        (By::Dism, By::Dism, By::Dism, By::Dism, By::Native)
+    );
     assert_eq!(step(22).by, By::Nobody);
     assert_eq!(step(21).updates.len(), 2, "the checkpoint comes with it: {:?}", step(21));
     let numbers: Vec<_> = plan.steps.iter().filter_map(|step| step.task).collect();
@@ -213,8 +233,8 @@ async fn the_plan_follows_microsofts_tasks_and_says_what_is_missing() {
     assert_eq!(revision(&bench).await, 1);
 }
 
-async fn native_work_makes_a_revision_and_shares_what_stays() {
-    let bench = Bench::new().await;
+async fn native_work_makes_a_revision_and_shares_what_stays(database: Database) {
+    let bench = Bench::new(database).await;
     bench.package().await;
     bench.import(&[setup_update(&bench)]).await;
     let new_winre = bench.path("new-winre.wim");
@@ -234,7 +254,11 @@ async fn native_work_makes_a_revision_and_shares_what_stays() {
         "setup_complete": note,
     });
     let done = run(&bench, recipe).await.unwrap();
-    assert_eq!((done.state, done.revision, done.base), (RunState::Succeeded, Some(2), 1), "{done:?}");
+    assert_eq!(
+        (done.state, done.revision, done.base),
+        (RunState::Succeeded, Some(2), 1),
+        "{done:?}"
+    );
     assert!(done.report.checks.iter().all(|check| check.passed), "{:?}", done.report.checks);
     let package = bench.home.db.package("OSU00001").await.unwrap();
     assert_eq!((package.revision.number, package.revision.parent), (2, Some(1)));
@@ -242,13 +266,19 @@ async fn native_work_makes_a_revision_and_shares_what_stays() {
 
     let decisions: Vec<_> =
         done.report.files.iter().map(|file| (file.path.as_str(), file.decision)).collect();
-    assert_eq!(decisions, [
-        ("sources/setuphost.exe", Decision::Replaced),
-        ("sources/setupcore.dll", Decision::KeptNewer),
-        ("sources/en-us/new.dll", Decision::Added),
-        ("sources/same.dll", Decision::Same),
-    ]);
-    assert_eq!(bench.media_file("OSU00001", "support/note.txt").await.unwrap(), b"added by servicing");
+    assert_eq!(
+        decisions,
+        [
+            ("sources/setuphost.exe", Decision::Replaced),
+            ("sources/setupcore.dll", Decision::KeptNewer),
+            ("sources/en-us/new.dll", Decision::Added),
+            ("sources/same.dll", Decision::Same),
+        ]
+    );
+    assert_eq!(
+        bench.media_file("OSU00001", "support/note.txt").await.unwrap(),
+        b"added by servicing"
+    );
 
     let wim = bench.wim("OSU00001", "install.wim").await;
     wimlib_verifies(&wim);
@@ -295,8 +325,8 @@ async fn native_work_makes_a_revision_and_shares_what_stays() {
     assert_eq!((last.base, package.revision.parent), (4, Some(4)));
 }
 
-async fn updates_wait_for_a_worker_and_the_rest_goes_on() {
-    let bench = Bench::new().await;
+async fn updates_wait_for_a_worker_and_the_rest_goes_on(database: Database) {
+    let bench = Bench::new(database).await;
     bench.package().await;
     let files = [
         bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[])),
@@ -351,8 +381,8 @@ async fn updates_wait_for_a_worker_and_the_rest_goes_on() {
     assert!(scratch_is_empty(&bench));
 }
 
-async fn whatever_fails_nothing_published_changes_and_the_next_run_is_clean() {
-    let bench = Bench::new().await;
+async fn whatever_fails_nothing_published_changes_and_the_next_run_is_clean(database: Database) {
+    let bench = Bench::new(database).await;
     bench.package().await;
     let lcu = bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[]));
     bench.import(&[lcu]).await;
@@ -397,8 +427,8 @@ async fn whatever_fails_nothing_published_changes_and_the_next_run_is_clean() {
     assert!(stack.calls.contains(&"clean up".into()));
 }
 
-async fn a_wrong_result_does_not_pass_the_checks() {
-    let bench = Bench::new().await;
+async fn a_wrong_result_does_not_pass_the_checks(database: Database) {
+    let bench = Bench::new(database).await;
     bench.package().await;
     let lcu = bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[]));
     bench.import(&[lcu]).await;
@@ -419,8 +449,8 @@ async fn a_wrong_result_does_not_pass_the_checks() {
     }
 }
 
-async fn a_lost_worker_gives_its_task_to_another_until_it_counts_as_failed() {
-    let bench = Bench::new().await;
+async fn a_lost_worker_gives_its_task_to_another_until_it_counts_as_failed(database: Database) {
+    let bench = Bench::new(database).await;
     bench.package().await;
     let lcu = bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[]));
     bench.import(&[lcu]).await;
@@ -459,8 +489,8 @@ async fn a_lost_worker_gives_its_task_to_another_until_it_counts_as_failed() {
     assert!(error.to_string().contains("there is no task"), "{error}");
 }
 
-async fn updates_that_are_not_applicable_are_no_failure() {
-    let bench = Bench::new().await;
+async fn updates_that_are_not_applicable_are_no_failure(database: Database) {
+    let bench = Bench::new(database).await;
     bench.package().await;
     let lcu = bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[]));
     bench.import(&[lcu]).await;
@@ -472,14 +502,15 @@ async fn updates_that_are_not_applicable_are_no_failure() {
     assert!(done.report.updates.iter().all(|update| update.became == Became::NotApplicable));
 }
 
-async fn placed_updates_are_not_put_in() {
-    let bench = Bench::new().await;
+async fn placed_updates_are_not_put_in(database: Database) {
+    let bench = Bench::new(database).await;
     bench.package().await;
     let driver = bench.path("driver");
     put(&driver.join("net.inf"), b"[Version]\r\nClass=Net\r\n");
     let lcu = bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[]));
     bench.import(&[driver, lcu]).await;
-    let answer = bench.file("answer.xml", b"<unattend xmlns='urn:schemas-microsoft-com:unattend'/>");
+    let answer =
+        bench.file("answer.xml", b"<unattend xmlns='urn:schemas-microsoft-com:unattend'/>");
     let recipe = json!({"place": ["UPD00001", "UPD00002"], "answer_file": answer});
     let done = run(&bench, recipe).await.unwrap();
     assert_eq!(done.state, RunState::Succeeded, "{}", done.reason);
@@ -502,4 +533,17 @@ async fn placed_updates_are_not_put_in() {
     let states: Vec<_> = history(&bench).await.into_iter().map(|run| run.state).collect();
     assert_eq!(states, [RunState::Failed, RunState::Failed, RunState::Succeeded]);
 }
-}
+
+on_both!(
+    updates_of_every_form_are_told_apart,
+    what_no_image_takes_is_refused_with_the_reason,
+    the_inventory_names_every_build,
+    the_plan_follows_microsofts_tasks_and_says_what_is_missing,
+    native_work_makes_a_revision_and_shares_what_stays,
+    updates_wait_for_a_worker_and_the_rest_goes_on,
+    whatever_fails_nothing_published_changes_and_the_next_run_is_clean,
+    a_wrong_result_does_not_pass_the_checks,
+    a_lost_worker_gives_its_task_to_another_until_it_counts_as_failed,
+    updates_that_are_not_applicable_are_no_failure,
+    placed_updates_are_not_put_in
+);
