@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::package::document::Facts;
 use crate::time::Moment;
 
+/// The kind of source of a package that a node has fetched; its path is where from.
+pub const ELSEWHERE: &str = "elsewhere";
+
 impl Db {
     /// Drops every revision of a package but this one.
     ///
@@ -58,7 +61,7 @@ pub(crate) async fn insert_received(
         "INSERT INTO package (id, name, name_key, version, comment, architecture, \
          architecture_by, language, language_by, source_kind, source_path, current_revision, \
          created_at, changed_at, edit_count) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'elsewhere', $10, $11, $12, $12, 0) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $13, $10, $11, $12, $12, 0) \
          ON CONFLICT (id) DO UPDATE SET name = $2, name_key = $3, version = $4, comment = $5, \
          architecture = $6, architecture_by = $7, language = $8, language_by = $9, \
          current_revision = $11, changed_at = $12, edit_count = package.edit_count + 1",
@@ -75,6 +78,7 @@ pub(crate) async fn insert_received(
     .bind(source)
     .bind(number)
     .bind(now.0)
+    .bind(ELSEWHERE)
     .execute(&mut **tx)
     .await?;
     let there: Option<Vec<u8>> =

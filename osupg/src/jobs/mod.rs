@@ -104,7 +104,7 @@ pub async fn submit(home: &Home, submission: &Submission<'_>) -> Result<Job> {
             crate::text::clean(submission.operation)
         ))
     })?;
-    let subject = match known.facts(submission.request)?.subject {
+    let subject = match known.facts(submission.request)?.alone {
         Some(subject) => package_id(home, &subject).await?,
         None => String::new(),
     };

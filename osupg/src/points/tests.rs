@@ -11,7 +11,6 @@ use super::publish::{self, Carrier};
 use super::target::Depth;
 use super::target::tests::{Bench, Files, media, noise};
 use super::validate::{self, Then};
-use super::window::Priority;
 use super::*;
 use crate::operation::Operation;
 use crate::package::document::PAYLOAD_TYPE;
@@ -68,7 +67,7 @@ impl Site {
         let request = publish::Request {
             package: package.parse().unwrap(),
             to: to.iter().map(|name| (*name).to_string()).collect(),
-            priority: Priority::Medium,
+            priority: None,
             carrier: Carrier::Caller,
         };
         let cancel = Cancel::new();
@@ -245,4 +244,21 @@ async fn fields_of_points_have_limits() {
         assert!(site.home.db.point_if_any("B").await.unwrap().is_none());
     }
     assert_eq!(site.home.db.points().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_from_elsewhere_has_no_source_to_refresh_from() {
+    let site = Site::new().await;
+    site.release("OSU00001", 1, &media()).await;
+    let cancel = Cancel::new();
+    let request = |source: Option<PathBuf>| crate::package::refresh::Request {
+        package: "OSU00001".into(),
+        source,
+        ..Default::default()
+    };
+    for source in [None, Some(site.folder.path().to_path_buf())] {
+        let refused = request(source).run(&site.home, watch(&cancel)).await.unwrap_err();
+        assert!(refused.to_string().contains("made by another store"), "{refused}");
+        assert!(refused.advice().unwrap().contains("where it was made"), "{refused}");
+    }
 }

@@ -20,10 +20,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::accounts::Sight;
 use crate::db::schedules::Claim;
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
-use crate::operation::{self, Known, Operation, Right};
+use crate::operation::{self, Known, Operation, Reach, Right};
 use crate::progress::Watch;
 use crate::text;
 use crate::time::Moment;
@@ -191,6 +192,11 @@ impl Operation for List {
     type Outcome = Vec<Schedule>;
     const NAME: &'static str = "schedule.list";
     const RIGHT: Right = Right::Read;
+    const REACH: Reach = Reach::Visible;
+
+    fn limit(schedules: &mut Vec<Schedule>, sight: &Sight) {
+        schedules.retain(|one| one.package.as_deref().is_some_and(|id| sight.sees(id)));
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Vec<Schedule>> {
         home.db.schedules().await
@@ -210,6 +216,10 @@ impl Operation for Show {
     const NAME: &'static str = "schedule.show";
     const RIGHT: Right = Right::Read;
 
+    fn schedule(&self) -> Option<&str> {
+        Some(&self.schedule)
+    }
+
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Shown> {
         show(home, &self.schedule).await
     }
@@ -227,6 +237,10 @@ impl Operation for Remove {
     type Outcome = Schedule;
     const NAME: &'static str = "schedule.remove";
     const RIGHT: Right = Right::Operate;
+
+    fn schedule(&self) -> Option<&str> {
+        Some(&self.schedule)
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Schedule> {
         let schedule = home.db.schedule(&self.schedule).await?;
@@ -247,6 +261,10 @@ impl Operation for Pause {
     type Outcome = Shown;
     const NAME: &'static str = "schedule.pause";
     const RIGHT: Right = Right::Operate;
+
+    fn schedule(&self) -> Option<&str> {
+        Some(&self.schedule)
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Shown> {
         let schedule = home.db.schedule(&self.schedule).await?;
@@ -269,6 +287,10 @@ impl Operation for Resume {
     type Outcome = Shown;
     const NAME: &'static str = "schedule.resume";
     const RIGHT: Right = Right::Operate;
+
+    fn schedule(&self) -> Option<&str> {
+        Some(&self.schedule)
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Shown> {
         let schedule = home.db.schedule(&self.schedule).await?;
@@ -312,6 +334,8 @@ impl Operation for Preview {
     type Outcome = Previewed;
     const NAME: &'static str = "schedule.preview";
     const RIGHT: Right = Right::Read;
+    // It says nothing of what is in the store.
+    const REACH: Reach = Reach::Visible;
 
     async fn run(&self, _home: &Home, _watch: Watch<'_>) -> Result<Previewed> {
         if !(1..=MAX_PREVIEW).contains(&self.count) {
