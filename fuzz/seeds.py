@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Makes the committed seeds of the fuzz targets anew: fuzz/seeds/TARGET/NAME.
 
-Needs wimlib-imagex and genisoimage (tests/setup installs both). The inputs are real: structures cut
+Needs wimlib-imagex and genisoimage (tests/setup installs both) and osupg (OSUPG, or target/debug/osupg).
+The inputs are real: structures cut
 out of archives that wimlib writes, chunks of the codec vectors, blocks of an ISO. The layout of an input
 is told by the target's module documentation.
 """
 
+import base64
+import json
 import os
 import pathlib
 import re
@@ -139,11 +142,35 @@ def iso(folder):
     seed("udf", "media", records)
 
 
+def bundles(folder):
+    """A bundle, the index that is signed in it, and a signed document with what is signed."""
+    osupg = [os.environ.get("OSUPG", HERE.parent / "target" / "debug" / "osupg"), "--home", folder / "home"]
+    tree, media = folder / "tree", folder / "upgrade"
+    tree.mkdir()
+    (media / "sources").mkdir(parents=True)
+    (tree / "a.txt").write_text("a small file\n" * 20)
+    (media / "setup.exe").write_text("MZ")
+    run("wimlib-imagex", "capture", tree, media / "sources" / "install.wim", "Pro", "--compress=XPRESS")
+    run(*osupg, "package", "add", media, "--name", "Sample")
+    run(*osupg, "bundle", "create", "OSU00001", "--out", folder / "bundle")
+    bundle = (folder / "bundle").read_bytes()
+    seed("bundle", "full", bundle)
+    # Behind the header: a frame with the length of the index, and one with the index.
+    length = struct.unpack("<I", bundle[80 + 20 + 4 : 80 + 20 + 8])[0]
+    envelope = json.loads(bundle[80 + 20 + 12 : 80 + 20 + 12 + length])
+    index = base64.b64decode(envelope["payload"])
+    seed("bundle", "index", index)
+    document = json.loads(index)["documents"][0]
+    seed("signed", "envelope", json.dumps(document).encode())
+    seed("signed", "document", base64.b64decode(document["payload"]))
+
+
 def main():
     shutil.rmtree(SEEDS, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         archives(pathlib.Path(folder))
         iso(pathlib.Path(folder))
+        bundles(pathlib.Path(folder))
     chunks()
     chunks_to_encode()
     for target in sorted(SEEDS.iterdir()):

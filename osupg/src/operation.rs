@@ -77,6 +77,8 @@ pub enum Reach {
     Site,
     /// Its outcome is limited to what such a caller may see, by [`Operation::limit`].
     Visible,
+    /// It makes a package, which [`Operation::confine`] puts into scopes of such a caller.
+    Made,
 }
 
 /// How long an operation may take.
@@ -109,6 +111,33 @@ pub trait Operation:
         None
     }
 
+    /// The package of which no other job may run beside it.
+    fn alone(&self) -> Option<&str> {
+        self.subject()
+    }
+
+    /// The security scopes of the package that it makes; none if it makes none.
+    fn makes_in(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Checks what can be known of a request by itself, before a long operation becomes a job.
+    ///
+    /// # Errors
+    /// When a field breaks its limits.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Keeps what it puts into security scopes within those that a limited caller holds.
+    ///
+    /// # Errors
+    /// When it names others.
+    fn confine(&mut self, held: &[String]) -> Result<()> {
+        let _ = held;
+        Ok(())
+    }
+
     /// An operation and its request that it has done later, in the name of whoever asks.
     fn later(&self) -> Option<(&str, &Value)> {
         None
@@ -116,6 +145,11 @@ pub trait Operation:
 
     /// The job that it is about, whose package then is what it is about.
     fn job(&self) -> Option<i64> {
+        None
+    }
+
+    /// The schedule that it is about, whose package then is what it is about.
+    fn schedule(&self) -> Option<&str> {
         None
     }
 
@@ -140,8 +174,14 @@ pub trait Operation:
 pub struct Facts {
     /// The package, by id or name.
     pub subject: Option<String>,
+    /// The package of which no other job may run beside it.
+    pub alone: Option<String>,
+    /// The security scopes of the package that it makes.
+    pub makes_in: Vec<String>,
     /// The job.
     pub job: Option<i64>,
+    /// The schedule.
+    pub schedule: Option<String>,
     /// The operation that is done later, and its request.
     pub later: Option<(String, Value)>,
     /// The files and folders of the machine that it reads or writes.
@@ -166,6 +206,7 @@ pub struct Known {
     /// Describes its outcome.
     pub outcome_schema: fn(&mut SchemaGenerator) -> Schema,
     facts: fn(&Value) -> Result<Facts>,
+    confine: fn(&Value, &[String]) -> Result<Value>,
     limit: fn(Value, &Sight) -> Result<Value>,
     run: for<'a> fn(&'a Value, &'a Home, Watch<'a>) -> Running<'a>,
 }
@@ -187,11 +228,22 @@ impl Known {
             outcome_schema: SchemaGenerator::subschema_for::<O::Outcome>,
             facts: |request| {
                 let request = parse::<O>(request)?;
+                request.check()?;
                 Ok(Facts {
                     subject: request.subject().map(str::to_string),
+                    alone: request.alone().map(str::to_string),
+                    makes_in: request.makes_in(),
                     job: request.job(),
+                    schedule: request.schedule().map(str::to_string),
                     later: request.later().map(|(name, inner)| (name.to_string(), inner.clone())),
                     places: request.places().into_iter().map(Path::to_path_buf).collect(),
+                })
+            },
+            confine: |request, held| {
+                let mut request = parse::<O>(request)?;
+                request.confine(held)?;
+                serde_json::to_value(request).map_err(|error| {
+                    Error::usage(format!("a request for {} has no JSON: {error}", O::NAME))
                 })
             },
             limit: |outcome, sight| {
@@ -211,9 +263,17 @@ impl Known {
     /// What `request` is about.
     ///
     /// # Errors
-    /// When it is no request of this operation.
+    /// When it is no request of this operation, or a field of it breaks its limits.
     pub fn facts(&self, request: &Value) -> Result<Facts> {
         (self.facts)(request)
+    }
+
+    /// The request as a caller may make it who holds these security scopes and no others.
+    ///
+    /// # Errors
+    /// When it is no request of this operation, or names other scopes.
+    pub fn confine(&self, request: &Value, held: &[String]) -> Result<Value> {
+        (self.confine)(request, held)
     }
 
     /// The part of an outcome that a caller limited to security scopes may see.

@@ -3,6 +3,7 @@
 //! Cargo builds a package's binaries only for that package's own tests, so they are built here, once
 //! per test process, with the profile the tests themselves were built with.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -66,6 +67,15 @@ fn build() -> PathBuf {
     cargo.args(["build", "--quiet", "--workspace", "--bins", "--profile", profile]);
     cargo.arg("--target-dir").arg(folder.parent().expect("a profile folder lies in a target one"));
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    // What Cargo tells a test about its package, build scripts would take for a change of theirs: some
+    // dependencies would be built anew each time.
+    let of_the_test = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    for (name, _) in std::env::vars_os().filter(|(name, _)| of_the_test(name)) {
+        cargo.env_remove(name);
+    }
     let status = cargo.status().expect("cargo starts");
     assert!(status.success(), "the commands do not build");
     folder

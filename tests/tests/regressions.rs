@@ -21,6 +21,7 @@ macro_rules! replay {
 replay! {
     archive "../../fuzz/fuzz_targets/archive.rs";
     blob_table "../../fuzz/fuzz_targets/blob_table.rs";
+    bundle "../../fuzz/fuzz_targets/bundle.rs";
     chunk_table "../../fuzz/fuzz_targets/chunk_table.rs";
     encode_lzx "../../fuzz/fuzz_targets/encode_lzx.rs";
     encode_lzms "../../fuzz/fuzz_targets/encode_lzms.rs";
@@ -32,6 +33,7 @@ replay! {
     metadata "../../fuzz/fuzz_targets/metadata.rs";
     piped "../../fuzz/fuzz_targets/piped.rs";
     reparse "../../fuzz/fuzz_targets/reparse.rs";
+    signed "../../fuzz/fuzz_targets/signed.rs";
     udf "../../fuzz/fuzz_targets/udf.rs";
     xml "../../fuzz/fuzz_targets/xml.rs";
     hive "../../fuzz/fuzz_targets/hive.rs";

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::home::Home;
-use crate::operation::{Known, Reach, Right};
+use crate::jobs::model::Job;
+use crate::operation::{self, Known, Reach, Right};
 use crate::text;
 use crate::time::Moment;
 
@@ -179,6 +180,21 @@ impl Sight {
         let (site, number) = later.min()?.split_at_checked(3)?;
         Some(format!("{site}{:05}", number.parse::<u32>().ok()?.checked_sub(1)?))
     }
+
+    /// Whether a job is seen: the package that it is about, or the scopes of the one it makes.
+    #[must_use]
+    pub fn sees_job(&self, job: &Job) -> bool {
+        if !job.subject.is_empty() {
+            return self.sees(&job.subject);
+        }
+        let known = operation::find(&job.operation);
+        known.and_then(|known| known.facts(&job.request).ok()).is_some_and(|facts| {
+            match facts.subject {
+                Some(subject) => self.sees(&subject),
+                None => self.scopes.reach(&facts.makes_in),
+            }
+        })
+    }
 }
 
 impl Caller {
@@ -218,6 +234,35 @@ impl Caller {
         }
     }
 
+    /// Checks that a job is one that the caller may see. Of one that it may not see it is said that
+    /// there is none.
+    ///
+    /// # Errors
+    /// When it may not, or the database cannot be read.
+    pub async fn may_see_job(&self, home: &Home, job: &Job) -> Result<()> {
+        if self.scopes == Scopes::All || Sight::of(&home.db, &self.scopes).await?.sees_job(job) {
+            return Ok(());
+        }
+        Err(no_job(job.id))
+    }
+
+    /// Checks that a schedule is about a package that the caller may see. Of one that is not it is
+    /// said that there is none.
+    ///
+    /// # Errors
+    /// When it is not, or there is no such schedule.
+    pub async fn may_see_schedule(&self, home: &Home, name: &str) -> Result<()> {
+        if self.scopes == Scopes::All {
+            return Ok(());
+        }
+        let schedule = home.db.schedule(name).await?;
+        let sight = Sight::of(&home.db, &self.scopes).await?;
+        match schedule.package {
+            Some(package) if sight.sees(&package) => Ok(()),
+            _ => Err(crate::db::schedules::no_schedule(name)),
+        }
+    }
+
     /// Checks that the package `subject` (its id or name) is one that the caller may see. Of one
     /// that it may not see it is said that there is none, as of one that does not exist.
     ///
@@ -236,6 +281,30 @@ impl Caller {
     }
 }
 
+/// The error of a job that does not exist, or that nobody may know of.
+pub(crate) fn no_job(id: impl std::fmt::Display) -> Error {
+    Error::not_found(format!("there is no job {:?}", text::clean(&id.to_string())))
+        .advise("`osupg job list` shows the jobs there are")
+}
+
+/// Checks that a caller who holds the security scopes `held` holds all of `named`.
+///
+/// # Errors
+/// Names the first that is not among them.
+pub(crate) fn check_held(held: &[String], named: &[String]) -> Result<()> {
+    if held.is_empty() {
+        return Err(forbidden("no security scope is yours".into()));
+    }
+    match named.iter().find(|scope| !has(held, scope)) {
+        None => Ok(()),
+        Some(other) => Err(forbidden(format!(
+            "the security scope {:?} is not one of those that are yours: {}",
+            text::clean(other),
+            text::clean(&held.join(", "))
+        ))),
+    }
+}
+
 fn forbidden(message: String) -> Error {
     Error::forbidden(message)
         .advise("ask an administrator for an account or token that may do this")
@@ -248,7 +317,13 @@ fn forbidden(message: String) -> Error {
 fn name(what: &str, given: &str) -> Result<String> {
     let fits = |c: char| c.is_alphanumeric() || ". _-@".contains(c);
     let given = given.trim();
-    if given.is_empty() || given.chars().count() > MAX_NAME || !given.chars().all(fits) {
+    let count = given.chars().count();
+    if count > MAX_NAME {
+        return Err(Error::usage(format!(
+            "a name of {count} characters is too long for {what}: {MAX_NAME} is the most"
+        )));
+    }
+    if given.is_empty() || !given.chars().all(fits) {
         return Err(Error::usage(format!(
             "{:?} is no name for {what}: 1 to {MAX_NAME} letters, digits, blanks and . _ - @",
             text::clean(given)

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::jobs::model::Priority;
 use crate::jobs::{self, Submission};
-use crate::operation::{self, Known, Length, Right};
+use crate::operation::{self, Facts, Known, Length, Right};
 use crate::progress::Silent;
 use crate::text;
 
@@ -120,7 +120,7 @@ async fn admit(
     request: Value,
 ) -> Result<Call> {
     match check(service, known, &caller, &request).await {
-        Ok(subject) => Ok(Call { known, caller, from, subject, request }),
+        Ok((subject, request)) => Ok(Call { known, caller, from, subject, request }),
         Err(error) => {
             let subject = known.facts(&request).ok().and_then(|facts| facts.subject);
             service
@@ -132,27 +132,25 @@ async fn admit(
 }
 
 /// Checks an operation, and whatever it has done later, as `job.submit` does. Returns the package
-/// that it is about.
+/// that it is about, and the request as the caller may make it.
 async fn check(
     service: &Shared,
     known: &'static Known,
     caller: &Caller,
     request: &Value,
-) -> Result<Option<String>> {
+) -> Result<(Option<String>, Value)> {
     let (mut known, mut request) = (known, request.clone());
-    let mut subject = None;
+    let (mut subject, mut outer) = (None, None);
     for _ in 0..DEEPEST {
         // The right alone first: who may not have it done learns nothing about the request.
         caller.has(known)?;
+        request = confined(known, caller, request, outer.is_some())?;
         let facts = known.facts(&request)?;
-        let about = match facts.job {
-            Some(id) => subject_of(service, id).await?,
-            None => facts.subject,
-        };
-        caller.may(&service.home, known, about.as_deref()).await?;
+        let about = about(service, known, caller, &facts).await?;
         places::check(&service.settings.sources, &facts.places)?;
         subject = subject.or(about);
-        let Some((name, inner)) = facts.later else { return Ok(subject) };
+        let outermost = outer.get_or_insert_with(|| request.clone());
+        let Some((name, inner)) = facts.later else { return Ok((subject, outermost.clone())) };
         known = operation::find(&name).ok_or_else(|| {
             Error::usage(format!("there is no operation {:?}", text::clean(&name)))
         })?;
@@ -161,10 +159,39 @@ async fn check(
     Err(Error::usage("operations are wrapped in each other too deep"))
 }
 
-/// The package that a job is about; `None` for one that is about none, which reaches over all.
-async fn subject_of(service: &Shared, id: i64) -> Result<Option<String>> {
-    let job = jobs::get(&service.home, id).await?;
-    Ok(Some(job.subject).filter(|subject| !subject.is_empty()))
+/// The request within the security scopes of a caller who is limited to some. One that is wrapped in
+/// another has to be so already.
+fn confined(known: &Known, caller: &Caller, request: Value, wrapped: bool) -> Result<Value> {
+    let Scopes::Only(held) = &caller.scopes else { return Ok(request) };
+    let confined = known.confine(&request, held)?;
+    if wrapped && known.facts(&confined)?.makes_in != known.facts(&request)?.makes_in {
+        return Err(Error::usage(format!(
+            "{} for later has to name the security scopes of what it makes",
+            known.name
+        )));
+    }
+    Ok(confined)
+}
+
+/// The package that a request is about, once the caller may have it done to that.
+async fn about(
+    service: &Shared,
+    known: &Known,
+    caller: &Caller,
+    facts: &Facts,
+) -> Result<Option<String>> {
+    let home = &service.home;
+    if let Some(id) = facts.job {
+        let job = jobs::get(home, id).await?;
+        caller.may_see_job(home, &job).await?;
+        return Ok(Some(job.subject).filter(|subject| !subject.is_empty()));
+    }
+    if let Some(name) = &facts.schedule {
+        caller.may_see_schedule(home, name).await?;
+        return Ok(home.db.schedule(name).await?.package);
+    }
+    caller.may(home, known, facts.subject.as_deref()).await?;
+    Ok(facts.subject.clone())
 }
 
 async fn carry_out(service: Shared, call: Call) -> Result<Response, Refusal> {

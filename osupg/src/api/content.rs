@@ -1,4 +1,5 @@
-//! `/api/v1/content/…`: objects, and the files of a revision put together from them.
+//! `/api/v1/content/…`: objects, the files of a revision put together from them, and its signed
+//! document.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::identity::{self, Peer};
@@ -14,6 +16,7 @@ use super::transfer::{Lifetime, Representation, Stored};
 use super::{Service, Shared};
 use crate::accounts::{Caller, Scopes, Sight};
 use crate::error::{Error, Result};
+use crate::package::document;
 use crate::package::model::{Content, Package};
 use crate::package::reference::Reference;
 use crate::store::layout::ObjectId;
@@ -79,6 +82,30 @@ pub(super) async fn file(
         tag: text::hex(&content.sha256),
         media_type: BYTES,
         lifetime: Lifetime::Immutable,
+    };
+    Ok(service.transfers.send(what, &method, &headers).await?)
+}
+
+/// `GET /api/v1/content/revisions/{package}/{number}`: the revision's signed document.
+pub(super) async fn document(
+    State(service): State<Shared>,
+    Path((package, number)): Path<(String, String)>,
+    from: Peer,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let caller = reader(&service, from, &headers).await?;
+    let package = revision(&service, caller.as_ref(), package, &number).await?;
+    let reference = Reference { package: package.id, revision: Some(package.revision.number) };
+    let document = document::of_revision(&service.home, &reference).await?;
+    let envelope = document::sign(&service.home, &document).await?;
+    let bytes = Bytes::from(envelope.to_json());
+    let what = Representation {
+        tag: blake3::hash(&bytes).to_hex().to_string(),
+        bytes: Stored::Memory(bytes),
+        media_type: "application/json",
+        // The package may be renamed, and the key of the store changed.
+        lifetime: Lifetime::Revalidate,
     };
     Ok(service.transfers.send(what, &method, &headers).await?)
 }

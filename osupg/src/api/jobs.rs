@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 use super::identity::Peer;
 use super::problem::Refusal;
 use super::{Service, Shared, call};
-use crate::accounts::{Caller, Scopes, Sight};
-use crate::error::{Error, Result};
+use crate::accounts::{Caller, Scopes, Sight, no_job};
+use crate::error::Result;
 use crate::jobs;
 use crate::jobs::model::{Job, State as JobState};
 use crate::jobs::requests;
@@ -80,7 +80,7 @@ pub(super) async fn list(
     let mut found = request.run(&service.home, watch).await?;
     if caller.scopes != Scopes::All {
         let sight = Sight::of(&service.home.db, &caller.scopes).await?;
-        found.retain(|job| sight.sees(&job.subject));
+        found.retain(|job| sight.sees_job(job));
     }
     Ok(Json(found))
 }
@@ -153,11 +153,6 @@ async fn change(
     call::have_done(service, known, caller, from, json!({ "id": number })).await
 }
 
-fn no_job(id: &str) -> Error {
-    Error::not_found(format!("there is no job {:?}", crate::text::clean(id)))
-        .advise("`osupg job list` shows the jobs there are")
-}
-
 async fn known(
     service: &Service,
     from: Peer,
@@ -176,12 +171,7 @@ async fn known(
 /// The job of an address, if the caller may see its package.
 async fn seen(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
     let job = jobs::get(&service.home, id.parse().map_err(|_| no_job(id))?).await?;
-    if caller.scopes != Scopes::All {
-        let sight = Sight::of(&service.home.db, &caller.scopes).await?;
-        if !sight.sees(&job.subject) {
-            return Err(no_job(id));
-        }
-    }
+    caller.may_see_job(&service.home, &job).await?;
     Ok(job)
 }
 

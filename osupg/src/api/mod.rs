@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `POST /api/v1/{area}/{verb}` | has an operation done; a long one becomes a job |
 //! | `GET /api/v1/jobs`, `/jobs/{id}`, `/jobs/{id}/events` | jobs, and how one gets on |
-//! | `GET /api/v1/content/…` | objects, revisions and files |
+//! | `GET /api/v1/content/…` | objects, signed documents of revisions, and files |
+//! | `GET /api/v1/precache` | what a device fetches before its upgrade |
 //! | `POST /api/v1/session` | begins a session with name and password |
 //! | `GET /api/v1/openapi.json` | describes all this |
 //! | `GET /health/live`, `/health/ready`, `/metrics` | for whoever looks after the service |
@@ -20,6 +21,7 @@ mod metrics;
 mod observe;
 pub mod openapi;
 mod places;
+mod precache;
 pub mod problem;
 mod range;
 mod serve;
@@ -141,6 +143,8 @@ pub(crate) fn router(service: Shared) -> Router {
         .route("/api/v1/jobs/{id}/retry", post(jobs::retry))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/content/objects/{hash}", get(content::object))
+        .route("/api/v1/content/revisions/{package}/{number}", get(content::document))
+        .route("/api/v1/precache", get(precache::precache))
         .route("/api/v1/content/files/{package}/{number}/{*path}", get(content::file))
         .route("/health/live", get(|| async { "ok\n" }))
         .route("/health/ready", get(ready))

@@ -12,9 +12,11 @@ use serde_json::{Map, Value, json};
 
 use super::problem::{Problem, Refusal};
 use super::transfer::{Lifetime, Representation, Stored};
-use super::{Shared, jobs, session};
+use super::{Shared, jobs, precache, session};
 use crate::jobs::model::Job;
 use crate::operation::{self, Known, Length};
+use crate::precache::Answer;
+use crate::trust::Envelope;
 
 const COMPONENTS: &str = "#/components/schemas/";
 
@@ -166,6 +168,8 @@ fn others(generator: &mut SchemaGenerator) -> Map<String, Value> {
     let login = generator.subschema_for::<session::Login>();
     let begun = generator.subschema_for::<session::Begun>();
     let identity = generator.subschema_for::<session::Identity>();
+    let envelope = generator.subschema_for::<Envelope>();
+    let answer = generator.subschema_for::<Answer>();
     let parameter = |name: &str, place: &str, schema: Value| json!({ "name": name, "in": place, "required": place == "path", "schema": schema });
     let number = json!({ "type": "integer", "format": "int64" });
     let text = json!({ "type": "string" });
@@ -294,6 +298,40 @@ fn others(generator: &mut SchemaGenerator) -> Map<String, Value> {
             ],
         ),
     );
+    let mut signed = content(
+        "content.revision",
+        "The signed document of a revision: its files with their hashes and pieces",
+        &[
+            parameter("package", "path", text.clone()),
+            parameter("revision", "path", json!({ "type": "integer", "format": "int64" })),
+        ],
+    );
+    signed["get"]["responses"]["200"]["content"] =
+        json!({ "application/json": { "schema": envelope } });
+    add("/api/v1/content/revisions/{package}/{revision}", signed);
+    let required = |mut parameter: Value| {
+        parameter["required"] = json!(true);
+        parameter
+    };
+    let mut device: Vec<Value> = precache::PARAMETERS
+        .iter()
+        .map(|(name, _)| parameter(name, "query", text.clone()))
+        .collect();
+    for one in device.iter_mut().take(2) {
+        *one = required(one.take());
+    }
+    device.push(parameter(
+        precache::PACKAGE,
+        "query",
+        json!({ "type": "array", "items": { "type": "string" } }),
+    ));
+    add(
+        "/api/v1/precache",
+        json!({
+            "get": get("precache", "What a device fetches before its upgrade, and where it is",
+                &device, json!({ "200": json_of(answer, "The packages, with the reasons.") })),
+        }),
+    );
     add(
         "/api/v1/openapi.json",
         json!({
@@ -371,6 +409,29 @@ mod tests {
             let pointer = target.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{target}");
         }
+    }
+
+    /// Clients are made from the description: a change of it is to be seen by whoever makes it.
+    #[test]
+    fn the_description_is_as_the_snapshot_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        let now = format!("{:#}\n", document());
+        if std::env::var_os("SNAPSHOT").is_some_and(|what| what == "overwrite") {
+            std::fs::write(path, &now).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        let differs = kept.lines().zip(now.lines()).position(|(kept, now)| kept != now);
+        let line = differs.unwrap_or(kept.lines().count().min(now.lines().count()));
+        let at = |text: &str| text.lines().nth(line).unwrap_or("(nothing)").trim().to_string();
+        assert!(
+            kept == now,
+            "the API is not as docs/openapi.json describes it: line {} is {:?} there and {:?} now. \
+             If that is meant, accept it with \
+             `SNAPSHOT=overwrite cargo test -p osupg --lib openapi` and say it in CHANGELOG.md",
+            line + 1,
+            at(&kept),
+            at(&now)
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::text;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  osupg dp --point Berlin --server https://osupg.example:8473 --tree /srv/media
+  osupg dp --point Berlin --from https://osupg.example:8473 --tree /srv/media
   osupg dp --once
 
 What is not given here comes from the section [dp] of the configuration. The server's key must be
@@ -56,7 +56,7 @@ pub(super) async fn run(args: DpArgs, context: &Context) -> Result<u8> {
     let authority = authority(&settings, &server, &point).await?;
     let mut sources = Vec::new();
     for one in settings.ordered() {
-        sources.push(source(&home, &one).await?);
+        sources.push(source(&home, &one, settings.silence()).await?);
     }
     let node = Node {
         home: &home,
@@ -119,7 +119,12 @@ fn round_text(round: &Round) -> String {
 async fn authority(settings: &Settings, server: &str, point: &str) -> Result<Box<dyn Authority>> {
     let point = point.to_string();
     if settings::is_http(server) {
-        let client = client(server, settings.token_file.as_deref(), &settings.certificates)?;
+        let client = client(
+            server,
+            settings.token_file.as_deref(),
+            &settings.certificates,
+            settings.silence(),
+        )?;
         return Ok(Box::new(Server { client, point }));
     }
     let Some(folder) = settings::folder(server) else {
@@ -129,20 +134,29 @@ async fn authority(settings: &Settings, server: &str, point: &str) -> Result<Box
     Ok(Box::new(Beside { home, point }))
 }
 
-async fn source(home: &Home, settings: &SourceSettings) -> Result<Box<dyn Source>> {
+async fn source(
+    home: &Home,
+    settings: &SourceSettings,
+    silence: Duration,
+) -> Result<Box<dyn Source>> {
     let SourceSettings { from, token_file, certificates, .. } = settings;
     if settings::is_http(from) {
-        return Ok(Box::new(Http(client(from, token_file.as_deref(), certificates)?)));
+        return Ok(Box::new(Http(client(from, token_file.as_deref(), certificates, silence)?)));
     }
     if let Some(folder) = settings::folder(from) {
         return Ok(Box::new(Neighbour(Home::open(folder).await?)));
     }
     let store = crate::points::open_place(home, from)?.store;
-    Ok(Box::new(Bucket { store, address: from.clone() }))
+    Ok(Box::new(Bucket { store, address: from.clone(), silence }))
 }
 
 /// The client of an osupg, with the token from a file, or from `OSUPG_TOKEN`.
-fn client(url: &str, token_file: Option<&Path>, certificates: &Option<PathBuf>) -> Result<Client> {
+fn client(
+    url: &str,
+    token_file: Option<&Path>,
+    certificates: &Option<PathBuf>,
+    silence: Duration,
+) -> Result<Client> {
     let token = match token_file {
         Some(path) => {
             let text = std::fs::read_to_string(path)
@@ -155,5 +169,6 @@ fn client(url: &str, token_file: Option<&Path>, certificates: &Option<PathBuf>) 
         url: url.to_string(),
         token,
         certificates: certificates.clone(),
+        silence: Some(silence),
     })
 }

@@ -72,7 +72,8 @@ struct Global {
     /// The folder of the store [default: $XDG_DATA_HOME/osupg or ~/.local/share/osupg]
     #[arg(long, value_name = "DIR", env = "OSUPG_HOME", global = true, hide_env_values = true)]
     home: Option<PathBuf>,
-    /// Three letters or digits that start the ids of new packages [default: OSU]
+    /// Three letters or digits that start the ids of new packages; a service gives its own
+    /// [default: OSU]
     #[arg(long, value_name = "ABC", env = "OSUPG_SITE_CODE", global = true)]
     #[arg(hide_env_values = true)]
     site_code: Option<SiteCode>,
@@ -209,7 +210,8 @@ impl Context {
             },
         };
         let certificates = self.global.server_ca.clone();
-        Client::new(&remote::Settings { url: url.clone(), token, certificates }).map(Some)
+        let settings = remote::Settings { url: url.clone(), token, certificates, silence: None };
+        Client::new(&settings).map(Some)
     }
 
     /// Has an operation done: by the service that the options name, or else on the store that they

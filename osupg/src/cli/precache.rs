@@ -33,7 +33,7 @@ pub(super) struct SimulateArgs {
     /// The language of its Windows: a tag such as en-US, or a number such as 1033
     #[arg(long, value_name = "LANGUAGE")]
     os_language: String,
-    /// Its model; it chooses packages of drivers only
+    /// Its model; packages that are for other models are not fetched
     #[arg(long)]
     model: Option<String>,
     /// The edition of its Windows
@@ -87,5 +87,5 @@ fn answer_text(answer: &Answer) -> String {
     let warnings = answer.packages.iter().flat_map(|choice| {
         choice.warnings.iter().map(|warning| format!("Note: {}: {warning}", choice.package))
     });
-    text + &lines(warnings) + &lines(answer.notes.iter().map(|note| format!("Note: {note}")))
+    text + &lines(warnings)
 }

@@ -36,8 +36,9 @@ pub(super) struct PublishArgs {
     #[arg(long, value_name = "NAME", required = true, num_args = 1..)]
     to: Vec<String>,
     /// How urgent it is: low, medium or high; windows of points let it through accordingly
-    #[arg(long, default_value_t)]
-    priority: Priority,
+    /// [default: the package's own priority]
+    #[arg(long, value_name = "WORD")]
+    priority: Option<Priority>,
     /// Only say how many bytes would travel
     #[arg(long)]
     dry_run: bool,

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Context;
 use super::output::{count, print};
 use super::package::{added_text, list_text, verified_text};
-use crate::config;
+use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::package::add::{self, Request};
@@ -78,10 +78,14 @@ pub(super) async fn demo(args: DemoArgs, context: &Context) -> Result<u8> {
         "\n$ export OSUPG_HOME={shown_store}\n\
          $ osupg package add {shown_media} --edition {EDITION} --name '{NAME}'\n"
     ))?;
-    let home = Home::open(&store).await?;
+    let home = Home::open_with(Config {
+        home: Some(store),
+        site_code: context.config()?.site_code,
+        ..Config::default()
+    })
+    .await?;
     let request = Request {
         selection: Selection::Editions(vec![EDITION.into()]),
-        site: context.config()?.site(),
         ..Request::new(media, NAME)
     };
     let added = add::add(&home, &request, context.watch()).await?;

@@ -90,7 +90,7 @@ impl Db {
              manufacturer = $7, architecture = $8, architecture_by = $9, language = $10, \
              language_by = $11, priority = $12, persist_in_cache = $13, folder = $14, \
              scopes = $15, licence_required = $16, licence_by = $17, licence_at = $18, \
-             source_path = $19, selection = $20, changed_at = $21 \
+             source_path = $19, selection = $20, changed_at = $21, models = $22 \
              WHERE id = $1 AND edit_count = $2",
         )
         .bind(&before.id)
@@ -114,6 +114,7 @@ impl Db {
         .bind(&after.source_path)
         .bind(selection)
         .bind(now.0)
+        .bind(after.models.join("\n"))
         .execute(&mut *tx)
         .await;
         let updated = updated.map_err(|error| {

@@ -37,7 +37,7 @@ macro_rules! package_and_revision {
         concat!(
             "SELECT p.id, p.name, p.version, p.comment, p.architecture, p.architecture_by, \
              p.language, p.language_by, p.source_kind, p.source_path, p.created_at, p.changed_at, \
-             p.edit_count, p.manufacturer, p.priority, p.persist_in_cache, p.folder, p.scopes, \
+             p.edit_count, p.manufacturer, p.priority, p.persist_in_cache, p.folder, p.scopes, p.models, \
              p.licence_required, p.licence_by, p.licence_at, p.selection, \
              r.id AS revision_id, r.number, r.parent_number, r.cause, r.made_by, \
              r.selection AS kept, r.editions, r.builds, r.digest, r.root_s, r.root_ns, \
@@ -76,6 +76,7 @@ fn package_of(row: &AnyRow) -> Result<Package> {
         persist_in_cache: row.get::<i64, _>("persist_in_cache") != 0,
         folder: row.get("folder"),
         scopes: listed_scopes(row.get("scopes")),
+        models: row.get::<&str, _>("models").lines().map(str::to_string).collect(),
         licence: Licence { required: row.get::<i64, _>("licence_required") != 0, accepted },
         edit_count: row.get("edit_count"),
         created_at: Moment(row.get("created_at")),
@@ -327,6 +328,7 @@ pub(crate) struct NewPackage<'a> {
     pub manufacturer: &'a str,
     pub folder: &'a str,
     pub scopes: &'a [String],
+    pub models: &'a [String],
     pub source_kind: &'a str,
     pub source_path: &'a str,
     pub selection: &'a Selection,
@@ -360,8 +362,9 @@ pub(crate) async fn insert_package(
     let inserted = sqlx::query(
         "INSERT INTO package (id, name, name_key, version, comment, architecture, \
          architecture_by, language, language_by, source_kind, source_path, manufacturer, folder, \
-         scopes, selection, current_revision, created_at, changed_at, edit_count) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $16, $16, 0) \
+         scopes, models, selection, current_revision, created_at, changed_at, edit_count) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $17, \
+         0) \
          ON CONFLICT (name_key) DO NOTHING",
     )
     .bind(&id)
@@ -378,6 +381,7 @@ pub(crate) async fn insert_package(
     .bind(package.manufacturer)
     .bind(package.folder)
     .bind(package.scopes.join("\n"))
+    .bind(package.models.join("\n"))
     .bind(selection)
     .bind(now.0)
     .execute(&mut **tx)

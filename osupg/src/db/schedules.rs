@@ -62,6 +62,13 @@ fn run_of(row: &AnyRow) -> Result<Run> {
     })
 }
 
+/// The error of a schedule that does not exist, or that nobody may know of.
+#[must_use]
+pub fn no_schedule(name: &str) -> Error {
+    Error::not_found(format!("there is no schedule {:?}", crate::text::clean(name)))
+        .advise("`osupg schedule list` shows the schedules there are")
+}
+
 fn name_key(name: &str) -> String {
     name.to_lowercase()
 }
@@ -121,10 +128,7 @@ impl Db {
             .bind(name_key(name))
             .fetch_optional(self.pool())
             .await?;
-        row.as_ref().map(schedule_of).transpose()?.ok_or_else(|| {
-            Error::not_found(format!("there is no schedule {:?}", crate::text::clean(name)))
-                .advise("`osupg schedule list` shows the schedules there are")
-        })
+        row.as_ref().map(schedule_of).transpose()?.ok_or_else(|| no_schedule(name))
     }
 
     /// The last runs of a schedule, the newest first.

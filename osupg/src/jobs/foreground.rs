@@ -50,7 +50,7 @@ pub async fn foreground<O: Operation>(
 
 /// Makes the job, once no other of its package is running.
 async fn begin<O: Operation>(home: &Home, request: &O, watch: Watch<'_>) -> Result<Held> {
-    let subject = match request.subject() {
+    let subject = match request.alone() {
         Some(subject) => package_id(home, subject).await?,
         None => String::new(),
     };

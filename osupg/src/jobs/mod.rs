@@ -151,7 +151,7 @@ async fn check(home: &Home, submission: &Submission<'_>) -> Result<Checked> {
             crate::text::clean(submission.operation)
         ))
     })?;
-    let subject = match known.facts(submission.request)?.subject {
+    let subject = match known.facts(submission.request)?.alone {
         Some(subject) => package_id(home, &subject).await?,
         None => String::new(),
     };

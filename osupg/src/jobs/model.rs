@@ -162,7 +162,7 @@ pub struct Job {
     pub operation: String,
     /// What was asked for.
     pub request: Value,
-    /// The id of the package it is about; empty for none.
+    /// The id of the package it is about, of which no other job runs beside it; empty for none.
     pub subject: String,
     /// Who asked for it.
     pub by: String,

@@ -77,7 +77,7 @@ impl Operation for List {
     const REACH: Reach = Reach::Visible;
 
     fn limit(jobs: &mut Vec<Job>, sight: &Sight) {
-        jobs.retain(|job| sight.sees(&job.subject));
+        jobs.retain(|job| sight.sees_job(job));
     }
 
     fn subject(&self) -> Option<&str> {

@@ -14,12 +14,12 @@ use super::fields;
 use super::model::{ImageFacts, Package, StoredImage};
 use super::select::{self, Selection};
 use super::snapshot::{self, Reading, Work};
-use crate::config::SiteCode;
+use crate::accounts;
 use crate::db::packages::{self, NewPackage};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::media::Media;
-use crate::operation::{Length, Operation, Right};
+use crate::operation::{Length, Operation, Reach, Right};
 use crate::progress::Watch;
 use crate::text;
 
@@ -49,23 +49,20 @@ pub struct Request {
     /// The folder it is listed in, such as `/Windows 11/Pro`.
     #[serde(default)]
     pub folder: String,
-    /// The security scopes it belongs to.
-    #[serde(default = "usual_scopes")]
+    /// The security scopes it belongs to; left out, those of whoever asks, and `Default` for callers
+    /// who are limited to none.
+    #[serde(default)]
     pub scopes: Vec<String>,
+    /// The device models it is for; all when left out.
+    #[serde(default)]
+    pub models: Vec<String>,
     /// The architecture, if the images are wrong or silent about it.
     pub architecture: Option<String>,
     /// The language, if the images are wrong or silent about it.
     pub language: Option<String>,
-    /// The site whose package it is.
-    #[serde(default)]
-    pub site: SiteCode,
     /// Whether to read files that seem unchanged.
     #[serde(default)]
     pub reading: Reading,
-}
-
-fn usual_scopes() -> Vec<String> {
-    vec![DEFAULT_SCOPE.to_string()]
 }
 
 impl Request {
@@ -80,12 +77,37 @@ impl Request {
             comment: String::new(),
             manufacturer: String::new(),
             folder: String::new(),
-            scopes: usual_scopes(),
+            scopes: Vec::new(),
+            models: Vec::new(),
             architecture: None,
             language: None,
-            site: SiteCode::DEFAULT,
             reading: Reading::Changed,
         }
+    }
+}
+
+/// The fields that people fill in, within their limits.
+struct Checked {
+    name: String,
+    version: String,
+    comment: String,
+    manufacturer: String,
+    folder: String,
+    scopes: Vec<String>,
+    models: Vec<String>,
+}
+
+impl Request {
+    fn checked(&self) -> Result<Checked> {
+        Ok(Checked {
+            name: fields::name(&self.name)?,
+            version: fields::version(&self.version)?,
+            comment: fields::comment(&self.comment)?,
+            manufacturer: fields::manufacturer(&self.manufacturer)?,
+            folder: fields::folder(&self.folder)?,
+            scopes: fields::scopes(&self.makes_in())?,
+            models: fields::models(&self.models)?,
+        })
     }
 }
 
@@ -94,6 +116,25 @@ impl Operation for Request {
     const NAME: &'static str = "package.add";
     const RIGHT: Right = Right::Operate;
     const LENGTH: Length = Length::Long;
+    const REACH: Reach = Reach::Made;
+
+    fn check(&self) -> Result<()> {
+        self.checked().map(drop)
+    }
+
+    fn makes_in(&self) -> Vec<String> {
+        match self.scopes.is_empty() {
+            true => vec![DEFAULT_SCOPE.to_string()],
+            false => self.scopes.clone(),
+        }
+    }
+
+    fn confine(&mut self, held: &[String]) -> Result<()> {
+        if self.scopes.is_empty() {
+            self.scopes = held.to_vec();
+        }
+        accounts::check_held(held, &self.scopes)
+    }
 
     fn places(&self) -> Vec<&Path> {
         vec![&self.source]
@@ -125,12 +166,8 @@ pub struct Added {
 /// When a field breaks its limits, the name is taken, the source is no media or damaged, or
 /// something cannot be read or stored. The store is then as it was.
 pub async fn add(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Added> {
-    let name = fields::name(&request.name)?;
-    let version = fields::version(&request.version)?;
-    let comment = fields::comment(&request.comment)?;
-    let manufacturer = fields::manufacturer(&request.manufacturer)?;
-    let folder = fields::folder(&request.folder)?;
-    let scopes = fields::scopes(&request.scopes)?;
+    let Checked { name, version, comment, manufacturer, folder, scopes, models } =
+        request.checked()?;
     if home.db.id_of_name(&name).await?.is_some() {
         return Err(packages::name_taken(&name));
     }
@@ -157,7 +194,7 @@ pub async fn add(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Add
         tokio::task::spawn_blocking(move || listed.check_unchanged()).await??;
         watch.check()?;
         let package = NewPackage {
-            site: request.site,
+            site: home.config().site(),
             name: &name,
             version: &version,
             comment: &comment,
@@ -166,6 +203,7 @@ pub async fn add(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Add
             manufacturer: &manufacturer,
             folder: &folder,
             scopes: &scopes,
+            models: &models,
             source_kind: media.kind().word(),
             source_path: &commit::source_path(&media),
             selection: &request.selection,

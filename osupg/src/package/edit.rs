@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Acceptance, Origin, Package, Priority, Stated};
 use super::select::{self, Selection, Statement};
 use super::{add, fields};
+use crate::accounts;
 use crate::db::edits::{Edit, Recorded};
 use crate::error::{Error, Result};
 use crate::home::Home;
@@ -62,6 +63,8 @@ pub struct Fields {
     pub folder: Option<String>,
     /// The security scopes it belongs to: at least one.
     pub scopes: Option<Vec<String>>,
+    /// The device models it is for; an empty list for all.
+    pub models: Option<Vec<String>>,
     /// Whether somebody has to accept its licence terms before it is used.
     pub licence_required: Option<bool>,
     /// The source that the next refresh reads.
@@ -92,6 +95,13 @@ impl Operation for Request {
 
     fn places(&self) -> Vec<&Path> {
         self.set.source.as_deref().into_iter().collect()
+    }
+
+    fn confine(&mut self, held: &[String]) -> Result<()> {
+        match &self.set.scopes {
+            Some(scopes) => accounts::check_held(held, scopes),
+            None => Ok(()),
+        }
     }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Edited> {
@@ -143,6 +153,9 @@ impl Fields {
         after.licence.required = self.licence_required.unwrap_or(after.licence.required);
         if let Some(scopes) = &self.scopes {
             after.scopes = fields::scopes(scopes)?;
+        }
+        if let Some(models) = &self.models {
+            after.models = fields::models(models)?;
         }
         if let Some(source) = &self.source {
             let absolute = std::path::absolute(source)
@@ -238,6 +251,7 @@ fn differences(before: &Package, after: &Package) -> Vec<Edit> {
             ("persist-in-cache", yes(package.persist_in_cache)),
             ("folder", package.folder.clone()),
             ("scopes", package.scopes.join(", ")),
+            ("models", package.models.join(", ")),
             ("licence-required", yes(package.licence.required)),
             ("licence-accepted", accepted(package)),
             ("source", package.source_path.clone()),

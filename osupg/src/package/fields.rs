@@ -22,6 +22,10 @@ const MAX_DEPTH: usize = 10;
 const MAX_SCOPES: usize = 64;
 /// Languages that a package may list.
 const MAX_LANGUAGES: usize = 64;
+/// Characters in the name of a device model.
+const MAX_MODEL: usize = 64;
+/// Device models that a package may list.
+const MAX_MODELS: usize = 64;
 
 /// A package name: 1 to 50 characters, blanks at both ends dropped.
 ///
@@ -98,6 +102,33 @@ pub fn scopes(given: &[String]) -> Result<Vec<String>> {
         many => Err(Error::usage(format!(
             "{many} security scopes are given; {MAX_SCOPES} is the most a package can belong to"
         ))),
+    }
+}
+
+/// Names of device models, each of 1 to 64 characters, in order and each once, whatever its capitals.
+///
+/// # Errors
+/// When there are too many, or one is empty, too long or holds a control character.
+pub fn models(given: &[String]) -> Result<Vec<String>> {
+    let mut models = given.iter().map(|model| self::model(model)).collect::<Result<Vec<_>>>()?;
+    models.sort_by_key(|model| model.to_lowercase());
+    models.dedup_by_key(|model| model.to_lowercase());
+    match models.len() {
+        0..=MAX_MODELS => Ok(models),
+        many => Err(Error::usage(format!(
+            "{many} device models are given; {MAX_MODELS} is the most a package can be for"
+        ))),
+    }
+}
+
+/// The name of a device model: 1 to 64 characters.
+///
+/// # Errors
+/// When it is empty, too long or holds a control character.
+pub fn model(given: &str) -> Result<String> {
+    match line("device model", given, MAX_MODEL)? {
+        model if model.is_empty() => Err(Error::usage("a device model needs a name")),
+        model => Ok(model),
     }
 }
 
@@ -235,6 +266,21 @@ mod tests {
         }
         let many: Vec<_> = (0..65).map(|number| number.to_string()).collect();
         assert!(scopes(&many).is_err());
+    }
+
+    #[test]
+    fn models_are_named_and_few() {
+        let of =
+            |names: &[&str]| models(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(of(&["Latitude 5450", " elite X2 ", "Elite x2"]).unwrap().len(), 2);
+        assert_eq!(of(&[]).unwrap(), [""; 0]);
+        assert!(of(&["ä".repeat(64).as_str()]).is_ok());
+        for bad in [&[""][..], &["two\nlines"], &["x".repeat(65).as_str()]] {
+            assert!(of(bad).is_err(), "{bad:?}");
+        }
+        let many: Vec<_> = (0..65).map(|number| number.to_string()).collect();
+        assert!(models(&many[..64]).is_ok());
+        assert!(models(&many).unwrap_err().to_string().contains("64 is the most"));
     }
 
     #[test]

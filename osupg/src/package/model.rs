@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::select::Selection;
+use crate::error::{Error, Result};
 use crate::media::path::MediaPath;
 use crate::store::layout::Piece;
 use crate::text;
@@ -148,6 +149,9 @@ pub struct Package {
     pub folder: String,
     /// The security scopes it belongs to.
     pub scopes: Vec<String>,
+    /// The device models it is for; empty for all.
+    #[serde(default)]
+    pub models: Vec<String>,
     /// Whether its licence terms have to be accepted, and by whom they were.
     pub licence: Licence,
     /// Grows with every change of a field; an edit may name the value it has seen.
@@ -158,6 +162,23 @@ pub struct Package {
     pub changed_at: Moment,
     /// The revision in use.
     pub revision: Revision,
+}
+
+impl Package {
+    /// Checks that its licence terms are accepted, or need not be.
+    ///
+    /// # Errors
+    /// When somebody has to accept them first.
+    pub fn check_licence(&self) -> Result<()> {
+        if self.licence.is_settled() {
+            return Ok(());
+        }
+        Err(Error::conflict(format!("nobody has accepted the licence terms of {} yet", self.id))
+            .advise(format!(
+                "`osupg package accept-licence {}` accepts them on behalf of the organisation",
+                self.id
+            )))
+    }
 }
 
 /// One immutable state of a package's media.

@@ -14,6 +14,7 @@ use super::commit::{Commit, Said};
 use super::model::{ImageFacts, Package};
 use super::select;
 use super::snapshot::{self, Reading, Work};
+use crate::db::adopt;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::media::Media;
@@ -75,7 +76,21 @@ impl Operation for Request {
 }
 
 /// Opens the source of a package.
+///
+/// # Errors
+/// When it cannot be opened, or the package has none here because another store has made it.
 pub(crate) async fn open(source: PathBuf, package: &Package) -> Result<Arc<Media>> {
+    if package.source_kind == adopt::STORE {
+        return Err(Error::conflict(format!(
+            "{} was made by another store ({}) and has no source here",
+            package.id,
+            text::clean(&package.source_path)
+        ))
+        .advise(
+            "refresh it where it was made, and take the new revision in from there; to go on with \
+             these media here, add them as a package of this store",
+        ));
+    }
     let opened = tokio::task::spawn_blocking(move || Media::open(&source)).await?;
     let id = &package.id;
     let media = opened.map_err(|error| {

@@ -63,8 +63,14 @@ impl Operation for Request {
     const RIGHT: Right = Right::Operate;
     const LENGTH: Length = Length::Long;
 
-    // No subject: deliveries of one package to several points go on at the same time. It changes
-    // nothing but what has been assigned by those who may.
+    fn subject(&self) -> Option<&str> {
+        Some(&self.package)
+    }
+
+    /// Nothing: deliveries of one package to several points go on at the same time.
+    fn alone(&self) -> Option<&str> {
+        None
+    }
 
     async fn run(&self, home: &Home, watch: Watch<'_>) -> Result<Delivered> {
         deliver(home, &self.point, &self.package, Depth::Usual, watch).await

@@ -24,9 +24,9 @@ pub struct Request {
     pub package: Reference,
     /// Points and groups by name; a name that is both as `point:NAME` or `group:NAME`.
     pub to: Vec<String>,
-    /// How urgent it is.
+    /// How urgent it is; as urgent as the package when left out.
     #[serde(default)]
-    pub priority: Priority,
+    pub priority: Option<Priority>,
 }
 
 /// What publishing a revision would take.
@@ -68,13 +68,16 @@ impl Operation for Request {
 
 async fn plan(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Planned> {
     let package = home.db.package_at(&request.package).await?;
+    // What may not be published has no plan.
+    package.check_licence()?;
+    let priority = request.priority.unwrap_or(package.priority.into());
     let (id, number) = (package.id, package.revision.number);
     let reference = Reference { package: id.clone(), revision: Some(number) };
     let signed = signed_anywhere(home, &reference).await?;
     let places = places(home, &request.to).await?;
     let points = points_at(home, &places).await?;
     let planned = stream::iter(&points)
-        .map(|point| plan_point(home, point, &signed, package.revision.key, request.priority))
+        .map(|point| plan_point(home, point, &signed, package.revision.key, priority))
         .buffered(POINTS_AT_ONCE)
         .collect()
         .await;

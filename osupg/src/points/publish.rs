@@ -36,9 +36,9 @@ pub struct Request {
     pub package: Reference,
     /// Points and groups by name; a name that is both as `point:NAME` or `group:NAME`.
     pub to: Vec<String>,
-    /// How urgent it is.
+    /// How urgent it is; as urgent as the package when left out.
     #[serde(default)]
-    pub priority: Priority,
+    pub priority: Option<Priority>,
     /// Who carries it.
     #[serde(default)]
     pub carrier: Carrier,
@@ -77,15 +77,17 @@ impl Operation for Request {
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Assigned> {
         let package = home.db.package_at(&self.package).await?;
+        package.check_licence()?;
+        let priority = self.priority.unwrap_or(package.priority.into());
         let (id, number) = (package.id, package.revision.number);
         if self.to.is_empty() {
             return Err(Error::usage("no point or group is named")
                 .advise("name one with --to; `osupg point list` shows the points there are"));
         }
         let places = places(home, &self.to).await?;
-        let wanted = Wanted { number, priority: self.priority };
+        let wanted = Wanted { number, priority };
         home.db.assign(&places, &id, wanted).await?;
-        let deliveries = hand_on(home, &places, &id, self.priority, self.carrier).await?;
+        let deliveries = hand_on(home, &places, &id, priority, self.carrier).await?;
         let mut notes = Vec::new();
         if deliveries.is_empty() {
             notes.push("the group has no points yet; those that join it will get it".into());

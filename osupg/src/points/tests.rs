@@ -11,7 +11,6 @@ use super::publish::{self, Carrier};
 use super::target::Depth;
 use super::target::tests::{Bench, Files, media, noise};
 use super::validate::{self, Then};
-use super::window::Priority;
 use super::*;
 use crate::db::tests::{Database, on_both};
 use crate::home::tests::open;
@@ -71,7 +70,7 @@ impl Site {
         let request = publish::Request {
             package: package.parse().unwrap(),
             to: to.iter().map(|name| (*name).to_string()).collect(),
-            priority: Priority::Medium,
+            priority: None,
             carrier: Carrier::Caller,
         };
         let cancel = Cancel::new();
@@ -306,7 +305,7 @@ async fn a_group_and_a_point_of_their_own_are_settled_together(database: Databas
     let publish = |package: &str, to: &str| publish::Request {
         package: package.parse().unwrap(),
         to: vec![to.into()],
-        priority: Priority::High,
+        priority: Some(super::window::Priority::High),
         carrier: Carrier::Worker,
     };
     let made = publish("OSU00001@1", "All").run(&site.home, watch).await.unwrap();
@@ -336,6 +335,22 @@ async fn a_group_and_a_point_of_their_own_are_settled_together(database: Databas
     assert_eq!(wanted().await, [leaving, pending(2), leaving], "its own assignment stays");
 }
 
+async fn a_package_from_elsewhere_has_no_source_to_refresh_from(database: Database) {
+    let site = Site::new(database).await;
+    site.release("OSU00001", 1, &media()).await;
+    let cancel = Cancel::new();
+    let request = |source: Option<PathBuf>| crate::package::refresh::Request {
+        package: "OSU00001".into(),
+        source,
+        ..Default::default()
+    };
+    for source in [None, Some(site.folder.path().to_path_buf())] {
+        let refused = request(source).run(&site.home, watch(&cancel)).await.unwrap_err();
+        assert!(refused.to_string().contains("made by another store"), "{refused}");
+        assert!(refused.advice().unwrap().contains("where it was made"), "{refused}");
+    }
+}
+
 on_both!(
     a_point_with_a_forged_or_older_document_is_named_and_repaired,
     a_library_gets_a_lost_piece_back_from_a_point,
@@ -343,5 +358,6 @@ on_both!(
     a_point_takes_no_more_packages_than_it_says_and_never_one_twice,
     fields_of_points_have_limits,
     how_things_stand_comes_in_pages,
-    a_group_and_a_point_of_their_own_are_settled_together
+    a_group_and_a_point_of_their_own_are_settled_together,
+    a_package_from_elsewhere_has_no_source_to_refresh_from
 );

@@ -20,6 +20,7 @@ use jiff::{Timestamp, ToSpan, Zoned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::package;
 use crate::time::Moment;
 
 const HOURS: usize = 7 * 24;
@@ -61,6 +62,16 @@ impl Priority {
             Self::Low => "low",
             Self::Medium => "medium",
             Self::High => "high",
+        }
+    }
+}
+
+impl From<package::model::Priority> for Priority {
+    fn from(priority: package::model::Priority) -> Self {
+        match priority {
+            package::model::Priority::Low => Self::Low,
+            package::model::Priority::Medium => Self::Medium,
+            package::model::Priority::High => Self::High,
         }
     }
 }

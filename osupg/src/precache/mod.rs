@@ -36,7 +36,7 @@ pub struct Request {
     pub architecture: String,
     /// The language of its Windows, as a tag such as `en-US` or a number such as `1033`.
     pub os_language: String,
-    /// Its model. It chooses packages of drivers, not of Windows; given, it is only noted.
+    /// Its model; any if left out.
     #[serde(default)]
     pub model: Option<String>,
     /// The edition of its Windows, such as `Professional`; any if left out.
@@ -61,8 +61,6 @@ pub struct Answer {
     pub packages: Vec<Choice>,
     /// Bytes of all that is fetched.
     pub size: u64,
-    /// What to mind.
-    pub notes: Vec<String>,
 }
 
 /// A package, fetched or not.
@@ -88,6 +86,9 @@ pub struct Choice {
     pub digest: String,
     /// Where the service has the signed document, relative to its address.
     pub document: String,
+    /// What the address of a file begins with, relative to that of the service; the file's path,
+    /// which the document gives with its hash, follows.
+    pub content: String,
     /// The points that have this revision whole; none for a package that is not fetched.
     pub locations: Vec<Location>,
 }
@@ -134,16 +135,9 @@ impl Operation for Request {
             }
             packages.push(choice);
         }
-        let mut notes = Vec::new();
-        if let Some(model) = &self.model {
-            notes.push(format!(
-                "the model {:?} chooses packages of drivers; it decides nothing about Windows",
-                text::clean(model)
-            ));
-        }
         let size = fetched(&packages);
         let Device { architecture, language, .. } = device;
-        Ok(Answer { architecture, os_language: language, packages, size, notes })
+        Ok(Answer { architecture, os_language: language, packages, size })
     }
 }
 
@@ -188,6 +182,7 @@ impl Request {
         Ok(Device {
             architecture: fields::architecture(&self.architecture)?,
             language,
+            model: self.model.as_deref().map(fields::model).transpose()?,
             edition: self.edition.clone(),
             build,
         })
@@ -229,6 +224,7 @@ type Build = (u64, u64);
 struct Device {
     architecture: String,
     language: String,
+    model: Option<String>,
     edition: Option<String>,
     build: Option<Build>,
 }
@@ -266,6 +262,7 @@ impl Device {
             &held,
             (&mut for_it, &mut against, &mut warnings),
         );
+        self.judge_model(&package.models, &mut for_it, &mut against);
         self.judge_edition(images, &mut for_it, &mut against);
         self.judge_build(images, &mut for_it, &mut against);
         let fetch = against.is_empty();
@@ -279,11 +276,24 @@ impl Device {
             files: package.revision.file_count,
             size: package.revision.total_size,
             digest: text::hex(&package.revision.digest),
-            document: format!(
-                "/api/v1/content/revisions/{}/{}",
-                package.id, package.revision.number
-            ),
+            document: address("revisions", package),
+            content: format!("{}/", address("files", package)),
             locations: Vec::new(),
+        }
+    }
+
+    /// The images know nothing of models: what people have said of the package counts.
+    fn judge_model(&self, models: &[String], for_it: &mut Vec<String>, against: &mut Vec<String>) {
+        let Some(model) = self.model.as_ref().filter(|_| !models.is_empty()) else { return };
+        let same = |one: &String| one.to_lowercase() == model.to_lowercase();
+        if models.iter().any(same) {
+            for_it.push(format!("it is for the model {}", text::clean(model)));
+        } else {
+            against.push(format!(
+                "it is for {}, the device is a {}",
+                text::clean(&models.join(", ")),
+                text::clean(model)
+            ));
         }
     }
 
@@ -328,6 +338,11 @@ impl Device {
             None => {}
         }
     }
+}
+
+/// Where the service has something of a revision, relative to its address.
+fn address(what: &str, package: &Package) -> String {
+    format!("/api/v1/content/{what}/{}/{}", package.id, package.revision.number)
 }
 
 /// Whether a list of words separated by blanks or commas has this one, whatever the capitals.

@@ -39,6 +39,8 @@ pub struct Settings {
     /// A PEM file with the certificates to trust beside those of the system, as of a service whose
     /// certificate was made by its owner.
     pub certificates: Option<PathBuf>,
+    /// How long it may be silent in the middle of an answer; a minute when left out.
+    pub silence: Option<Duration>,
 }
 
 /// A client of one service.
@@ -61,7 +63,7 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("osupg/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
-            .read_timeout(SILENT)
+            .read_timeout(settings.silence.unwrap_or(SILENT))
             // A token is for the address that was given and no other.
             .redirect(redirect::Policy::none());
         if let Some(path) = &settings.certificates {
@@ -241,11 +243,56 @@ impl Body {
 }
 
 fn unreachable(url: &str, error: &reqwest::Error) -> Error {
+    if let Some(rustls::Error::InvalidCertificate(why)) = of_tls(error) {
+        return Error::io(format!(
+            "{url} shows a certificate that is not trusted here: {}",
+            untrusted(why)
+        ))
+        .advise(
+            "name the PEM file of the authority that made it: --server-ca, or `certificates` in the \
+             section [dp] of the configuration",
+        );
+    }
+    if error.is_timeout() && !error.is_connect() {
+        return Error::io(format!("{url} has not sent anything for too long"))
+            .advise("look at the network between, and at the service");
+    }
     let failed = Error::io(format!("{url} cannot be reached: {}", causes(error)));
     if error.is_connect() {
         failed.advise("is the service running there, and is the address right?")
     } else {
         failed
+    }
+}
+
+/// The error of TLS that is beneath another one, if there is any.
+fn of_tls<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<rustls::Error>() {
+            return Some(found);
+        }
+        // What an I/O error was made from is not its source.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(found) = inner.and_then(|inner| of_tls(inner)) {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// What is wrong with a certificate, in words.
+fn untrusted(why: &rustls::CertificateError) -> String {
+    use rustls::CertificateError as Why;
+    match why {
+        Why::UnknownIssuer => "nobody who is trusted has signed it".into(),
+        Why::Expired | Why::ExpiredContext { .. } => "it has expired".into(),
+        Why::NotValidYet | Why::NotValidYetContext { .. } => "it is not valid yet".into(),
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            "it is for another name than that of the address".into()
+        }
+        other => text::clean(&other.to_string()).into_owned(),
     }
 }
 

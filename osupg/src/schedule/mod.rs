@@ -20,10 +20,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::accounts::Sight;
 use crate::db::schedules::Claim;
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
-use crate::operation::{self, Known, Operation, Right};
+use crate::operation::{self, Known, Operation, Reach, Right};
 use crate::page::{self, Page, paged};
 use crate::progress::Watch;
 use crate::text;
@@ -197,6 +198,12 @@ impl Operation for List {
     type Outcome = Page<Schedule>;
     const NAME: &'static str = "schedule.list";
     const RIGHT: Right = Right::Read;
+    const REACH: Reach = Reach::Visible;
+
+    /// Where to go on may name a schedule that is not seen, which tells nothing of its package.
+    fn limit(schedules: &mut Page<Schedule>, sight: &Sight) {
+        schedules.items.retain(|one| one.package.as_deref().is_some_and(|id| sight.sees(id)));
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Page<Schedule>> {
         let limit = page::limit(self.limit)?;
@@ -221,6 +228,10 @@ impl Operation for Show {
     const NAME: &'static str = "schedule.show";
     const RIGHT: Right = Right::Read;
 
+    fn schedule(&self) -> Option<&str> {
+        Some(&self.schedule)
+    }
+
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Shown> {
         show(home, &self.schedule).await
     }
@@ -238,6 +249,10 @@ impl Operation for Remove {
     type Outcome = Schedule;
     const NAME: &'static str = "schedule.remove";
     const RIGHT: Right = Right::Operate;
+
+    fn schedule(&self) -> Option<&str> {
+        Some(&self.schedule)
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Schedule> {
         let schedule = home.db.schedule(&self.schedule).await?;
@@ -258,6 +273,10 @@ impl Operation for Pause {
     type Outcome = Shown;
     const NAME: &'static str = "schedule.pause";
     const RIGHT: Right = Right::Operate;
+
+    fn schedule(&self) -> Option<&str> {
+        Some(&self.schedule)
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Shown> {
         let schedule = home.db.schedule(&self.schedule).await?;
@@ -280,6 +299,10 @@ impl Operation for Resume {
     type Outcome = Shown;
     const NAME: &'static str = "schedule.resume";
     const RIGHT: Right = Right::Operate;
+
+    fn schedule(&self) -> Option<&str> {
+        Some(&self.schedule)
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Shown> {
         let schedule = home.db.schedule(&self.schedule).await?;
@@ -323,6 +346,8 @@ impl Operation for Preview {
     type Outcome = Previewed;
     const NAME: &'static str = "schedule.preview";
     const RIGHT: Right = Right::Read;
+    // It says nothing of what is in the store.
+    const REACH: Reach = Reach::Visible;
 
     async fn run(&self, _home: &Home, _watch: Watch<'_>) -> Result<Previewed> {
         if !(1..=MAX_PREVIEW).contains(&self.count) {

@@ -18,7 +18,7 @@ use crate::{jobs, remote};
 
 impl Bench {
     /// Does jobs until the flag is set.
-    fn worker(&self) -> (Cancel, tokio::task::JoinHandle<()>) {
+    pub(super) fn worker(&self) -> (Cancel, tokio::task::JoinHandle<()>) {
         let (home, stop) = (self.home.clone(), Cancel::new());
         let worker = {
             let stop = stop.clone();
@@ -29,7 +29,7 @@ impl Bench {
 
     fn client(&self, token: &str) -> remote::Client {
         let token = Some(Secret(token.into()));
-        let settings = remote::Settings { url: self.url.clone(), token, certificates: None };
+        let settings = remote::Settings { url: self.url.clone(), token, ..Default::default() };
         remote::Client::new(&settings).unwrap()
     }
 }

@@ -3,7 +3,10 @@
 mod content;
 mod hostile;
 mod jobs;
+mod limits;
+mod precache;
 mod rights;
+mod scopes;
 mod tls;
 
 use std::path::{Path, PathBuf};

@@ -53,6 +53,7 @@ async fn a_certificate_of_ones_own_is_used_and_read_again() {
         url: bench.url.clone(),
         token: Some(crate::accounts::password::Secret(token)),
         certificates: Some(bench.path("cert.pem")),
+        ..Default::default()
     };
     let client = remote::Client::new(&settings).unwrap();
     let cancel = wim_extract::Cancel::new();

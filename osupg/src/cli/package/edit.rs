@@ -56,6 +56,12 @@ pub(crate) struct EditArgs {
     /// The security scopes it belongs to; may be repeated
     #[arg(long, value_name = "NAME")]
     scope: Vec<String>,
+    /// A device model it is for; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "all_models")]
+    model: Vec<String>,
+    /// It is for devices of all models again
+    #[arg(long)]
+    all_models: bool,
     /// Whether somebody has to accept its licence terms before it is used
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no, action = ArgAction::Set)]
     licence_required: Option<bool>,
@@ -91,6 +97,7 @@ pub(super) async fn edit(args: EditArgs, context: &Context) -> Result<u8> {
         persist_in_cache: args.persist_in_cache,
         folder: args.folder,
         scopes: Some(args.scope).filter(|scopes| !scopes.is_empty()),
+        models: Some(args.model).filter(|models| args.all_models || !models.is_empty()),
         licence_required: args.licence_required,
         source: args.source,
         selection,

@@ -113,9 +113,13 @@ pub(super) struct AddArgs {
     /// The folder to list it in, such as '/Windows 11/Pro'
     #[arg(long, value_name = "PATH", default_value = "/")]
     folder: String,
-    /// The security scope it belongs to; may be repeated
-    #[arg(long, value_name = "NAME", default_value = add::DEFAULT_SCOPE)]
+    /// The security scope it belongs to; may be repeated [default: those of your account or token,
+    /// else Default]
+    #[arg(long, value_name = "NAME")]
     scope: Vec<String>,
+    /// A device model it is for; may be repeated [default: all]
+    #[arg(long, value_name = "NAME")]
+    model: Vec<String>,
     /// The architecture, where the images do not say it right
     #[arg(long, value_name = "ARCH")]
     architecture: Option<String>,
@@ -206,7 +210,6 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<u8> {
 }
 
 async fn add(args: AddArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
     let request = Request {
         source: args.source,
         selection: args.select.selection().unwrap_or_default(),
@@ -216,13 +219,13 @@ async fn add(args: AddArgs, context: &Context) -> Result<u8> {
         manufacturer: args.manufacturer,
         folder: args.folder,
         scopes: args.scope,
+        models: args.model,
         architecture: args.architecture,
         language: args.language,
-        site: config.site(),
         reading: reading(args.rehash),
     };
     if context.global.server.is_none() {
-        add::check_store_outside(&config.folder()?, &request.source)?;
+        add::check_store_outside(&context.config()?.folder()?, &request.source)?;
     }
     let added = context.call(&request).await?;
     context.output.show(&added, added_text)?;
@@ -378,6 +381,7 @@ fn show_text(package: &Package, images: &[ImageFacts]) -> String {
         ("scopes", package.scopes.join(", ")),
         ("priority", package.priority.word().to_string()),
         ("client cache", if package.persist_in_cache { "stays in it" } else { "" }.to_string()),
+        ("models", package.models.join(", ")),
         ("licence", licence),
         ("architecture", stated(&package.architecture)),
         ("language", stated(&package.language)),

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::Sight;
 use crate::error::{Error, Result};
 use crate::home::Home;
-use crate::operation::{Operation, Right};
+use crate::operation::{Operation, Reach, Right};
 use crate::points::model::{Kind, Point, State};
 use crate::points::window::Priority;
 use crate::progress::Watch;
@@ -54,6 +55,13 @@ impl Operation for WantedRequest {
     type Outcome = Wanted;
     const NAME: &'static str = "point.wanted";
     const RIGHT: Right = Right::Operate;
+    const REACH: Reach = Reach::Visible;
+
+    fn limit(wanted: &mut Wanted, sight: &Sight) {
+        wanted.revisions.retain(|revision| sight.sees(&revision.package));
+        wanted.leaving.retain(|package| sight.sees(package));
+        wanted.check.retain(|package| sight.sees(package));
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Wanted> {
         let point = node(home, &self.point).await?;
@@ -129,6 +137,10 @@ impl Operation for Report {
     type Outcome = Noted;
     const NAME: &'static str = "point.report";
     const RIGHT: Right = Right::Operate;
+
+    fn subject(&self) -> Option<&str> {
+        Some(&self.package)
+    }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Noted> {
         let point = node(home, &self.point).await?;

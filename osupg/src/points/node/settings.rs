@@ -1,6 +1,7 @@
 //! What a node is told by its configuration.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub tree: Option<PathBuf>,
     /// Seconds between two rounds: 10 to 86,400.
     pub every_seconds: u64,
+    /// Seconds without a byte after which a source is left, and the next one asked: 1 to 86,400.
+    pub timeout_seconds: u64,
 }
 
 impl Default for Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             sources: Vec::new(),
             tree: None,
             every_seconds: 300,
+            timeout_seconds: 60,
         }
     }
 }
@@ -57,6 +61,12 @@ pub struct SourceSettings {
 }
 
 impl Settings {
+    /// How long a source may be silent.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.clamp(1, 86_400))
+    }
+
     /// The sources in the order in which they are asked.
     #[must_use]
     pub fn ordered(&self) -> Vec<SourceSettings> {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -161,9 +162,28 @@ pub struct Bucket {
     pub store: Arc<dyn ObjectStore>,
     /// For messages.
     pub address: String,
+    /// How long it may be silent.
+    pub silence: Duration,
 }
 
 impl Bucket {
+    /// Makes a request, or takes the next bytes of an answer; `None` where there is no such object.
+    async fn ask<T>(
+        &self,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<Option<T>> {
+        match tokio::time::timeout(self.silence, request).await {
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(object_store::Error::NotFound { .. })) => Ok(None),
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(_) => Err(Error::io(format!(
+                "{} has not sent anything for {} seconds",
+                text::clean(&self.address),
+                self.silence.as_secs()
+            ))),
+        }
+    }
+
     fn failed(&self, error: &object_store::Error) -> Error {
         Error::io(format!("{}: {error}", text::clean(&self.address)))
     }
@@ -181,15 +201,18 @@ impl Source for Bucket {
     ) -> LocalBoxFuture<'a, Result<Option<Envelope>>> {
         async move {
             let at = object_store::path::Path::from_iter(["revisions", &format!("{package}.json")]);
-            let found = match self.store.get(&at).await {
-                Ok(found) => found,
-                Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Err(error) => return Err(self.failed(&error)),
-            };
+            let Some(found) = self.ask(self.store.get(&at)).await? else { return Ok(None) };
             if found.meta.size > MAX_SIGNED_BYTES as u64 {
                 return Err(Error::damaged(format!("{}/{at} is too long", self.address)));
             }
-            let bytes = found.bytes().await.map_err(|error| self.failed(&error))?;
+            let mut bytes = Vec::new();
+            let mut chunks = found.into_stream();
+            while let Some(chunk) = self.ask(chunks.try_next()).await?.flatten() {
+                if bytes.len() + chunk.len() > MAX_SIGNED_BYTES {
+                    return Err(Error::damaged(format!("{}/{at} is too long", self.address)));
+                }
+                bytes.extend_from_slice(&chunk);
+            }
             Envelope::from_json(&bytes).map(Some)
         }
         .boxed_local()
@@ -202,13 +225,13 @@ impl Source for Bucket {
             }
             let range = GetRange::Bounded(part.len()..piece.size);
             let options = GetOptions { range: Some(range), ..GetOptions::default() };
-            let found = self
-                .store
-                .get_opts(&piece.id.location(), options)
-                .await
-                .map_err(|error| self.failed(&error))?;
+            let at = piece.id.location();
+            let request = self.store.get_opts(&at, options);
+            let Some(found) = self.ask(request).await? else {
+                return Err(Error::io(format!("it does not have object {}", piece.id)));
+            };
             let mut chunks = found.into_stream();
-            while let Some(chunk) = chunks.try_next().await.map_err(|error| self.failed(&error))? {
+            while let Some(chunk) = self.ask(chunks.try_next()).await?.flatten() {
                 part.append(&chunk)?;
             }
             Ok(())

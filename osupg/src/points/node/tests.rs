@@ -93,7 +93,7 @@ async fn a_node_fetches_what_is_wanted_and_tells(database: Database) {
     let publish = publish::Request {
         package: "OSU00001".parse().unwrap(),
         to: vec!["Berlin".into()],
-        priority: Priority::Medium,
+        priority: None,
         carrier: Carrier::Worker,
     };
     let assigned = publish.run(&site.server, watch).await.unwrap();

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::package::document::{self, Document, MAX_SIGNED_BYTES};
 use crate::points::feed::Feed;
 use crate::progress::Phase;
+use crate::store::cut::MAX_PIECE;
 use crate::store::layout::{ObjectId, Piece};
 use crate::store::place::Place;
 use crate::store::staging;
@@ -43,6 +44,9 @@ const NEXT: &str = "next";
 const LEAVING: &str = "leaving";
 /// Requests that are under way at the same time where no transfer says how many.
 const REQUESTS: usize = 8;
+/// Bytes a second at which a slow line still counts as one. How far a put has come cannot be seen, so
+/// one of many bytes gets the time that it takes at this rate, beside the usual one.
+const SLOWEST: u64 = 32 << 10;
 
 /// A prefix that is a point.
 #[derive(Debug, Clone)]
@@ -55,8 +59,8 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The point at this place, which begins at the prefix; `address` is for messages. A request
-    /// that takes longer than `timeout` fails.
+    /// The point at this place, which begins at the prefix; `address` is for messages. A store that
+    /// is silent for longer than `timeout` has failed.
     #[must_use]
     pub fn new(place: Place, address: &str, timeout: Duration) -> Self {
         let Place { store, folder } = place;
@@ -68,8 +72,17 @@ impl Objects {
         &self,
         request: impl Future<Output = object_store::Result<T>>,
     ) -> Result<Option<T>> {
+        self.ask_within(self.timeout, request).await
+    }
+
+    /// Makes a request that may take so long; `None` where there is no such object.
+    async fn ask_within<T>(
+        &self,
+        timeout: Duration,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<Option<T>> {
         let advice = "check the address, the keys and the network";
-        match tokio::time::timeout(self.timeout, request).await {
+        match tokio::time::timeout(timeout, request).await {
             Ok(Ok(answer)) => Ok(Some(answer)),
             Ok(Err(object_store::Error::NotFound { .. })) => Ok(None),
             Ok(Err(error)) => {
@@ -78,7 +91,7 @@ impl Objects {
             Err(_) => Err(Error::io(format!(
                 "{} has not answered for {} seconds",
                 text::clean(&self.address),
-                self.timeout.as_secs()
+                timeout.as_secs()
             ))
             .advise(advice)),
         }
@@ -93,11 +106,25 @@ impl Objects {
                 text::clean(&self.address)
             )));
         }
-        self.ask(found.bytes()).await
+        // What is announced is believed as far as a piece goes.
+        let mut bytes = BytesMut::with_capacity(found.meta.size.min(MAX_PIECE as u64) as usize);
+        let mut chunks = found.into_stream();
+        while let Some(chunk) = self.ask(chunks.try_next()).await?.flatten() {
+            if bytes.len() + chunk.len() > limit {
+                return Err(Error::damaged(format!(
+                    "{}/{at} gives more bytes than it said",
+                    text::clean(&self.address)
+                )));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some(bytes.freeze()))
     }
 
     async fn put(&self, at: &Path, bytes: Bytes) -> Result<()> {
-        self.ask(self.store.put(at, PutPayload::from_bytes(bytes))).await.map(|_| ())
+        let timeout = self.timeout + Duration::from_secs(bytes.len() as u64 / SLOWEST);
+        let put = self.store.put(at, PutPayload::from_bytes(bytes));
+        self.ask_within(timeout, put).await.map(|_| ())
     }
 
     async fn delete(&self, at: &Path) -> Result<()> {

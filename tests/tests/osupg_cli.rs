@@ -1,0 +1,25 @@
+//! What `osupg` prints, word for word.
+
+use std::fs;
+
+use osupg_tests::bins;
+
+/// The cases of `cmd/osupg/*.trycmd`: help texts, and the commands of a small site one after the
+/// other. Times, digests and rates are left open there (`[..]`). After a change that is meant,
+/// `TRYCMD=overwrite cargo test -p osupg-tests --test osupg_cli` writes the new output into them.
+#[test]
+fn commands_print_what_their_cases_say() {
+    let scratch = tempfile::TempDir::new().expect("a scratch folder");
+    let home = scratch.path().join("home");
+    // Where it is decides nothing: no configuration of this machine is read.
+    let config = scratch.path().join("osupg.toml");
+    fs::write(&config, "").expect("a file can be written");
+    let text = |path: &std::path::Path| path.to_str().expect("scratch paths are text").to_string();
+    let cases = trycmd::TestCases::new();
+    cases.register_bin("osupg", bins::osupg_path());
+    cases.env("NO_COLOR", "1").env("COLUMNS", "100").env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+    cases.env("OSUPG_HOME", text(&home)).env("OSUPG_CONFIG", text(&config));
+    cases.env("OSUPG_SITE_CODE", "OSU");
+    cases.case("cmd/osupg/*.trycmd");
+    cases.run();
+}
