@@ -9,35 +9,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::{Error, Result};
 use crate::package::prune;
 use crate::store::{cache, place};
+use crate::system;
 use crate::text;
 
 /// The folder that holds the database and the content library when nobody names another:
-/// `$XDG_DATA_HOME/osupg`, or `~/.local/share/osupg`.
+/// `$XDG_DATA_HOME/osupg`, or `~/.local/share/osupg`; on Windows `%LOCALAPPDATA%\osupg`.
 ///
 /// # Errors
 /// When neither variable helps, as for a service without a home folder.
 pub fn default_home() -> Result<PathBuf> {
-    absolute("XDG_DATA_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
-        .map(|data| data.join("osupg"))
-        .ok_or_else(|| {
-            Error::usage("no folder for the store: neither XDG_DATA_HOME nor HOME is set")
-                .advise("name a folder with --home or the variable OSUPG_HOME")
-        })
+    system::data_folder().map(|data| data.join("osupg")).ok_or_else(|| {
+        Error::usage(format!("no folder for the store: {}", system::DATA_VARIABLES))
+            .advise("name a folder with --home or the variable OSUPG_HOME")
+    })
 }
 
-/// The XDG specification: a relative path is invalid and must be ignored.
-fn absolute(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
-}
-
-/// The folder of a person's own settings: `$XDG_CONFIG_HOME/osupg`, or `~/.config/osupg`; `None`
-/// for who has no home.
+/// The folder of a person's own settings: `$XDG_CONFIG_HOME/osupg`, or `~/.config/osupg`, on Windows
+/// `%APPDATA%\osupg`; `None` for who has no home.
 #[must_use]
 pub fn user_folder() -> Option<PathBuf> {
-    absolute("XDG_CONFIG_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
-        .map(|folder| folder.join("osupg"))
+    system::settings_folder().map(|folder| folder.join("osupg"))
 }
 
 /// What can be set for a store. Every key may be left out. `dist/osupg.toml` has each of them with
@@ -79,13 +70,14 @@ pub struct Config {
 
 impl Config {
     /// The configuration of this user, or else of this machine; nothing is configured where
-    /// neither `~/.config/osupg/osupg.toml` nor `/etc/osupg/osupg.toml` exists.
+    /// neither `~/.config/osupg/osupg.toml` nor `/etc/osupg/osupg.toml` exists; on Windows they are
+    /// in `%APPDATA%` and `%ProgramData%`.
     ///
     /// # Errors
     /// As [`Config::read`].
     pub fn find() -> Result<Self> {
         let user = user_folder().map(|folder| folder.join("osupg.toml"));
-        let machine = PathBuf::from("/etc/osupg/osupg.toml");
+        let machine = system::machine_settings().join("osupg").join("osupg.toml");
         user.into_iter()
             .chain([machine])
             .find(|path| path.exists())

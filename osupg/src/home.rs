@@ -9,7 +9,6 @@
 //! library.lock    the lease of the library
 //! ```
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use crate::store::Library;
 use crate::store::lease::Lease;
 use crate::store::place::{Means, Place};
 use crate::store::sweep::{Depth, Litter, Swept};
+use crate::system;
 
 /// An open store.
 #[derive(Debug, Clone)]
@@ -55,7 +55,13 @@ impl Home {
         };
         let library = open_library(&config, &root)?;
         drop(lock);
-        Ok(Self { root, config: Arc::new(config), by: local_user().into(), db, library })
+        Ok(Self {
+            root,
+            config: Arc::new(config),
+            by: format!("local:{}", system::user()).into(),
+            db,
+            library,
+        })
     }
 
     /// How it is configured.
@@ -130,19 +136,6 @@ impl Home {
     }
 }
 
-/// The user of the system who runs this process.
-fn local_user() -> String {
-    let id = rustix::process::geteuid().as_raw();
-    let name = std::fs::read_to_string("/etc/passwd").ok().and_then(|users| {
-        users.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let (name, _, uid) = (fields.next()?, fields.next(), fields.next()?);
-            (uid.parse() == Ok(id)).then(|| name.to_string())
-        })
-    });
-    format!("local:{}", name.unwrap_or_else(|| id.to_string()))
-}
-
 /// Opens the content library that a configuration names.
 fn open_library(config: &Config, root: &Path) -> Result<Library> {
     let Some(address) = &config.library else { return Library::local(&root.join("library")) };
@@ -153,12 +146,11 @@ fn open_library(config: &Config, root: &Path) -> Result<Library> {
 
 /// Makes the folder and takes the lock under which it is opened.
 fn prepare(root: &Path) -> Result<(PathBuf, Lease)> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(|error| {
+    system::make_private_folder(root).map_err(|error| {
         Error::file("make the folder of the store", root, &error)
             .advise("choose another folder with --home or the variable OSUPG_HOME")
     })?;
-    let root = root
-        .canonicalize()
+    let root = system::real_path(root)
         .map_err(|error| Error::file("open the folder of the store", root, &error))?;
     let lock = Lease::exclusive(&root.join("open.lock"))?;
     Ok((root, lock))

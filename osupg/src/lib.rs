@@ -46,6 +46,7 @@ pub mod service;
 pub mod space;
 pub mod staged;
 pub mod store;
+mod system;
 pub mod text;
 pub mod time;
 pub mod trust;

@@ -1,15 +1,17 @@
 //! A folder that appears whole or not at all.
 //!
 //! It is filled under a name of its own beside its place, made durable, and renamed. While it is
-//! being filled its maker holds a lock on it, so that a later run can tell one that is still
+//! being filled its maker holds a [`Claim`] to it, so that a later run can tell one that is still
 //! growing from one whose maker was killed, and clears the latter away.
 
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+mod claim;
+
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use wim_extract::output::{sync_directory, sync_tree};
 
+use self::claim::Claim;
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -21,8 +23,7 @@ const PREFIX: &str = ".osupg-part-";
 pub struct StagedFolder {
     target: PathBuf,
     place: PathBuf,
-    /// Holds the lock.
-    folder: File,
+    _claim: Claim,
     finished: bool,
 }
 
@@ -40,10 +41,11 @@ impl StagedFolder {
             let digits = &uuid::Uuid::new_v4().simple().to_string()[..16];
             let place = parent.join(format!("{PREFIX}{digits}"));
             fs::create_dir(&place).map_err(|error| Error::file("make", &place, &error))?;
-            if let Some(folder) = lock(&place)? {
-                return Ok(Self { target: target.to_path_buf(), place, folder, finished: false });
+            if let Some(claim) = claim(&place)? {
+                let target = target.to_path_buf();
+                return Ok(Self { target, place, _claim: claim, finished: false });
             }
-            // Between making and locking it, another run took it for abandoned.
+            // Between making and claiming it, another run took it for abandoned.
         }
     }
 
@@ -65,16 +67,17 @@ impl StagedFolder {
     /// When the disk fails, or something has come to be at the target meanwhile.
     pub fn finish(mut self) -> Result<()> {
         let failed = |error: std::io::Error| Error::file("write", &self.target, &error);
-        // One call for the whole tree instead of one for each file.
-        rustix::fs::syncfs(&self.folder).map_err(|error| failed(error.into()))?;
+        sync_tree(&self.place).map_err(failed)?;
         refuse_occupied(&self.target)?;
+        if cfg!(windows) {
+            // An empty folder is not replaced there; that there is none is no error.
+            let _ = fs::remove_dir(&self.target);
+        }
         fs::rename(&self.place, &self.target)
             .map_err(|error| Error::file("put the finished folder at", &self.target, &error))?;
         self.finished = true;
         let parent = parent_of(&self.target)?;
-        File::open(&parent)
-            .and_then(|parent| parent.sync_all())
-            .map_err(|error| Error::file("synchronise", &parent, &error))
+        sync_directory(&parent).map_err(|error| Error::file("synchronise", &parent, &error))
     }
 }
 
@@ -94,8 +97,7 @@ fn parent_of(target: &Path) -> Result<PathBuf> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    parent
-        .canonicalize()
+    crate::system::real_path(parent)
         .map_err(|error| Error::file("open the folder", parent, &error).advise("make it first"))
 }
 
@@ -116,21 +118,8 @@ fn refuse_occupied(target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens and locks a folder; `None` when somebody else holds it or it is gone again.
-fn lock(place: &Path) -> Result<Option<File>> {
-    let folder = match File::open(place) {
-        Ok(folder) => folder,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::file("open", place, &error)),
-    };
-    match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-        Err(error) => return Err(Error::file("lock", place, &error.into())),
-    }
-    let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-    let held = folder.metadata().map_err(|error| Error::file("examine", place, &error))?;
-    Ok(fs::symlink_metadata(place).is_ok_and(|there| same(&held, &there)).then_some(folder))
+fn claim(place: &Path) -> Result<Option<Claim>> {
+    Claim::take(place).map_err(|error| Error::file("lock", place, &error))
 }
 
 fn clear_abandoned(parent: &Path) -> Result<()> {
@@ -142,7 +131,7 @@ fn clear_abandoned(parent: &Path) -> Result<()> {
         });
         if ours
             && entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && let Ok(Some(_lock)) = lock(&entry.path())
+            && let Ok(Some(_claim)) = claim(&entry.path())
         {
             fs::remove_dir_all(entry.path())
                 .map_err(|error| Error::file("remove the unfinished", &entry.path(), &error))?;

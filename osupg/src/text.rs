@@ -4,7 +4,6 @@
 //! character moves the cursor and a direction mark turns text round, so both are shown as escapes.
 
 use std::borrow::Cow;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Whether a character would act on the terminal instead of being seen.
@@ -34,7 +33,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn path(path: &Path) -> String {
     let mut shown = String::new();
-    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+    for chunk in wim_extract::text::os_bytes(path.as_os_str()).utf8_chunks() {
         shown.push_str(&clean(chunk.valid()));
         for byte in chunk.invalid() {
             shown.push_str(&format!("\\x{byte:02x}"));

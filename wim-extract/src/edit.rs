@@ -17,12 +17,10 @@
 //!
 //! A pipable archive begins with its XML, and is written anew.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
 use wim_format::Level;
 use wim_format::blob_table::BlobPlace;
 use wim_format::header::{HEADER_LEN, Header, HeaderFlags, Layout};
@@ -35,6 +33,7 @@ use crate::error::{Action, Error};
 use crate::export::{self, Existing, Verification};
 use crate::pipeline::Threads;
 use crate::progress::Progress;
+use crate::source::read_exact_at;
 use crate::write::pack::Packing;
 use crate::write::place::Locked;
 use crate::write::session::Context;
@@ -206,13 +205,13 @@ fn open_for_writing(path: &Path, wim: &Wim) -> Result<File, Error> {
     let opened = File::options().read(true).write(true).open(path);
     let file = opened.map_err(|error| read_only(&error.to_string()))?;
     let mut stored = [0; HEADER_LEN];
-    let is_the_wim = file.read_exact_at(&mut stored, 0).is_ok()
+    let is_the_wim = read_exact_at(&file, &mut stored, 0).is_ok()
         && Header::parse(&stored).is_ok_and(|stored| stored == *header);
     if !is_the_wim {
         return Err(read_only("it is not a file of its own; export its images first"));
     }
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked { path: path.into() }),
+    match output::try_lock(&file) {
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.into() }),
         // File systems without locks are written to all the same, as wimlib does.
         _ => Ok(file),
     }

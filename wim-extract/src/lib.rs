@@ -27,6 +27,7 @@ pub mod readers;
 pub mod rebuild;
 pub mod source;
 pub mod split;
+pub mod status;
 pub mod text;
 pub mod update;
 pub mod verify;

@@ -22,7 +22,7 @@
 use std::{fs::File, io, sync::Arc};
 
 use bytes::Bytes;
-use memmap2::{Advice, Mmap};
+use memmap2::Mmap;
 
 /// A whole file mapped for reading.
 #[derive(Debug, Clone)]
@@ -91,15 +91,25 @@ impl Map {
         };
         let size = mapping.len();
         let (start, end) = (offset.min(size), offset.saturating_add(len).min(size));
-        let advice = match what {
-            Expect::Sequential => Advice::Sequential,
-            Expect::Random => Advice::Random,
-            Expect::Soon => Advice::WillNeed,
-        };
-        // A hint that fails changes nothing, so there is nothing to report.
-        let _ = mapping.advise_range(advice, start, end - start);
+        advise(mapping, what, start, end - start);
     }
 }
+
+/// A hint that fails changes nothing, so there is nothing to report.
+#[cfg(unix)]
+fn advise(mapping: &Mmap, what: Expect, start: usize, len: usize) {
+    use memmap2::Advice;
+    let advice = match what {
+        Expect::Sequential => Advice::Sequential,
+        Expect::Random => Advice::Random,
+        Expect::Soon => Advice::WillNeed,
+    };
+    let _ = mapping.advise_range(advice, start, len);
+}
+
+/// Windows reads ahead as it sees the pages being touched.
+#[cfg(not(unix))]
+fn advise(_: &Mmap, _: Expect, _: usize, _: usize) {}
 
 #[cfg(test)]
 mod tests {

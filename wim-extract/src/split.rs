@@ -16,8 +16,6 @@
 mod deal;
 mod recode;
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use wim_format::header::{Header, HeaderFlags, Layout, Version};
@@ -34,6 +32,7 @@ use crate::integrity;
 use crate::output::{AtomicFile, require_space};
 use crate::pipeline::Threads;
 use crate::progress::{Amount, Phase, Progress};
+use crate::text;
 use crate::write::execute::{self, Job};
 use crate::write::layout::{Draft, Drafted};
 use crate::write::session::Context;
@@ -119,14 +118,14 @@ pub fn run(
 /// has none.
 #[must_use]
 pub fn part_path(first: &Path, number: usize) -> PathBuf {
-    let name = first.file_name().unwrap_or_default().as_bytes();
+    let name = text::os_bytes(first.file_name().unwrap_or_default());
     if number <= 1 || name.is_empty() {
         return first.to_owned();
     }
     let dot = name.iter().rposition(|&byte| byte == b'.').unwrap_or(name.len());
     let digits = number.to_string();
     let name = [&name[..dot], digits.as_bytes(), &name[dot..]].concat();
-    first.with_file_name(OsString::from_vec(name))
+    first.with_file_name(text::os_string(name))
 }
 
 /// All of the archive, if all of it is in this one file.

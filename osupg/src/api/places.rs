@@ -16,8 +16,10 @@ pub(crate) fn check(roots: &[PathBuf], places: &[PathBuf]) -> Result<()> {
 
 fn check_one(roots: &[PathBuf], place: &Path) -> Result<()> {
     let shown = text::path(place);
-    let plain =
-        place.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    // A prefix is a drive or share of Windows.
+    let plain = place.components().all(|part| {
+        matches!(part, Component::Prefix(_) | Component::RootDir | Component::Normal(_))
+    });
     if !place.is_absolute() || !plain {
         return Err(Error::forbidden(format!(
             "{shown} is no absolute path on the machine of the service"

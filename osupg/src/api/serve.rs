@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use wim_extract::Cancel;
 
@@ -15,6 +13,7 @@ use super::connections::Limited;
 use super::{Service, Settings, Shared, router, tls};
 use crate::error::{Error, Result};
 use crate::home::Home;
+use crate::system::{self, ReloadRequests};
 
 /// How long a client has to send the head of its first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(30);
@@ -59,7 +58,7 @@ pub async fn serve(
         tokio::spawn(reload_on_hangup(Arc::clone(&service), config.clone())),
     ];
     listening(address, scheme);
-    notify(&[NotifyState::Ready]);
+    system::tell_ready();
     let served = answer(listener, config, handle, &service).await;
     for task in tasks {
         task.abort();
@@ -142,7 +141,7 @@ async fn stop_on(
     while !cancel.is_cancelled() {
         tokio::time::sleep(LOOK).await;
     }
-    notify(&[NotifyState::Stopping]);
+    system::tell_stopping();
     tracing::info!("stopping");
     let _ = stop.send(true);
     handle.graceful_shutdown(Some(within));
@@ -150,22 +149,22 @@ async fn stop_on(
     std::future::pending::<()>().await;
 }
 
-/// Tells systemd that the service lives, as long as its database answers.
+/// Tells the manager of services that this one lives, as long as its database answers.
 async fn keep_watchdog_quiet(service: Shared) {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let Some(limit) = system::watchdog() else { return };
     loop {
         match service.home.db.answers().await {
-            Ok(()) => notify(&[NotifyState::Watchdog]),
+            Ok(()) => system::tell_alive(),
             Err(error) => tracing::error!("the database does not answer: {error}"),
         }
         tokio::time::sleep(limit / 3).await;
     }
 }
 
-/// Reads the certificate again on SIGHUP. One that cannot be used leaves the old one in place.
+/// Reads the certificate again on SIGHUP, where there is one. One that cannot be used leaves the old one in place.
 async fn reload_on_hangup(service: Shared, config: Option<RustlsConfig>) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
-    while hangups.recv().await.is_some() {
+    let Some(mut requests) = ReloadRequests::listen() else { return };
+    while requests.next().await.is_some() {
         let Settings { tls_cert: Some(certificate), tls_key: Some(key), .. } = &service.settings
         else {
             continue;
@@ -178,13 +177,6 @@ async fn reload_on_hangup(service: Shared, config: Option<RustlsConfig>) {
             (Err(error), _) => tracing::error!("the old certificate stays in use: {error}"),
             (Ok(_), None) => {}
         }
-    }
-}
-
-/// Outside of systemd this does nothing.
-fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!("systemd could not be told: {error}");
     }
 }
 

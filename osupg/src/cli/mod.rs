@@ -44,6 +44,7 @@ use crate::operation::Operation;
 use crate::page::Paged;
 use crate::progress::{Progress, Watch};
 use crate::remote::{self, Client, tokens};
+use crate::system::EndRequests;
 use output::Output;
 
 /// Appended to the help of every command.
@@ -319,17 +320,9 @@ async fn run(cli: Cli) -> Result<u8> {
 
 /// The first signal asks the command to stop and clean up; a second one ends it on the spot.
 async fn obey_signals(cancel: Cancel) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
+    let Some(mut requests) = EndRequests::listen() else { return };
     for first in [true, false] {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        requests.next().await;
         if first {
             cancel.cancel();
         }

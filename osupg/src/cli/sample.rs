@@ -57,6 +57,8 @@ fn made_text(made: &Made) -> String {
 /// The name of the package that the demonstration makes.
 const NAME: &str = "Sample OS Pro";
 const EDITION: &str = "Professional";
+/// How a shell is told the value of a variable.
+const SET: &str = if cfg!(windows) { "set" } else { "export" };
 /// Marks a folder that the demonstration may empty.
 const MARK: &str = "made-by-osupg-demo";
 
@@ -75,7 +77,7 @@ pub(super) async fn demo(args: DemoArgs, context: &Context) -> Result<u8> {
     say(made_text(&made))?;
 
     say(format!(
-        "\n$ export OSUPG_HOME={shown_store}\n\
+        "\n$ {SET} OSUPG_HOME={shown_store}\n\
          $ osupg package add {shown_media} --edition {EDITION} --name '{NAME}'\n"
     ))?;
     let home = Home::open_with(Config {
@@ -147,6 +149,13 @@ fn start_afresh(folder: &Path) -> Result<()> {
 /// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
     let shown = text::path(path);
+    if cfg!(windows) {
+        return if shown.contains([' ', '&', '(', ')', '^', '%']) {
+            format!("\"{shown}\"")
+        } else {
+            shown
+        };
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@".contains(c);
     if shown.chars().all(plain) { shown } else { format!("'{}'", shown.replace('\'', "'\\''")) }
 }

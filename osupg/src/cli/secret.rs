@@ -1,13 +1,12 @@
 //! Asks for passwords: on the terminal without showing them, or from a file or standard input.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
-
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::path::PathBuf;
 
 use crate::accounts::password::Secret;
 use crate::error::{Error, Result};
+use crate::system::{self, Hidden};
 
 /// Bytes that are read at most: a password is short.
 const LONGEST: u64 = 4096;
@@ -42,46 +41,25 @@ fn first_line(source: impl Read) -> io::Result<String> {
 }
 
 fn typed(prompt: &str, times: u32) -> Result<Secret> {
-    let failed = |error: io::Error| Error::file("use the terminal", Path::new("/dev/tty"), &error);
-    let tty = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(failed)?;
-    let first = ask(&tty, prompt).map_err(failed)?;
+    let failed = |error: io::Error| Error::io(format!("cannot use the terminal: {error}"));
+    let terminal = system::terminal().map_err(failed)?;
+    let first = ask(&terminal, prompt).map_err(failed)?;
     for _ in 1..times {
-        if ask(&tty, "The same again").map_err(failed)? != first {
+        if ask(&terminal, "The same again").map_err(failed)? != first {
             return Err(Error::usage("the two passwords are not the same"));
         }
     }
     given(first)
 }
 
-fn ask(mut tty: &File, prompt: &str) -> io::Result<String> {
-    write!(tty, "{prompt}: ")?;
-    tty.flush()?;
-    let _hidden = Hidden::begin(tty)?;
-    let line = first_line(tty)?;
-    writeln!(tty)?;
+fn ask((keyboard, screen): &(File, File), prompt: &str) -> io::Result<String> {
+    let mut screen = screen;
+    write!(screen, "{prompt}: ")?;
+    screen.flush()?;
+    let _hidden = Hidden::begin(keyboard)?;
+    let line = first_line(keyboard)?;
+    writeln!(screen)?;
     Ok(line)
-}
-
-/// While this lives the terminal shows nothing of what is typed.
-struct Hidden<'a> {
-    tty: &'a File,
-    before: Termios,
-}
-
-impl<'a> Hidden<'a> {
-    fn begin(tty: &'a File) -> io::Result<Self> {
-        let before = tcgetattr(tty)?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(tty, OptionalActions::Flush, &silent)?;
-        Ok(Self { tty, before })
-    }
-}
-
-impl Drop for Hidden<'_> {
-    fn drop(&mut self) {
-        let _ = tcsetattr(self.tty, OptionalActions::Flush, &self.before);
-    }
 }
 
 #[cfg(test)]

@@ -299,10 +299,8 @@ async fn work(args: WorkerArgs, context: &Context) -> Result<()> {
     std::fs::create_dir_all(&args.folder)
         .map_err(|error| Error::file("make the folder of the worker", &args.folder, &error))?;
     let mut stack = Dism::open(&args.dism, &args.folder)?;
-    let name = args.name.unwrap_or_else(|| {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Some(host.trim().to_string()).filter(|host| !host.is_empty()).unwrap_or("worker".into())
-    });
+    let name =
+        args.name.unwrap_or_else(|| crate::system::host().unwrap_or_else(|| "worker".into()));
     let home = Home::open_with(context.config()?).await?;
     let mut done = 0_u64;
     loop {

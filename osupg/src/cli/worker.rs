@@ -2,12 +2,11 @@
 
 use std::io::IsTerminal;
 
-use sd_notify::NotifyState;
-
 use super::{Context, log};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::jobs;
+use crate::system;
 
 pub(super) async fn run(context: &Context) -> Result<u8> {
     if context.global.server.is_some() {
@@ -18,21 +17,20 @@ pub(super) async fn run(context: &Context) -> Result<u8> {
     log::start(context.output.json || !std::io::stderr().is_terminal());
     let home = Home::open_with(context.config()?).await?;
     let watchdog = tokio::spawn(keep_watchdog_quiet(home.clone()));
-    // Without systemd these do nothing.
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    system::tell_ready();
     let done = jobs::work(&home, &context.cancel).await;
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    system::tell_stopping();
     watchdog.abort();
     home.close().await;
     done.map(|()| 0)
 }
 
-/// Tells systemd that the worker lives, as long as its database answers.
+/// Tells the manager of services that the worker lives, as long as its database answers.
 async fn keep_watchdog_quiet(home: Home) {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let Some(limit) = system::watchdog() else { return };
     loop {
         match home.db.answers().await {
-            Ok(()) => drop(sd_notify::notify(&[NotifyState::Watchdog])),
+            Ok(()) => system::tell_alive(),
             Err(error) => tracing::error!(%error, "the database does not answer"),
         }
         tokio::time::sleep(limit / 3).await;

@@ -3,7 +3,6 @@
 //! Nothing is changed: a file and an object are written and taken away again, to see that it works.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use crate::points::model::{Kind, Point};
 use crate::progress::Watch;
 use crate::store::layout::{ObjectId, Piece};
 use crate::store::lease::Lease;
+use crate::system;
 use crate::text;
 use crate::time::Moment;
 use crate::trust::{TrustList, key, ring};
@@ -129,13 +129,10 @@ impl Operation for Request {
 
 fn store(root: &Path) -> Result<Check> {
     let shown = text::path(root);
-    let meta = fs::metadata(root).map_err(|error| Error::file("examine", root, &error))?;
-    if meta.permissions().mode() & 0o022 != 0 {
-        return Ok(Check::bad(
-            "store",
-            format!("others than its owner can write to {shown}"),
-            format!("take that right away: chmod go-w {shown}"),
-        ));
+    let failed = |error| Error::file("examine", root, &error);
+    if let Some(exposed) = system::written_by_others(root).map_err(failed)? {
+        let mend = format!("take that right away: {}", exposed.mend);
+        return Ok(Check::bad("store", exposed.found, mend));
     }
     let probe = root.join(format!(".doctor-{}", std::process::id()));
     let written = fs::write(&probe, b"x");
@@ -147,11 +144,10 @@ fn store(root: &Path) -> Result<Check> {
             "give the account that runs osupg the right to write there",
         ));
     }
-    let own = rustix::process::geteuid().as_raw();
-    if meta.uid() != own {
+    if let Some((owner, own)) = system::other_owner(root).map_err(failed)? {
         return Ok(Check::warning(
             "store",
-            format!("{shown} belongs to user {}, and osupg runs as user {own}", meta.uid()),
+            format!("{shown} belongs to user {owner}, and osupg runs as user {own}"),
             "run osupg as the user to whom the store belongs, or files will have two owners",
         ));
     }
@@ -263,13 +259,10 @@ fn keys(home: &Home) -> Result<Check> {
     let list = TrustList::of(home)?;
     let own = ring::current_id(home.root())?;
     let folder = ring::folder(home.root());
-    let meta = fs::metadata(&folder).map_err(|error| Error::file("examine", &folder, &error))?;
-    if meta.permissions().mode() & 0o077 != 0 {
-        return Ok(Check::bad(
-            "keys",
-            format!("others can look into {}", text::path(&folder)),
-            format!("make it private: chmod 700 {}", text::path(&folder)),
-        ));
+    let seen = system::seen_by_others(&folder);
+    if let Some(exposed) = seen.map_err(|error| Error::file("examine", &folder, &error))? {
+        let mend = format!("make it private: {}", exposed.mend);
+        return Ok(Check::bad("keys", exposed.found, mend));
     }
     let trusted = list.keys().filter(|key| key.revoked_at.is_none()).count();
     let own = own.map(|id| id.short()).unwrap_or_default();

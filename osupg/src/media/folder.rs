@@ -1,23 +1,26 @@
 //! A folder as a source.
 //!
-//! Every file is opened relative to the folder with `openat2` and `RESOLVE_BENEATH`, so whatever is
-//! renamed or linked meanwhile, nothing outside the folder is read. A symbolic link to a file
-//! inside counts as that file; any other link is refused, for leaving it out would give media with
-//! a hole.
+//! Every file is opened relative to the folder ([`Tree`]), so whatever is renamed or linked meanwhile,
+//! nothing outside the folder is read. A symbolic link to a file inside counts as that file where the
+//! system can follow it safely; any other link is refused, for leaving it out would give media with a
+//! hole.
 
-use std::ffi::OsStr;
+#[cfg(unix)]
+#[path = "folder/unix.rs"]
+mod tree;
+#[cfg(windows)]
+#[path = "folder/windows.rs"]
+mod tree;
+
 use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, openat2};
-use rustix::io::Errno;
-use wim_extract::source::{FileExtent, Source};
+use wim_extract::source::{FileExtent, Source, read_exact_at};
+use wim_extract::text::os_string;
 
+use self::tree::Tree;
 use super::path::{BadName, MediaPath};
 use super::{
     MAX_ENTRIES, MediaEntry, OpenFile, Reader, Refused, changed, identity, no_media, too_many,
@@ -29,7 +32,7 @@ use crate::time::FileTime;
 
 /// Reads the files of a folder.
 pub(super) struct Folder {
-    root: Arc<OwnedFd>,
+    tree: Tree,
     path: PathBuf,
     /// Path and state of each file, as it was listed.
     files: Vec<(PathBuf, Identity)>,
@@ -37,9 +40,8 @@ pub(super) struct Folder {
 
 /// Lists a folder.
 pub(super) fn open(path: &Path) -> Result<(Vec<MediaEntry>, Folder)> {
-    let root = rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|error| Error::file("open the folder", path, &error.into()))?;
-    let mut folder = Folder { root: Arc::new(root), path: path.to_path_buf(), files: Vec::new() };
+    let tree = Tree::open(path).map_err(|error| Error::file("open the folder", path, &error))?;
+    let mut folder = Folder { tree, path: path.to_path_buf(), files: Vec::new() };
     let entries = folder.list()?;
     Ok((entries, folder))
 }
@@ -50,11 +52,9 @@ impl Reader for Folder {
             return Err(Error::io("internal: no such file in the listing"));
         };
         let name = text::path(&self.path.join(path));
-        let file = match self.open_beneath(path, OFlags::NONBLOCK, ResolveFlags::NO_MAGICLINKS) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT | Errno::XDEV | Errno::LOOP) => return Err(changed(&name)),
-            Err(error) => return Err(Error::file("open", &self.path.join(path), &error.into())),
-        };
+        let opened = self.tree.file(path);
+        let opened = opened.map_err(|error| Error::file("open", &self.path.join(path), &error))?;
+        let file = opened.ok_or_else(|| changed(&name))?;
         let found = identity(&file)
             .map_err(|error| Error::file("examine", &self.path.join(path), &error))?;
         if found != *listed {
@@ -71,23 +71,6 @@ impl Reader for Folder {
 }
 
 impl Folder {
-    fn open_beneath(
-        &self,
-        path: &Path,
-        flags: OFlags,
-        resolve: ResolveFlags,
-    ) -> rustix::io::Result<OwnedFd> {
-        let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
-        loop {
-            // The kernel says so when a rename elsewhere made it lose its way.
-            match openat2(&*self.root, path, flags, Mode::empty(), resolve | ResolveFlags::BENEATH)
-            {
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                other => return other,
-            }
-        }
-    }
-
     fn list(&mut self) -> Result<Vec<MediaEntry>> {
         // Looked at first: a home folder given by mistake need not be walked, nor its oddities shown.
         let top = self.names(Path::new("."))?;
@@ -104,8 +87,8 @@ impl Folder {
                     return Err(too_many());
                 }
                 let place = match &folder {
-                    Some(_) => place.join(OsStr::from_bytes(&name)),
-                    None => PathBuf::from(OsStr::from_bytes(&name)),
+                    Some(_) => place.join(os_string(name.clone())),
+                    None => PathBuf::from(os_string(name.clone())),
                 };
                 let path = match media_path(folder.as_ref(), &name) {
                     Ok(path) => path,
@@ -138,52 +121,15 @@ impl Folder {
     }
 
     fn names(&self, place: &Path) -> Result<Vec<Vec<u8>>> {
-        let failed = |error: Errno| Error::file("list", &self.path.join(place), &error.into());
-        let folder = self
-            .open_beneath(place, OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS)
-            .map_err(failed)?;
-        let mut names = Vec::new();
-        for entry in Dir::read_from(folder).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name().to_bytes().to_vec();
-            if name != b"." && name != b".." {
-                names.push(name);
-            }
-            if names.len() > MAX_ENTRIES {
-                return Err(too_many());
-            }
-        }
-        Ok(names)
+        let names = self.tree.names(place, MAX_ENTRIES);
+        let names = names.map_err(|error| Error::file("list", &self.path.join(place), &error))?;
+        names.ok_or_else(too_many)
     }
 
     fn examine(&self, place: &Path) -> Result<Found> {
-        let failed = |error: Errno| Error::file("examine", &self.path.join(place), &error.into());
-        // With PATH nothing is opened: a pipe or a device would act on it.
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        let found = self.open_beneath(place, flags, ResolveFlags::NO_MAGICLINKS).map_err(failed)?;
-        let kind = kind_of(&found).map_err(failed)?;
-        match kind {
-            FileType::Directory => Ok(Found::Folder(state_of(found).map_err(failed)?.mtime)),
-            FileType::RegularFile => Ok(Found::File(state_of(found).map_err(failed)?)),
-            FileType::Symlink => self.examine_link(place),
-            FileType::Fifo => Ok(Found::Unfit("is a named pipe")),
-            FileType::Socket => Ok(Found::Unfit("is a socket")),
-            _ => Ok(Found::Unfit("is a device")),
-        }
-    }
-
-    fn examine_link(&self, place: &Path) -> Result<Found> {
-        let failed = |error: Errno| Error::file("examine", &self.path.join(place), &error.into());
-        match self.open_beneath(place, OFlags::PATH, ResolveFlags::NO_MAGICLINKS) {
-            Ok(target) => match kind_of(&target).map_err(failed)? {
-                FileType::RegularFile => Ok(Found::File(state_of(target).map_err(failed)?)),
-                FileType::Directory => Ok(Found::Unfit("is a symbolic link to a folder")),
-                _ => Ok(Found::Unfit("is a symbolic link to something that is not a file")),
-            },
-            Err(Errno::XDEV) => Ok(Found::Unfit("is a symbolic link that leads out of the source")),
-            Err(Errno::NOENT) => Ok(Found::Unfit("is a symbolic link to nothing")),
-            Err(Errno::LOOP) => Ok(Found::Unfit("is a symbolic link that never ends")),
-            Err(error) => Err(failed(error)),
-        }
+        self.tree
+            .examine(place)
+            .map_err(|error| Error::file("examine", &self.path.join(place), &error))
     }
 }
 
@@ -192,14 +138,6 @@ enum Found {
     Folder(FileTime),
     File(Identity),
     Unfit(&'static str),
-}
-
-fn kind_of(found: &OwnedFd) -> rustix::io::Result<FileType> {
-    Ok(FileType::from_raw_mode(rustix::fs::fstat(found)?.st_mode))
-}
-
-fn state_of(found: OwnedFd) -> rustix::io::Result<Identity> {
-    identity(&File::from(found)).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
 fn media_path(folder: Option<&MediaPath>, name: &[u8]) -> std::result::Result<MediaPath, BadName> {
@@ -232,12 +170,12 @@ impl Source for FileReader {
             ));
         }
         let mut buffer = BytesMut::zeroed(len);
-        self.file.read_exact_at(&mut buffer, offset)?;
+        read_exact_at(&self.file, &mut buffer, offset)?;
         Ok(buffer.freeze())
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
+        read_exact_at(&self.file, buffer, offset)
     }
 
     fn file_extents(&self, offset: u64, len: u64) -> Option<Vec<FileExtent>> {

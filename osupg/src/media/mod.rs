@@ -16,11 +16,11 @@ pub mod path;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wim_extract::source::Source;
+use wim_extract::status::Status;
 
 use crate::db::sources::Identity;
 use crate::error::{Error, Result};
@@ -97,8 +97,8 @@ impl Media {
     /// # Errors
     /// When it cannot be read, or holds something that a package cannot.
     pub fn open(path: &Path) -> Result<Self> {
-        let origin =
-            path.canonicalize().map_err(|error| Error::file("open the source", path, &error))?;
+        let origin = crate::system::real_path(path)
+            .map_err(|error| Error::file("open the source", path, &error))?;
         let meta = std::fs::metadata(&origin)
             .map_err(|error| Error::file("open the source", &origin, &error))?;
         let kind = meta.file_type();
@@ -293,14 +293,14 @@ fn changed(name: &str) -> Error {
 
 /// What identifies an open file and its state.
 fn identity(file: &File) -> std::io::Result<Identity> {
-    let meta = file.metadata()?;
-    let nanos = |nanos: i64| u32::try_from(nanos).unwrap_or(0);
+    let status = Status::of(file)?;
+    let time = |(seconds, nanos)| FileTime { seconds, nanos };
     Ok(Identity {
-        size: meta.len(),
-        mtime: FileTime { seconds: meta.mtime(), nanos: nanos(meta.mtime_nsec()) },
-        ctime: FileTime { seconds: meta.ctime(), nanos: nanos(meta.ctime_nsec()) },
-        device: meta.dev(),
-        inode: meta.ino(),
+        size: status.len(),
+        mtime: time(status.written()),
+        ctime: time(status.changed()),
+        device: status.id().volume,
+        inode: status.id().number,
     })
 }
 

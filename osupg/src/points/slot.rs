@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::db::points::SlotAnswer;
 use crate::error::Result;
 use crate::home::Home;
+use crate::system;
 use crate::time::Moment;
 
 /// How often a holder shows that it is alive.
@@ -101,22 +102,17 @@ impl Slot {
 /// that no other slot has.
 fn holder() -> String {
     let pid = std::process::id();
-    format!("{} {pid} {} {}", boot(), began(pid).unwrap_or(0), uuid::Uuid::new_v4().simple())
+    format!(
+        "{} {pid} {} {}",
+        boot(),
+        system::process_began(pid).unwrap_or(0),
+        uuid::Uuid::new_v4().simple()
+    )
 }
 
 /// What tells one run of a machine from all others.
 fn boot() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|id| id.trim().to_string())
-        .unwrap_or_else(|_| "unknown".into())
-}
-
-/// When a process began, in ticks since the machine did; `None` when there is no such process.
-fn began(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program may hold anything; the last bracket ends it.
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(19)?.parse().ok()
+    system::boot().unwrap_or_else(|| "unknown".into())
 }
 
 fn is_dead(holder: &str, beat: Moment, now: Moment) -> bool {
@@ -126,20 +122,15 @@ fn is_dead(holder: &str, beat: Moment, now: Moment) -> bool {
     // Containers of one machine share its boot id, but not its process numbers.
     let silent = now.0.saturating_sub(beat.0);
     if here && let (Some(pid), Some(start)) = (pid, start) {
-        let alive =
-            pid.parse().ok().and_then(began).is_some_and(|began| Ok(began) == start.parse::<u64>());
+        let began = pid.parse().ok().and_then(system::process_began);
+        let alive = began.is_some_and(|began| Ok(began) == start.parse::<u64>());
         if alive {
             return false;
         }
-        return silent > i64::try_from(BEAT.as_micros()).unwrap_or(i64::MAX) * 2 || own_namespace();
+        return silent > i64::try_from(BEAT.as_micros()).unwrap_or(i64::MAX) * 2
+            || system::sees_all_processes();
     }
     silent > i64::try_from(LOST.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// Whether this process sees the machine's own process numbers, so that one it cannot see is gone.
-fn own_namespace() -> bool {
-    // The first namespace has a fixed number in Linux.
-    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|ns| ns.as_os_str() == "pid:[4026531836]")
 }
 
 #[cfg(test)]

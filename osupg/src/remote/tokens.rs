@@ -1,13 +1,13 @@
 //! The tokens of a person: `~/.config/osupg/token`, one line a service: its address and the token.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::accounts::password::Secret;
 use crate::config;
 use crate::error::{Error, Result};
+use crate::system;
 
 /// The file. `None` where a person has no home.
 #[must_use]
@@ -39,7 +39,7 @@ pub fn read(file: &Path, url: &str) -> Result<Option<Secret>> {
 pub fn write(file: &Path, url: &str, token: Option<&Secret>) -> Result<()> {
     let failed = |error: std::io::Error| Error::file("keep the token in", file, &error);
     let folder = file.parent().unwrap_or(Path::new("/"));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    system::make_private_folder(folder).map_err(failed)?;
     let before = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -54,11 +54,7 @@ pub fn write(file: &Path, url: &str, token: Option<&Secret>) -> Result<()> {
         kept.push_str(&format!("{} {}\n", url.trim_end_matches('/'), token.0));
     }
     let part = folder.join(format!(".token-{}", uuid::Uuid::new_v4().simple()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&part)
+    let written = system::create_private_file(&part)
         .and_then(|mut new| new.write_all(kept.as_bytes()).and_then(|()| new.sync_all()))
         .and_then(|()| fs::rename(&part, file));
     written.map_err(|error| {

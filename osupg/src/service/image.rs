@@ -1,13 +1,13 @@
 //! Single files of an image, read where they lie in the library.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use wim_extract::archive::{BlobId, ImageIndex, Wim};
 use wim_extract::error::Damage;
+use wim_extract::output::write_all_at;
 use wim_extract::pipeline::{self, Order, Plan, Sink};
 use wim_extract::{Cancel, Silent};
 use wim_format::Sha1Hash;
@@ -173,7 +173,7 @@ struct OnDisk<'w> {
 
 impl Sink for OnDisk<'_> {
     fn piece(&self, _: BlobId, offset: u64, data: &[u8]) -> Result<(), wim_extract::Error> {
-        self.file.write_all_at(data, offset).map_err(|error| {
+        write_all_at(&self.file, data, offset).map_err(|error| {
             let message = error.to_string();
             *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             wim_extract::Error::Parameter(message)

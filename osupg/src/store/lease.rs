@@ -10,13 +10,11 @@
 //! - in a database that several machines share, as a row that its holder keeps alive. A holder that
 //!   falls silent loses it, and an import that has lost it cannot commit.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use sqlx::{Any, Transaction};
 use tokio::task::JoinHandle;
 
@@ -45,7 +43,7 @@ impl Lease {
     /// # Errors
     /// When the lock file cannot be made, or its file system has no locks.
     pub fn shared(path: &Path) -> Result<Self> {
-        Self::wait(path, FlockOperation::LockShared)
+        Self::wait(path, File::lock_shared)
     }
 
     /// Waits until everyone else is done. Blocks the thread.
@@ -53,7 +51,7 @@ impl Lease {
     /// # Errors
     /// As [`Lease::shared`].
     pub fn exclusive(path: &Path) -> Result<Self> {
-        Self::wait(path, FlockOperation::LockExclusive)
+        Self::wait(path, File::lock)
     }
 
     /// The exclusive lease, or `None` while anyone else holds one.
@@ -62,20 +60,20 @@ impl Lease {
     /// As [`Lease::shared`].
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
         let file = open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match file.try_lock() {
             Ok(()) => Ok(Some(Self(Kept::File { _file: file }))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(Error::file("lock", path, &error.into())),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(Error::file("lock", path, &error)),
         }
     }
 
-    fn wait(path: &Path, operation: FlockOperation) -> Result<Self> {
+    fn wait(path: &Path, lock: fn(&File) -> std::io::Result<()>) -> Result<Self> {
         let file = open(path)?;
         loop {
-            match flock(&file, operation) {
+            match lock(&file) {
                 Ok(()) => return Ok(Self(Kept::File { _file: file })),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(Error::file("lock", path, &error.into())),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::file("lock", path, &error)),
             }
         }
     }
@@ -197,8 +195,7 @@ fn lock(beaten: &Mutex<Instant>) -> std::sync::MutexGuard<'_, Instant> {
 
 /// Who holds a lease, for people who look into the database.
 fn holder() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}, process {}", host.trim(), std::process::id())
+    format!("{}, process {}", crate::system::host().unwrap_or_default(), std::process::id())
 }
 
 fn open(path: &Path) -> Result<File> {

@@ -1,7 +1,6 @@
 //! The keys that are believed.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -162,14 +161,11 @@ impl TrustList {
 
     /// Puts a key on the list, or a new state of one that is there. The caller holds the lock.
     pub(super) fn put(&mut self, trusted: Trusted) -> Result<()> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)
+        crate::system::make_private_folder(&self.folder)
             .map_err(|error| Error::file("make", &self.folder, &error))?;
         let json = serde_json::to_vec_pretty(&trusted)
             .map_err(|error| Error::io(format!("cannot write a trusted key: {error}")))?;
-        write(&self.folder.join(format!("{}.json", trusted.id)), &json, 0o600)?;
+        write(&self.folder.join(format!("{}.json", trusted.id)), &json)?;
         self.keys.insert(trusted.id, trusted);
         Ok(())
     }

@@ -78,13 +78,11 @@ pub(crate) fn lock(home: &Home) -> Result<Lease> {
     Lease::exclusive(&home.root().join("trust.lock"))
 }
 
-/// Writes a small file, whole or not at all; `mode` are its permissions.
-fn write(path: &std::path::Path, bytes: &[u8], mode: u32) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
+/// Writes a small file that only its owner can read, whole or not at all.
+fn write(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
     let failed = |error: wim_extract::Error| Error::io(error.to_string());
     let file = wim_extract::output::AtomicFile::create(path).map_err(failed)?;
-    file.file()
-        .set_permissions(std::fs::Permissions::from_mode(mode))
+    crate::system::make_private(file.file())
         .map_err(|error| Error::file("set the permissions of", path, &error))?;
     file.write_at(bytes, 0).map_err(failed)?;
     file.commit().map_err(failed)

@@ -1,6 +1,5 @@
 //! The store's own keys: the one that signs, and its successors.
 
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -12,6 +11,7 @@ use super::key::{KeyId, PrivateKey, PublicKey};
 use super::list::{Source, TrustList, Trusted};
 use super::{read, write};
 use crate::error::{Error, Result};
+use crate::system;
 use crate::text;
 use crate::time::Moment;
 
@@ -119,11 +119,11 @@ fn load(root: &Path, id: &KeyId) -> Result<PrivateKey> {
              is then made, which every point has to be told to trust",
         )
     };
-    let meta = std::fs::metadata(&path).map_err(|error| match error.kind() {
+    let seen = system::seen_by_others(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => lost("is missing"),
         _ => Error::file("examine", &path, &error),
     })?;
-    if meta.permissions().mode() & 0o077 != 0 {
+    if seen.is_some() {
         return Err(Error::usage(format!(
             "the signing key {} can be read by others",
             text::path(&path)
@@ -140,16 +140,12 @@ fn load(root: &Path, id: &KeyId) -> Result<PrivateKey> {
 
 fn store(root: &Path, key: &PrivateKey) -> Result<()> {
     let folder = folder(root);
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .map_err(|error| Error::file("make", &folder, &error))?;
-    write(&file_of(root, &key.public().id()), key.pem().as_bytes(), 0o600)
+    system::make_private_folder(&folder).map_err(|error| Error::file("make", &folder, &error))?;
+    write(&file_of(root, &key.public().id()), key.pem().as_bytes())
 }
 
 fn appoint(root: &Path, id: &KeyId) -> Result<()> {
-    write(&folder(root).join("current"), format!("{id}\n").as_bytes(), 0o600)
+    write(&folder(root).join("current"), format!("{id}\n").as_bytes())
 }
 
 fn clear_unappointed(root: &Path, appointed: &KeyId) -> Result<()> {
@@ -169,6 +165,8 @@ fn clear_unappointed(root: &Path, appointed: &KeyId) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {

@@ -10,8 +10,6 @@ use std::{
     },
 };
 
-use rustix::io::Errno;
-
 use super::{
     UnixData, attributes,
     layout::{DirectoryId, Layout, Link},
@@ -19,7 +17,7 @@ use super::{
 };
 use crate::{
     archive::ImageTree,
-    beneath::{Dir, Made},
+    beneath::{Dir, Made, is_about_the_name, is_too_many_open},
     error::{Action, Error},
     pipeline::lock::Lock,
 };
@@ -214,19 +212,4 @@ impl Open {
             self.order.push_back(id);
         }
     }
-}
-
-/// Whether the system refuses a name as such: too long, or with characters that this file system
-/// does not take.
-pub(super) fn is_about_the_name(error: &io::Error) -> bool {
-    [Errno::NAMETOOLONG, Errno::ILSEQ, Errno::INVAL].iter().any(|errno| is(error, *errno))
-}
-
-/// Whether the process or the system has too many files open.
-pub(super) fn is_too_many_open(error: &io::Error) -> bool {
-    is(error, Errno::MFILE) || is(error, Errno::NFILE)
-}
-
-fn is(error: &io::Error, errno: Errno) -> bool {
-    error.raw_os_error() == Some(errno.raw_os_error())
 }

@@ -34,7 +34,7 @@ pub(super) struct FileId(u32);
 #[derive(Debug, Clone, Copy)]
 struct Name {
     start: usize,
-    len: u8,
+    len: u16,
 }
 
 /// A directory to be made.
@@ -190,7 +190,7 @@ impl Layout {
         let mut parts = Vec::new();
         let mut here = id;
         while here != DirectoryId::TARGET {
-            parts.push(self.directory_name(here).as_path());
+            parts.push(self.directory_name(here).to_path());
             here = self.directory(here).parent;
         }
         parts.iter().rev().collect()
@@ -198,7 +198,7 @@ impl Layout {
 
     /// The path of a file below the target.
     pub(super) fn path_of(&self, link: Link) -> PathBuf {
-        self.directory_path(link.directory).join(self.name_of(link).as_path())
+        self.directory_path(link.directory).join(self.name_of(link).to_path())
     }
 
     /// Whether the file's image says that runs of zeros need not be stored.

@@ -1,4 +1,4 @@
-//! Counts what a POSIX directory cannot hold.
+//! Counts what the target cannot hold, or what is not restored.
 
 use wim_format::metadata::{Dentry, FileAttributes, StreamKind};
 
@@ -7,6 +7,7 @@ use crate::error::Error;
 
 /// Windows attributes whose loss is told, as wimlib does: the others have no effect on the file's
 /// use or are told otherwise.
+#[cfg(unix)]
 const ATTRIBUTES: [(FileAttributes, &str); 5] = [
     (FileAttributes::READONLY, "read-only"),
     (FileAttributes::HIDDEN, "hidden"),
@@ -14,6 +15,10 @@ const ATTRIBUTES: [(FileAttributes, &str); 5] = [
     (FileAttributes::COMPRESSED, "compressed"),
     (FileAttributes::NOT_CONTENT_INDEXED, "not indexed"),
 ];
+
+/// On Windows the others are set.
+#[cfg(windows)]
+const ATTRIBUTES: [(FileAttributes, &str); 1] = [(FileAttributes::COMPRESSED, "compressed")];
 
 /// Numbers of files that have something which is not extracted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,8 +82,9 @@ impl Losses {
         tell(self.object_ids, "object ids");
         tell(self.short_names, "short (8.3) names");
         if options.unix_data == UnixData::Ignore {
-            tell(self.unix_data, "UNIX owner and mode (--unix-data restores them)");
-            tell(self.extended_attributes, "extended attributes (--unix-data restores them)");
+            let how = if cfg!(unix) { " (--unix-data restores them)" } else { "" };
+            tell(self.unix_data, &format!("UNIX owner and mode{how}"));
+            tell(self.extended_attributes, &format!("extended attributes{how}"));
         }
         Ok(())
     }

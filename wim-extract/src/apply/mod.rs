@@ -20,7 +20,8 @@
 //!
 //! What a POSIX directory cannot hold (security descriptors, Windows attributes, named streams,
 //! short names, object ids, reparse points that are no links) is left out, with one warning for
-//! each kind that says how many files had it.
+//! each kind that says how many files had it. On Windows attributes and creation times are set, and
+//! links are made as they are in the image; the rest is left out there too.
 
 mod attributes;
 mod blobs;
@@ -37,7 +38,6 @@ mod write;
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -67,6 +67,7 @@ use crate::{
     piped::{PipedBlobs, PipedWim},
     pipeline::{self, DamagedData, Plan, Threads, run_tasks},
     progress::{Amount, Phase, Progress},
+    status::Status,
 };
 
 /// What becomes of the targets of absolute links, which in an image count from its root.
@@ -307,6 +308,12 @@ impl Extraction<'_> {
         read: impl FnOnce(&Layout, &Writer<'_>) -> Result<(), Error>,
     ) -> Result<Outcome, Error> {
         let Self { blobs, tree, .. } = *self;
+        if cfg!(windows) && self.options.unix_data != UnixData::Ignore {
+            return Err(Error::Unsupported(
+                "Windows has no owners, modes and devices of UNIX; extract without --unix-data"
+                    .into(),
+            ));
+        }
         let warnings = Warnings::new(self.progress);
         warnings.about_tree(tree);
         let layout = Layout::new(blobs, tree, self.options, chosen, structure, &warnings)?;
@@ -343,9 +350,9 @@ impl Extraction<'_> {
         }
         // Only now is it worth a look at every file.
         let there = layout.files().iter().filter_map(|file| {
-            let found = fs::symlink_metadata(self.target.join(layout.path_of(file.link))).ok()?;
+            let found = Status::of_link(&self.target.join(layout.path_of(file.link))).ok()?;
             // A file with further names keeps its space.
-            (found.is_file() && found.nlink() == 1).then(|| found.blocks().saturating_mul(512))
+            (found.is_file() && found.links() == 1).then(|| found.allocated())
         });
         let replaced = there.fold(0, u64::saturating_add);
         output::require_space(self.target, needed.saturating_sub(replaced))

@@ -11,9 +11,9 @@ use crate::{archive::ImageTree, beneath::Component};
 /// Why a name is not as it is in the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It holds a separator, or is no name at all.
+    /// It holds what no name here can have, or is no name at all.
     Characters,
-    /// It has more than 255 bytes in UTF-8.
+    /// It has more than 255 bytes in UTF-8, on Windows in UTF-16 units.
     TooLong,
 }
 
@@ -41,7 +41,7 @@ impl Names {
         tree.dentry(id).name().append_wtf8(out);
         let fault = match Component::new(&out[start..]) {
             None => Fault::Characters,
-            Some(name) if name.as_bytes().len() > Component::MAX_LEN => Fault::TooLong,
+            Some(name) if name.is_too_long() => Fault::TooLong,
             Some(_) => return Ok(None),
         };
         if self.policy == InvalidNames::Skip {
@@ -56,7 +56,7 @@ impl Names {
 
     /// A name made of `name` that the target takes and no sibling has.
     fn escape(&mut self, tree: &ImageTree, id: DentryId, name: &[u8]) -> Vec<u8> {
-        let cleaned = String::from_utf8_lossy(name).replace(['/', '\0'], "?");
+        let cleaned = Component::cleaned(&String::from_utf8_lossy(name));
         loop {
             self.escaped += 1;
             let suffix = format!(" (invalid filename #{})", self.escaped);

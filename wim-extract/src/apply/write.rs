@@ -9,7 +9,6 @@ use std::{
     collections::{HashMap, HashSet},
     fs::File,
     io,
-    os::unix::fs::FileExt,
     path::PathBuf,
     sync::Arc,
 };
@@ -20,19 +19,19 @@ use super::{
     Options,
     attributes::Restore,
     blobs::Blobs,
-    directories::{Directories, is_about_the_name, is_too_many_open},
+    directories::Directories,
     layout::{Content, FileId, Layout, Link},
     links, sparse,
     warnings::Warnings,
 };
 use crate::{
     archive::{BlobId, ImageTree},
-    beneath::{Component, Dir},
+    beneath::{Component, Dir, Made, is_about_the_name, is_too_many_open},
     cancel::Cancel,
     error::{Action, Damage, Error},
     output::{self, Copier},
     pipeline::{DamagedData, Sink, Task, lock::Lock},
-    source::FileExtent,
+    source::{FileExtent, read_exact_at},
 };
 
 /// Files without data that are made in one task.
@@ -226,7 +225,7 @@ impl<'a> Writer<'a> {
             self.set_len(original, size)?;
             while at < size {
                 let len = (size - at).min(BUFFER as u64) as usize;
-                original.file.read_exact_at(&mut buffer[..len], at).map_err(failed)?;
+                read_exact_at(&original.file, &mut buffer[..len], at).map_err(failed)?;
                 self.write(&open, &buffer[..len], at)?;
                 at += len as u64;
             }
@@ -253,6 +252,9 @@ impl<'a> Writer<'a> {
         match created {
             Ok(file) => {
                 let sparse = self.layout.is_sparse(self.tree, id);
+                if sparse {
+                    output::allow_holes(&file);
+                }
                 Ok(Some(Open { id, file, sparse, dir, name, finished: false }))
             }
             Err(error) => self.cannot_make(link, error).map(|()| None),
@@ -320,11 +322,11 @@ impl<'a> Writer<'a> {
         let Some(dir) = self.directory(file.link)? else { return Ok(()) };
         let name = self.layout.name_of(file.link);
         let made = match self.directories.is_new(file.link.directory) {
-            true => dir.new_symlink(&target, name),
-            false => dir.symlink(&target, name),
+            true => Made::New,
+            false => Made::Existing,
         };
-        if let Err(error) = made {
-            return self.cannot_make(file.link, error);
+        if let Err(error) = links::make(&dir, name, &dentry, &target, made) {
+            return self.cannot_make_link(file.link, error);
         }
         self.with_restore(id, |restore| restore.to_link(&dir, name))
     }
@@ -387,6 +389,22 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         Err(Error::io(Action::Create, path)(error))
+    }
+
+    /// As [`cannot_make`](Self::cannot_make), of a link. Windows lets only some accounts make symbolic
+    /// links; all else is of use without them.
+    fn cannot_make_link(&self, link: Link, error: io::Error) -> Result<(), Error> {
+        if cfg!(windows) && links::needs_privilege(&error) {
+            self.warnings.one_of("symbolic links that this account may not make", || {
+                format!(
+                    "not extracting the link {}: {error} (run as administrator, or switch on \
+                     developer mode)",
+                    self.directories.path_of(link).display()
+                )
+            });
+            return Ok(());
+        }
+        self.cannot_make(link, error)
     }
 
     fn with_restore<T>(&self, id: FileId, act: impl FnOnce(Restore<'_>) -> T) -> T {

@@ -11,18 +11,16 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use rustix::fs::OFlags;
 use wim_format::Sha1Hash;
 
-use super::scan::Stamp;
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
 use crate::hash::{Sha1, sha1_many};
 use crate::progress::{Amount, Progress};
+use crate::status::{Stamp, Status};
 use crate::write::pack::{Batch, Begin, Piece, Supply};
 
 /// Bytes of files that a thread reads at a time, and hashes together while they are in its cache.
@@ -359,7 +357,12 @@ fn hash_file(path: &Path, stamp: Stamp, cancel: &Cancel) -> Result<Sha1Hash, Err
 /// for; that it is another file is seen when its stamp is checked.
 fn open_file(path: &Path) -> Result<File, Error> {
     let mut options = File::options();
-    options.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32);
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    }
     options.open(path).map_err(Error::io(Action::Open, path))
 }
 
@@ -373,8 +376,8 @@ fn changed_or(error: io::Error, path: &Path) -> Error {
 
 /// A file that was written to while it was read is not stored: who knows what of it was read when.
 fn check_stamp(file: &File, path: &Path, stamp: Stamp) -> Result<(), Error> {
-    let metadata = file.metadata().map_err(Error::io(Action::Stat, path))?;
-    if Stamp::of(&metadata) == stamp {
+    let status = Status::of(file).map_err(Error::io(Action::Stat, path))?;
+    if Stamp::from(&status) == stamp {
         Ok(())
     } else {
         Err(Error::Changed { path: path.to_owned() })

@@ -16,6 +16,7 @@ use super::scan::{FileData, Found, Kind};
 use crate::error::{Error, TreeProblem};
 use crate::pipeline::team::share_among;
 use crate::progress::{Amount, Phase};
+use crate::status::FileId;
 use crate::windows::require_len;
 use crate::write::pack::order::{SolidOrder, SortKey};
 use crate::write::pack::{Batch, Packing, batch_len};
@@ -33,7 +34,7 @@ pub(crate) struct Pending {
     /// For each of `data`, what has it.
     owners: Vec<(EntryId, Part)>,
     /// Files with several names, by device and inode.
-    linked: HashMap<(u64, u64), EntryId>,
+    linked: HashMap<FileId, EntryId>,
 }
 
 /// How what is added becomes one with what is there.

@@ -19,6 +19,7 @@ mod image;
 mod links;
 mod scan;
 mod template;
+mod unix_data;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -336,6 +337,9 @@ fn scan_one(
     options: &Options,
     context: Context<'_>,
 ) -> Result<Option<Found>, Error> {
+    if options.unix == UnixMetadata::Keep {
+        unix_data::require_support()?;
+    }
     let Context { threads, progress, cancel } = context;
     let root = fix.then(|| LinkRoot::of(&source.path)).transpose();
     let root = root.map_err(Error::io(Action::Scan, &source.path))?;

@@ -3,25 +3,25 @@
 //! Directories are looked at in parallel; what is found is in the order of names, so the result
 //! does not depend on the threads nor on the order in which a file system lists its files.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use wim_format::metadata::reparse::TAG_SYMLINK;
-use wim_format::metadata::{Beside, ExtendedAttribute, FileAttributes, Inode, Reparse, UnixData};
+use wim_format::metadata::{Beside, FileAttributes, Inode, Reparse};
 use wim_format::name::Utf16NameBuf;
 use wim_format::time::FileTime;
 
 use super::exclude::Exclusions;
-use super::links::{LinkRoot, link_data};
+use super::links::{self, LinkRoot};
 use super::{Links, UnixMetadata};
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
 use crate::progress::{Amount, Progress};
+use crate::status::{FileId, Stamp, Status};
+use crate::text::os_bytes;
 
 /// How to look at a tree.
 pub(crate) struct Scanner<'a> {
@@ -61,26 +61,8 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileData {
     pub(crate) stamp: Stamp,
-    /// Device and inode, where the file has several names.
-    pub(crate) linked: Option<(u64, u64)>,
-}
-
-/// What changes when a file is written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    pub(crate) size: u64,
-    write_time: (i64, i64),
-    change_time: (i64, i64),
-}
-
-impl Stamp {
-    pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.size(),
-            write_time: (metadata.mtime(), metadata.mtime_nsec()),
-            change_time: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
+    /// Which file it is, where it has several names.
+    pub(crate) linked: Option<FileId>,
 }
 
 impl Scanner<'_> {
@@ -90,8 +72,8 @@ impl Scanner<'_> {
     /// # Errors
     /// Something cannot be read, or [`Error::Cancelled`].
     pub(crate) fn tree(&self, path: &Path, name: Utf16NameBuf) -> Result<Option<Found>, Error> {
-        let metadata = fs::metadata(path).map_err(Error::io(Action::Scan, path))?;
-        self.found(path.to_owned(), Path::new("/"), name, &metadata)
+        let status = Status::at(path).map_err(Error::io(Action::Scan, path))?;
+        self.found(path.to_owned(), Path::new("/"), name, &status)
     }
 
     /// `within` is its path from the root of the tree, with a slash in front.
@@ -100,26 +82,21 @@ impl Scanner<'_> {
         path: PathBuf,
         within: &Path,
         name: Utf16NameBuf,
-        metadata: &Metadata,
+        status: &Status,
     ) -> Result<Option<Found>, Error> {
         self.cancel.check()?;
-        let kind = metadata.file_type();
-        let mut inode = self.inode(&path, metadata)?;
+        let kind = status.file_type();
+        let mut inode = self.inode(&path, status)?;
         let kind = if kind.is_dir() {
-            inode.attributes = FileAttributes::DIRECTORY;
             Kind::Directory(self.directory(&path, within)?)
         } else if kind.is_file() {
-            let is_sparse = metadata.blocks() * 512 < metadata.size();
-            inode.attributes =
-                if is_sparse { FileAttributes::SPARSE_FILE } else { FileAttributes::NORMAL };
             // A file that links lead to has as many names as lead to it, whatever it says itself.
-            let has_names = metadata.nlink() > 1 || self.links == Links::Follow;
-            let linked = has_names.then(|| (metadata.dev(), metadata.ino()));
-            Kind::File(FileData { stamp: Stamp::of(metadata), linked })
+            let has_names = status.links() > 1 || self.links == Links::Follow;
+            let linked = has_names.then(|| status.id());
+            Kind::File(FileData { stamp: Stamp::from(status), linked })
         } else if kind.is_symlink() {
             self.link(&path, &mut inode)?
         } else if self.unix == UnixMetadata::Keep {
-            debug_assert!(kind.is_fifo() || kind.is_socket() || !kind.is_file());
             Kind::Special
         } else {
             self.progress.warning(&format!(
@@ -150,11 +127,11 @@ impl Scanner<'_> {
     fn child(&self, parent: &Path, within: &Path, name: &OsStr) -> Result<Option<Found>, Error> {
         let (path, within) = (parent.join(name), within.join(name));
         let look = match self.links {
-            Links::Keep => fs::symlink_metadata(&path),
-            Links::Follow => fs::metadata(&path),
+            Links::Keep => Status::of_link(&path),
+            Links::Follow => Status::at(&path),
         };
-        let metadata = look.map_err(Error::io(Action::Scan, &path))?;
-        if self.exclusions.exclude(within.as_os_str().as_bytes(), metadata.is_dir()) {
+        let status = look.map_err(Error::io(Action::Scan, &path))?;
+        if self.exclusions.exclude(&slashed(&within), status.is_dir()) {
             self.progress.warning(&format!("{}: is excluded", path.display()));
             return Ok(None);
         }
@@ -162,116 +139,49 @@ impl Scanner<'_> {
             let name = path.display().to_string();
             return Err(Error::NotUnicode { name, what_to_do: "rename or exclude the file" });
         };
-        self.found(path, &within, name, &metadata)
+        self.found(path, &within, name, &status)
     }
 
     /// What every kind of file has.
-    fn inode(&self, path: &Path, metadata: &Metadata) -> Result<Inode, Error> {
-        let time = |seconds, nanos: i64| FileTime::from_unix(seconds, nanos as u32);
-        let write_time = time(metadata.mtime(), metadata.mtime_nsec());
+    fn inode(&self, path: &Path, status: &Status) -> Result<Inode, Error> {
+        let time = |(seconds, nanos)| FileTime::from_unix(seconds, nanos);
         let mut inode = Inode {
-            // There is no creation time that every file system has. wimlib writes the same.
-            creation_time: write_time,
-            access_time: time(metadata.atime(), metadata.atime_nsec()),
-            write_time,
+            attributes: status.attributes(),
+            creation_time: time(status.created()),
+            access_time: time(status.accessed()),
+            write_time: time(status.written()),
             ..Inode::default()
         };
         if self.unix == UnixMetadata::Keep {
-            inode.tagged.push_unix_data(UnixData {
-                uid: metadata.uid(),
-                gid: metadata.gid(),
-                mode: metadata.mode(),
-                rdev: metadata.rdev() as u32,
-            });
-            let attributes = extended_attributes(path, self.links);
-            let attributes = attributes.map_err(Error::io(Action::Read, path))?;
-            let each = attributes.iter().map(|(name, value)| ExtendedAttribute {
-                name: name.as_bytes(),
-                value,
-                flags: 0,
-            });
-            inode.tagged.push_extended_attributes(each).map_err(|error| {
-                Error::Parameter(format!("{}: extended attributes: {error}", path.display()))
-            })?;
+            super::unix_data::add(&mut inode, path, status, self.links)?;
         }
         Ok(inode)
     }
 
     fn link(&self, path: &Path, inode: &mut Inode) -> Result<Kind, Error> {
-        let target = fs::read_link(path).map_err(Error::io(Action::Read, path))?;
-        let (data, is_moved) = link_data(&target, self.root.as_ref()).map_err(|problem| {
-            Error::Parameter(format!("{}: target of the link: {problem}", path.display()))
-        })?;
-        if is_moved {
+        let link = links::read(path, self.root.as_ref())?;
+        if link.is_moved {
             self.progress.warning(&format!(
                 "{}: its absolute target is stored relative to the image; --norpfix keeps it",
                 path.display()
             ));
         }
         inode.attributes = FileAttributes::REPARSE_POINT;
-        // Windows tells links to directories from links to files.
-        if fs::metadata(path).is_ok_and(|target| target.is_dir()) {
+        if link.to_directory {
             inode.attributes |= FileAttributes::DIRECTORY;
         }
-        let flags = if is_moved { 0 } else { Reparse::NOT_FIXED };
+        let flags = if link.is_moved { 0 } else { Reparse::NOT_FIXED };
         inode.reparse =
-            Reparse { tag: TAG_SYMLINK, flags, beside: Beside::EmptyData, ..Reparse::default() };
-        Ok(Kind::Link(data))
+            Reparse { tag: link.tag, flags, beside: Beside::EmptyData, ..Reparse::default() };
+        Ok(Kind::Link(link.data))
     }
 }
 
-/// The extended attributes of a file, by name.
-fn extended_attributes(path: &Path, links: Links) -> io::Result<Vec<(OsString, Vec<u8>)>> {
-    use rustix::fs::{getxattr, lgetxattr, listxattr, llistxattr};
-    let list = |buffer: &mut [u8]| match links {
-        Links::Keep => llistxattr(path, buffer),
-        Links::Follow => listxattr(path, buffer),
-    };
-    let names = match read_all(list) {
-        Ok(names) => names,
-        // This file system has none.
-        Err(rustix::io::Errno::NOTSUP) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut names: Vec<&[u8]> =
-        names.split(|&byte| byte == 0).filter(|name| !name.is_empty()).collect();
-    names.sort_unstable();
-    let mut attributes = Vec::new();
-    for name in names {
-        let name = OsStr::from_bytes(name);
-        let value = read_all(|buffer| match links {
-            Links::Keep => lgetxattr(path, name, buffer),
-            Links::Follow => getxattr(path, name, buffer),
-        });
-        match value {
-            Ok(value) => attributes.push((name.to_owned(), value)),
-            // Gone in the meantime, or not for us to read.
-            Err(
-                rustix::io::Errno::NODATA | rustix::io::Errno::ACCESS | rustix::io::Errno::PERM,
-            ) => {}
-            Err(error) => return Err(error.into()),
-        }
+/// A path as patterns have it: WTF-8 with slashes.
+fn slashed(path: &Path) -> Cow<'_, [u8]> {
+    let path = os_bytes(path.as_os_str());
+    if cfg!(unix) {
+        return path;
     }
-    Ok(attributes)
-}
-
-/// Reads what a call gives that says when there is no room for it.
-fn read_all(
-    mut read: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>,
-) -> rustix::io::Result<Vec<u8>> {
-    /// Linux has no longer lists and values.
-    const LONGEST: usize = 64 << 10;
-    let mut buffer = vec![0; 1 << 10];
-    loop {
-        match read(&mut buffer) {
-            Ok(len) => {
-                buffer.truncate(len);
-                return Ok(buffer);
-            }
-            Err(rustix::io::Errno::RANGE) if buffer.len() < LONGEST => {
-                buffer.resize(LONGEST, 0);
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    Cow::Owned(path.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte }).collect())
 }

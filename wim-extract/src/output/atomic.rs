@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{reserve, write_all_at};
+use super::{reserve, sync_directory, try_lock, write_all_at};
 use crate::error::{Action, Error};
 
 /// How the names of temporary files end.
@@ -151,7 +151,7 @@ fn create_locked(target: &Path) -> io::Result<(File, PathBuf)> {
         name.push(format!(".{}-{}{SUFFIX}", std::process::id(), uuid::Uuid::new_v4().simple()));
         let path = directory_of(target).join(name);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             // Another process may have taken it for litter before it was locked.
             Ok(()) if !path.exists() => {}
             // Where files cannot be locked, nobody can take it for litter either.
@@ -171,7 +171,7 @@ fn remove_litter(target: &Path) {
         }
         let path = entry.path();
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        let free = || File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        let free = || File::open(&path).is_ok_and(|file| try_lock(&file).is_ok());
         if is_file && free() {
             let _ = fs::remove_file(&path);
         }
@@ -192,19 +192,6 @@ fn is_temporary(name: &OsStr, stem: &OsStr) -> bool {
         && process.iter().all(u8::is_ascii_digit)
         && random.len() == 32
         && random.iter().all(u8::is_ascii_hexdigit)
-}
-
-/// Makes a rename in `directory` durable.
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    match File::open(directory)?.sync_all() {
-        // Some network file systems cannot, and have nothing to make durable.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
-        result => return result,
-    }
-    #[cfg(not(unix))]
-    let _ = directory;
-    Ok(())
 }
 
 #[cfg(test)]

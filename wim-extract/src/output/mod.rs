@@ -2,13 +2,17 @@
 
 mod atomic;
 mod copy;
+mod durable;
 mod kind;
+mod lock;
 mod space;
 
 pub use self::{
     atomic::AtomicFile,
     copy::{Copied, Copier},
+    durable::{sync_directory, sync_tree},
     kind::shares_blocks,
+    lock::try_lock,
     space::{available_space, require_space},
 };
 
@@ -57,4 +61,22 @@ pub fn reserve(file: &File, len: u64) -> io::Result<()> {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (file, len);
     Ok(())
+}
+
+/// Says that zeros of a file which are not written need not be stored, where a file system has to be
+/// told. One that cannot stores them.
+pub fn allow_holes(file: &File) {
+    #[cfg(windows)]
+    {
+        use std::os::windows::io::AsRawHandle;
+        use windows_sys::Win32::System::{IO::DeviceIoControl, Ioctl::FSCTL_SET_SPARSE};
+        let (none, mut returned) = (std::ptr::null_mut(), 0);
+        let handle = file.as_raw_handle();
+        // SAFETY: the handle is open, and the call takes and gives nothing else.
+        unsafe {
+            DeviceIoControl(handle, FSCTL_SET_SPARSE, none, 0, none, 0, &mut returned, none.cast())
+        };
+    }
+    #[cfg(not(windows))]
+    let _ = file;
 }

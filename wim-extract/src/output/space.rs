@@ -17,10 +17,22 @@ pub fn available_space(path: &Path) -> io::Result<Option<u64>> {
         let known = stat.f_blocks > 0;
         Ok(known.then(|| stat.f_bavail.saturating_mul(stat.f_frsize)))
     }
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     {
-        let _ = path;
-        Ok(None)
+        use std::os::windows::ffi::OsStrExt;
+        use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
+        // The call takes directories only.
+        let directory = match std::fs::metadata(path)?.is_dir() {
+            true => path,
+            false => {
+                path.parent().filter(|above| *above != Path::new("")).unwrap_or(Path::new("."))
+            }
+        };
+        let name: Vec<u16> = directory.as_os_str().encode_wide().chain([0]).collect();
+        let (mut free, none) = (0, std::ptr::null_mut());
+        // SAFETY: the name ends with a NUL, and the number is one that the call fills.
+        let done = unsafe { GetDiskFreeSpaceExW(name.as_ptr(), &mut free, none, none) };
+        if done == 0 { Err(io::Error::last_os_error()) } else { Ok(Some(free)) }
     }
 }
 

@@ -61,14 +61,20 @@ fn is_block_device(_: std::fs::FileType) -> bool {
 }
 
 /// Fills `buffer` from `offset` of `file`, without use of the file's own position.
+///
+/// # Errors
+/// Those of reading; [`io::ErrorKind::UnexpectedEof`] where the file ends before.
 #[cfg(unix)]
-pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
 }
 
 /// Fills `buffer` from `offset` of `file`.
+///
+/// # Errors
+/// Those of reading; [`io::ErrorKind::UnexpectedEof`] where the file ends before.
 #[cfg(windows)]
-pub(crate) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+pub fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !buffer.is_empty() {
         match std::os::windows::fs::FileExt::seek_read(file, buffer, offset)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),

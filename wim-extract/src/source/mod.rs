@@ -25,7 +25,7 @@ use std::{fmt, fs::File, io, sync::Arc};
 
 use bytes::Bytes;
 
-pub(crate) use self::file::read_exact_at;
+pub use self::file::read_exact_at;
 pub use self::{
     error::SourceError,
     extents::{Extent, ExtentSource},

@@ -24,9 +24,12 @@ use super::layout::Drafted;
 use super::parts::Parts;
 use crate::archive::Wim;
 use crate::error::{Action, Error};
-use crate::output::{AtomicFile, require_space, write_all_at};
+use crate::output::{AtomicFile, require_space, try_lock, write_all_at};
 use crate::pipeline::lock::Lock;
 use crate::source::{Access, FileSource, read_exact_at};
+
+/// How it is read meanwhile: Windows neither cuts nor replaces a file that is mapped.
+const ACCESS: Access = if cfg!(windows) { Access::Read } else { Access::Map };
 
 /// An archive that is to be changed: locked against other writers, and open for reading.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Locked {
     /// read-only, is part of a split set, or is no archive.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let file = lock(path)?;
-        let source = FileSource::open(path, Access::Map)?;
+        let source = FileSource::open(path, ACCESS)?;
         let wim = Wim::from_source(Arc::new(source), [])?;
         let read_only =
             |reason: &str| Err(Error::ReadOnly { file: wim.name(), reason: reason.to_owned() });
@@ -68,7 +71,7 @@ impl Locked {
 fn lock(path: &Path) -> Result<File, Error> {
     let file = OpenOptions::new().read(true).write(true).open(path);
     let file = file.map_err(Error::io(Action::Open, path))?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
         Err(TryLockError::Error(error)) => Err(Error::io(Action::Open, path)(error)),

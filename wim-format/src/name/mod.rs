@@ -99,11 +99,13 @@ impl<'a> Utf16Name<'a> {
         out
     }
 
-    /// The name as the operating system spells it: WTF-8.
-    #[cfg(unix)]
+    /// The name as the operating system spells it: WTF-8 on UNIX, UTF-16 on Windows.
     #[must_use]
     pub fn to_os_string(self) -> std::ffi::OsString {
-        std::os::unix::ffi::OsStringExt::from_vec(self.to_wtf8())
+        #[cfg(unix)]
+        return std::os::unix::ffi::OsStringExt::from_vec(self.to_wtf8());
+        #[cfg(windows)]
+        return std::os::windows::ffi::OsStringExt::from_wide(&self.units().collect::<Vec<_>>());
     }
 
     /// Order of NTFS directories: by upper-case form, and where that is equal by code units.
@@ -205,10 +207,12 @@ impl Utf16NameBuf {
     /// Makes a name of the operating system's spelling.
     ///
     /// # Errors
-    /// [`NotUnicode`] when it is not WTF-8.
-    #[cfg(unix)]
+    /// [`NotUnicode`] when it is not WTF-8, which on Windows does not happen.
     pub fn from_os_str(name: &std::ffi::OsStr) -> Result<Self, NotUnicode> {
-        Self::from_wtf8(std::os::unix::ffi::OsStrExt::as_bytes(name))
+        #[cfg(unix)]
+        return Self::from_wtf8(std::os::unix::ffi::OsStrExt::as_bytes(name));
+        #[cfg(windows)]
+        return Ok(Self::from_units(std::os::windows::ffi::OsStrExt::encode_wide(name)));
     }
 
     /// Borrows the name.

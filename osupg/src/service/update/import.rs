@@ -1,6 +1,5 @@
 //! Imports updates: finds out what each is, and keeps its bytes in the library.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wim_extract::source::{Access, FileSource, Source};
+use wim_extract::status::{self, FileId, Status};
 
 use super::read::{self, Examined};
 use super::{Facts, Update};
@@ -108,11 +108,11 @@ struct FoundUpdate {
 }
 
 /// What changes when a file is written to.
-type Stamp = (u64, i64, i64, u64);
+type Stamp = (status::Stamp, FileId);
 
 fn stamp(path: &Path) -> Result<Stamp> {
-    let meta = std::fs::metadata(path).map_err(|error| Error::file("examine", path, &error))?;
-    Ok((meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ino()))
+    let status = Status::at(path).map_err(|error| Error::file("examine", path, &error))?;
+    Ok(((&status).into(), status.id()))
 }
 
 fn examine_all(
@@ -130,8 +130,8 @@ fn examine_all(
                 .advise("import them in several runs"));
         }
         watch.check()?;
-        let path =
-            path.canonicalize().map_err(|error| Error::file("open the update", &path, &error))?;
+        let path = crate::system::real_path(&path)
+            .map_err(|error| Error::file("open the update", &path, &error))?;
         let files = files_of(&path)?;
         let folder = scratch.folder(&format!("update-{number}"))?;
         match read::examine(&path, &folder, watch)? {
@@ -182,7 +182,7 @@ async fn store(
         .iter()
         .flat_map(|update| update.files.iter().map(|(_, path, stamp)| (path.clone(), *stamp)))
         .collect();
-    let total: u64 = files.iter().map(|(_, stamp)| stamp.0).sum();
+    let total: u64 = files.iter().map(|(_, stamp)| stamp.0.size).sum();
     home.library.require_space(total)?;
     watch.progress.begin(Phase::Store, total);
     let feed = move |feeder: &Feeder| feed(feeder, &files);

@@ -240,7 +240,7 @@ impl<'b> Builder<'b> {
         if let Err(fault) | Ok(Some(fault)) = given {
             let reason = match fault {
                 Fault::Characters => "has characters that no name here can have",
-                Fault::TooLong => "is longer than the 255 bytes that a name here can have",
+                Fault::TooLong => "is longer than a name here can be",
             };
             self.warnings.one_of("names that this system cannot hold", || {
                 let path = self.tree.path(id);
@@ -258,8 +258,8 @@ impl<'b> Builder<'b> {
             });
         }
         given.ok()?;
-        // At most 255 bytes, as `Names` sees to.
-        Some(Name { start, len: (self.layout.names.len() - start) as u8 })
+        // At most 255 bytes, or three for each of 255 units, as `Names` sees to.
+        Some(Name { start, len: (self.layout.names.len() - start) as u16 })
     }
 
     fn kind(&mut self, id: DentryId) -> Result<Kind, Error> {

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::path::{Path, absolute};
 
 use wim_extract::apply::{self, LinkTargets, Options, Outcome};
@@ -73,8 +72,11 @@ fn run_piped(
         let message = "an archive is not read from a terminal; give a file, or pipe one in";
         return Err(Failure::Usage(message.into()));
     }
-    let input = input.as_fd().try_clone_to_owned().map(File::from);
-    let input = input.map_err(Error::io(Action::Open, STDIN))?;
+    #[cfg(unix)]
+    let input = std::os::fd::AsFd::as_fd(&input).try_clone_to_owned();
+    #[cfg(windows)]
+    let input = std::os::windows::io::AsHandle::as_handle(&input).try_clone_to_owned();
+    let input = input.map(File::from).map_err(Error::io(Action::Open, STDIN))?;
     let wim = PipedWim::open(input, STDIN, cancel)?;
     let image = wim.resolve(args.image.as_deref())?;
     if !global.quiet && !global.json {

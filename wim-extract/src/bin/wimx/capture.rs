@@ -1,9 +1,7 @@
 //! `wimx capture` and `wimx append`: a directory as an image.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +13,7 @@ use wim_extract::capture::{
 };
 use wim_extract::error::Action;
 use wim_extract::export::{Boot, Compression, Existing, Grouping, Pipable};
-use wim_extract::text::to_wtf8;
+use wim_extract::text::{os_string, to_wtf8};
 use wim_format::Codec;
 
 use crate::args::{AppendArgs, CaptureArgs, Global};
@@ -114,7 +112,7 @@ fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind) -> Result<Pipable, Fail
         return Err(Failure::Usage(message.into()));
     }
     if args.snapshot {
-        let message = "--snapshot: works on Windows only; leave it out";
+        let message = "--snapshot: is not supported; leave it out";
         return Err(Error::Unsupported(message.into()).into());
     }
     if is_stdout(&args.wim) && kind == Kind::Append {
@@ -147,7 +145,7 @@ fn sources(args: &CaptureArgs) -> Result<Vec<SourceTree>, Failure> {
             [path, destination] => (path, destination),
             _ => return Err(problem("has more than a source and a destination; quote spaces")),
         };
-        let path = PathBuf::from(OsString::from_vec(path.clone()));
+        let path = PathBuf::from(os_string(path.clone()));
         sources.push(SourceTree { path, destination: destination.clone() });
     }
     Ok(sources)

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use wim_extract::archive::{ImageIndex, Wim};
 use wim_extract::diff::{self, Aspects, Change, ChangeKind, Image, Options, Outcome};
+use wim_extract::text::{os_bytes, os_string};
 
 use crate::args::Global;
 use crate::bar::Bar;
@@ -163,19 +163,19 @@ fn operand(operand: &OsStr, global: &Global, bar: &Bar) -> Result<(Wim, ImageInd
         Err(failure) => failure,
     };
     let Some((path, image)) = split_image(operand) else { return Err(whole) };
-    let wim = open::archive(Path::new(path), &[], global, bar)?;
-    let image = open::image(&wim, image)?;
+    let wim = open::archive(Path::new(&path), &[], global, bar)?;
+    let image = open::image(&wim, &image)?;
     Ok((wim, image))
 }
 
 /// Splits at the last colon, if what is behind it can be an image: no path, and in a path that does
 /// not exist.
-fn split_image(operand: &OsStr) -> Option<(&OsStr, &str)> {
-    let bytes = operand.as_bytes();
+fn split_image(operand: &OsStr) -> Option<(OsString, String)> {
+    let bytes = os_bytes(operand);
     let colon = bytes.iter().rposition(|&byte| byte == b':')?;
     let image = std::str::from_utf8(&bytes[colon + 1..]).ok()?;
     let is_path = image.contains(['/', '\\']) || Path::new(operand).exists();
-    (!is_path).then(|| (OsStr::from_bytes(&bytes[..colon]), image))
+    (!is_path).then(|| (os_string(bytes[..colon].to_vec()), image.to_owned()))
 }
 
 impl Aspect {

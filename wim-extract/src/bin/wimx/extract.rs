@@ -1,12 +1,11 @@
 //! `wimx extract`: extracts files and directories of an image.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wim_extract::Error;
 use wim_extract::apply::{self, LinkTargets, Matching, Outcome, Selection, Structure, Unmatched};
 use wim_extract::error::Action;
+use wim_extract::text::{os_bytes, os_string};
 
 use crate::args::{ExtractArgs, Global};
 use crate::bar::Bar;
@@ -47,7 +46,8 @@ pub(crate) fn run(args: &ExtractArgs, global: &Global) -> Result<(), Failure> {
 
 /// Paths that go to the destination in the same way.
 struct Group {
-    paths: Vec<std::ffi::OsString>,
+    /// WTF-8.
+    paths: Vec<Vec<u8>>,
     structure: Structure,
 }
 
@@ -60,15 +60,17 @@ fn groups(args: &ExtractArgs) -> Result<Vec<Group>, Failure> {
     let mut groups: Vec<Group> = Vec::new();
     let mut extends_last = false;
     for operand in &args.paths {
-        if let Some(list) = operand.as_bytes().strip_prefix(b"@") {
-            let list = Path::new(OsStr::from_bytes(list));
-            let paths = pathlist::read(list).map_err(Error::io(Action::Open, list))?;
+        let operand = os_bytes(operand);
+        if let Some(list) = operand.strip_prefix(b"@") {
+            let list = PathBuf::from(os_string(list.to_vec()));
+            let paths = pathlist::read(&list).map_err(Error::io(Action::Open, list))?;
+            let paths = paths.iter().map(|path| os_bytes(path).into_owned()).collect();
             groups.push(Group { paths, structure: Structure::Preserve });
             extends_last = false;
         } else if let Some(last) = groups.last_mut().filter(|_| extends_last) {
-            last.paths.push(operand.clone());
+            last.paths.push(operand.into_owned());
         } else {
-            groups.push(Group { paths: vec![operand.clone()], structure });
+            groups.push(Group { paths: vec![operand.into_owned()], structure });
             extends_last = true;
         }
     }
@@ -82,7 +84,7 @@ fn groups(args: &ExtractArgs) -> Result<Vec<Group>, Failure> {
 impl Group {
     fn selection(&self, args: &ExtractArgs) -> Selection<'_> {
         Selection {
-            paths: self.paths.iter().map(|path| path.as_bytes()).collect(),
+            paths: self.paths.iter().map(Vec::as_slice).collect(),
             matching: if args.no_globs { Matching::Literal } else { Matching::Globs },
             case: paths::case_from_environment(),
             unmatched: if args.nullglob { Unmatched::Warn } else { Unmatched::Fail },

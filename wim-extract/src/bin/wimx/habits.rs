@@ -17,9 +17,9 @@
 //! that clap reports it and suggests what was meant.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use clap::{Arg, Command};
+use wim_extract::text::{os_bytes, os_string};
 
 /// An abbreviated option that could mean several.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub(crate) fn normalise(
             output.push(argument);
             continue;
         };
-        match resolve(cli, chosen, name)? {
+        match resolve(cli, chosen, &name)? {
             Meaning::Version => return Ok(vec!["wimx".into(), "--version".into()]),
             Meaning::Help => {
                 let command = chosen.map(|command| OsString::from(command.get_name()));
@@ -76,7 +76,7 @@ pub(crate) fn normalise(
             Meaning::Known(option) => {
                 let wanted = value.is_none() && option.get_action().takes_values();
                 let apart = if wanted { arguments.next() } else { None };
-                output.push(canonical(option, value, apart.as_deref()));
+                output.push(canonical(option, value.or(apart)));
             }
             Meaning::Unknown if argument.len() == 2 => output.push(argument),
             Meaning::Unknown => output.push(with_two_dashes(&argument)),
@@ -88,16 +88,17 @@ pub(crate) fn normalise(
 /// The command named by the program itself: `wiminfo`, `wimapply` and so on.
 fn command_in_name<'a>(cli: &'a Command, program: &OsStr) -> Option<&'a Command> {
     let file_name = std::path::Path::new(program).file_name()?.to_str()?;
+    let file_name = file_name.strip_suffix(std::env::consts::EXE_SUFFIX)?;
     cli.find_subcommand(file_name.strip_prefix("wim")?)
 }
 
 /// Splits `-name`, `--name`, `-name=value` or `--name=value`; `None` for operands, `-` and `--`.
-fn split_option(argument: &OsStr) -> Option<(&str, Option<&OsStr>)> {
-    let bytes = argument.as_bytes();
+fn split_option(argument: &OsStr) -> Option<(String, Option<OsString>)> {
+    let bytes = os_bytes(argument);
     let text = bytes.strip_prefix(b"--").or_else(|| bytes.strip_prefix(b"-"))?;
     let mut halves = text.splitn(2, |&byte| byte == b'=');
     let name = std::str::from_utf8(halves.next()?).ok().filter(|name| !name.is_empty())?;
-    Some((name, halves.next().map(OsStr::from_bytes)))
+    Some((name.to_owned(), halves.next().map(|value| os_string(value.to_vec()))))
 }
 
 /// Finds the one option that `name` stands for in full, by another name or as a prefix.
@@ -141,11 +142,11 @@ fn names(option: &Arg) -> impl Iterator<Item = String> {
     own.into_iter().chain(others)
 }
 
-/// `--name`, or `--name=value` with the value from the same argument or the next.
-fn canonical(option: &Arg, value: Option<&OsStr>, apart: Option<&OsStr>) -> OsString {
+/// `--name`, or `--name=value`.
+fn canonical(option: &Arg, value: Option<OsString>) -> OsString {
     let mut text = OsString::from("--");
     text.push(option.get_long().unwrap_or_default());
-    if let Some(value) = value.or(apart) {
+    if let Some(value) = value {
         text.push("=");
         text.push(value);
     }
@@ -153,9 +154,9 @@ fn canonical(option: &Arg, value: Option<&OsStr>, apart: Option<&OsStr>) -> OsSt
 }
 
 fn with_two_dashes(argument: &OsStr) -> OsString {
-    let name = argument.as_bytes();
+    let name = &*os_bytes(argument);
     let name = name.strip_prefix(b"--").or_else(|| name.strip_prefix(b"-")).unwrap_or(name);
-    OsString::from_vec([b"--", name].concat())
+    os_string([b"--", name].concat())
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! `wimx links`: links by whose names wimx is wimlib-imagex, wimapply, wiminfo and so on.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory};
 use serde::Serialize;
 use wim_extract::Error;
 use wim_extract::error::Action;
+use wim_extract::status::Status;
 
 use crate::args::{Cli, Global};
 use crate::failure::Failure;
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &LinksArgs, global: &Global) -> Result<(), Failure> {
         let link = directory.join(name);
         let result = match args.hard {
             true => fs::hard_link(&program, &link),
-            false => symlink(&program, &link),
+            false => symbolic_link(&program, &link),
         };
         result.map_err(Error::io(Action::Link, &link))?;
     }
@@ -93,16 +94,24 @@ fn names() -> Vec<String> {
     let command = Cli::command();
     let has = |name: &&str| command.find_subcommand(name).is_some();
     let commands = WIMLIB.into_iter().filter(has).map(|name| format!("wim{name}"));
-    commands.chain(["wimlib-imagex".to_owned()]).collect()
+    let names = commands.chain(["wimlib-imagex".to_owned()]);
+    names.map(|name| name + std::env::consts::EXE_SUFFIX).collect()
+}
+
+/// Windows lets only some accounts make symbolic links: its error says so, and `--hard` helps.
+fn symbolic_link(program: &Path, link: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(program, link);
+    #[cfg(windows)]
+    return std::os::windows::fs::symlink_file(program, link);
 }
 
 /// Whether the link is there already.
 fn is_taken(link: &Path, program: &Path) -> Result<bool, Failure> {
-    use std::os::unix::fs::MetadataExt;
     if fs::symlink_metadata(link).is_err() {
         return Ok(false);
     }
-    let file = |path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    let file = |path| Status::at(path).map(|found| found.id()).ok();
     if file(link).is_some() && file(link) == file(program) {
         return Ok(true);
     }

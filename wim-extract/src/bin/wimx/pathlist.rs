@@ -7,10 +7,9 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use wim_extract::text::to_wtf8;
+use wim_extract::text::{os_string, to_wtf8};
 
 /// Reads the list in a file; `-` is standard input.
 ///
@@ -29,7 +28,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<OsString>> {
 fn parse(bytes: &[u8]) -> Vec<OsString> {
     let text = to_wtf8(bytes);
     let lines = text.split(|&byte| matches!(byte, b'\n' | b'\r' | 0));
-    lines.filter_map(path_in).map(|path| OsString::from_vec(path.to_vec())).collect()
+    lines.filter_map(path_in).map(|path| os_string(path.to_vec())).collect()
 }
 
 /// The path that a line gives, if it gives one.
@@ -70,6 +69,6 @@ mod tests {
         assert_eq!(parsed(&utf16), ["/ü", "/𝄞"]);
         assert_eq!(parsed(&[b"\xff\xfe", utf16.as_slice()].concat()), ["/ü", "/𝄞"]);
         assert_eq!(parsed("\u{feff}/ü".as_bytes()), ["/ü"]);
-        assert_eq!(parse(b"/\xff"), [OsString::from_vec(b"/\xff".to_vec())]);
+        assert_eq!(parse(b"/\xff"), [os_string(b"/\xff".to_vec())]);
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn options(
 ) -> Result<Options, Failure> {
     let windows_only = restore.compact.as_ref().map(|_| "--compact");
     if let Some(option) = windows_only.or(restore.wimboot.then_some("--wimboot")) {
-        let message = format!("{option}: works on Windows only; leave it out");
+        let message = format!("{option}: is not supported; leave it out");
         return Err(Error::Unsupported(message).into());
     }
     if restore.no_acls && restore.strict_acls {

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
-use std::os::fd::AsFd;
 
 use serde::Serialize;
 
@@ -40,7 +39,11 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
 /// Standard output for bytes as they are: data and documents that are not text for a screen. Not
 /// buffered, since they come in large pieces.
 pub(crate) fn bytes() -> Result<File, Failure> {
-    Ok(io::stdout().as_fd().try_clone_to_owned().map(File::from)?)
+    #[cfg(unix)]
+    let out = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
+    #[cfg(windows)]
+    let out = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned();
+    Ok(out.map(File::from)?)
 }
 
 /// Standard output as text. On a terminal control characters become `?`: names come from files that

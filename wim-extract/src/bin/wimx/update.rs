@@ -145,8 +145,7 @@ fn parse(line: &[u8], defaults: &Defaults) -> Result<Option<Command>, String> {
 }
 
 fn path(bytes: Vec<u8>) -> PathBuf {
-    use std::os::unix::ffi::OsStringExt;
-    std::ffi::OsString::from_vec(bytes).into()
+    wim_extract::text::os_string(bytes).into()
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -15,6 +14,8 @@ use super::{
     Folder, INSTALLED, LEAVING, NEXT, NEXT_TREE, OLD_TREE, PARTS, PRIVATE, PUBLIC, Place,
     unverified,
 };
+use wim_extract::output::write_all_at;
+
 use crate::error::{Error, Result};
 use crate::package::document::Document;
 use crate::package::model::{Content, Entry};
@@ -350,7 +351,7 @@ impl<'a> Build<'a> {
                     let begin = offset + (at - part.len()) as u64;
                     self.folder
                         .step(move || {
-                            file.write_all_at(&part, begin)
+                            write_all_at(&file, &part, begin)
                                 .map_err(|error| Error::file("write", &shown, &error))
                         })
                         .await?;
@@ -408,7 +409,7 @@ impl<'a> Build<'a> {
                     return Ok(true);
                 }
                 if let Some(bytes) = earlier.and_then(|from| read_piece(&part, from, &piece)) {
-                    part.write_all_at(&bytes, offset)
+                    write_all_at(&part, &bytes, offset)
                         .map_err(|error| Error::file("write", &shown, &error))?;
                     return Ok(true);
                 }
@@ -416,7 +417,7 @@ impl<'a> Build<'a> {
                     let path = format!("{}/{}", found.tree, found.path);
                     let Some(file) = root.file(&path)? else { continue };
                     if let Some(bytes) = read_piece(&file, from, &piece) {
-                        part.write_all_at(&bytes, offset)
+                        write_all_at(&part, &bytes, offset)
                             .map_err(|error| Error::file("write", &shown, &error))?;
                         return Ok(true);
                     }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -10,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::dir::{Dir, Kind};
 use super::{Folder, Place};
+use wim_extract::source::read_exact_at;
+
 use crate::error::{Error, Result};
 use crate::media::path::MediaPath;
 use crate::package::document::Document;
@@ -110,7 +111,7 @@ pub(super) async fn sha256(
             .step(move || {
                 let read = match buffer.get_mut(..take) {
                     Some(part) => {
-                        let read = file.read_exact_at(part, offset);
+                        let read = read_exact_at(&file, part, offset);
                         hash.update(part);
                         read.is_ok()
                     }

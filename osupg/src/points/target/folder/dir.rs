@@ -1,24 +1,27 @@
-//! Folders of a point, by descriptor: no link that somebody put there leads out of it.
+//! Folders of a point, by descriptor or handle: no link that somebody put there leads out of it.
 //!
 //! Whoever may write to a share may put links, pipes and devices there. So every name below the
 //! point's own folder is opened from its parent, links are never followed, and only folders and
 //! ordinary files are touched.
 
+#[cfg(unix)]
+#[path = "dir/unix.rs"]
+mod handle;
+#[cfg(windows)]
+#[path = "dir/windows.rs"]
+mod handle;
+
 use std::fs::{File, FileTimes};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
-use rustix::io::Errno;
+use wim_extract::status::Status;
 
+use self::handle::Handle;
 use crate::error::{Error, Result};
 use crate::text;
 use crate::time::FileTime;
 
-const OPEN_DIR: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// The longest path below the root of a walk: that of a media path.
 const MAX_DEPTH: usize = 2000;
 
@@ -34,17 +37,16 @@ pub(super) enum Kind {
 /// An open folder.
 #[derive(Debug)]
 pub(super) struct Dir {
-    fd: OwnedFd,
+    handle: Handle,
     shown: PathBuf,
 }
 
 impl Dir {
     /// Opens the folder of a point. Links in its path are the administrator's word.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let flags = OPEN_DIR.difference(OFlags::NOFOLLOW);
-        match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
-            Ok(fd) => Ok(Self { fd, shown: path.to_path_buf() }),
-            Err(error) => Err(Error::file("open the folder", path, &error.into())
+        match Handle::open(path) {
+            Ok(handle) => Ok(Self { handle, shown: path.to_path_buf() }),
+            Err(error) => Err(Error::file("open the folder", path, &error)
                 .advise("check that it exists and, for a share, that it is mounted")),
         }
     }
@@ -54,8 +56,8 @@ impl Dir {
         &self.shown
     }
 
-    fn failed(&self, doing: &str, name: &str, error: Errno) -> Error {
-        Error::file(doing, &self.shown.join(name), &error.into())
+    fn failed(&self, doing: &str, name: &str, error: &io::Error) -> Error {
+        Error::file(doing, &self.shown.join(name), error)
     }
 
     /// The folder at a relative path; `None` where there is nothing.
@@ -63,17 +65,17 @@ impl Dir {
         let mut here: Option<Self> = None;
         for name in path.split('/') {
             let from = here.as_ref().unwrap_or(self);
-            match rustix::fs::openat(&from.fd, name, OPEN_DIR, Mode::empty()) {
-                Ok(fd) => here = Some(Self { fd, shown: from.shown.join(name) }),
-                Err(Errno::NOENT) => return Ok(None),
-                Err(Errno::NOTDIR | Errno::LOOP) => {
+            match from.handle.folder(name) {
+                Ok(handle) => here = Some(Self { handle, shown: from.shown.join(name) }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                     return Err(Error::damaged(format!(
                         "{} is no folder",
                         text::path(&from.shown.join(name))
                     ))
                     .advise("somebody has put something else there; remove it"));
                 }
-                Err(error) => return Err(from.failed("open", name, error)),
+                Err(error) => return Err(from.failed("open", name, &error)),
             }
         }
         Ok(here)
@@ -81,10 +83,9 @@ impl Dir {
 
     /// The folder `name` in this one, made if need be with these permissions.
     pub(super) fn make(&self, name: &str, mode: u32) -> Result<Self> {
-        match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(self.failed("make the folder", name, error)),
-        }
+        self.handle
+            .make(name, mode)
+            .map_err(|error| self.failed("make the folder", name, &error))?;
         self.sub(name)?.ok_or_else(|| {
             Error::io(format!("{} has gone again", text::path(&self.shown.join(name))))
         })
@@ -103,12 +104,9 @@ impl Dir {
             None => (None, path),
         };
         let folder = folder.as_ref().unwrap_or(self);
-        // Not blocking: a pipe would wait for its writer.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&folder.fd, name, flags, Mode::empty()) {
-            Ok(fd) => File::from(fd),
-            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Ok(None),
-            Err(error) => return Err(folder.failed("open", name, error)),
+        let file = folder.handle.file(name);
+        let Some(file) = file.map_err(|error| folder.failed("open", name, &error))? else {
+            return Ok(None);
         };
         let meta = file
             .metadata()
@@ -118,24 +116,21 @@ impl Dir {
 
     /// The file `name`, open for reading and writing; made if need be, its bytes kept.
     pub(super) fn grow(&self, name: &str) -> Result<File> {
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let open = || rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644));
-        let file = File::from(open().map_err(|error| self.failed("write", name, error))?);
+        let open = || self.handle.grow(name).map_err(|error| self.failed("write", name, &error));
+        let file = open()?;
         // A hard link to something else must not be written into.
-        let ours = file.metadata().is_ok_and(|meta| meta.is_file() && meta.nlink() == 1);
+        let ours = Status::of(&file).is_ok_and(|found| found.is_file() && found.links() == 1);
         if ours {
             return Ok(file);
         }
+        drop(file);
         self.clear(name)?;
-        open().map(File::from).map_err(|error| self.failed("write", name, error))
+        open()
     }
 
     /// The file `name`, which nothing has.
     fn create(&self, name: &str) -> io::Result<File> {
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644))?))
+        self.handle.create(name)
     }
 
     /// The bytes of the small file `name`; `None` where there is none.
@@ -170,31 +165,24 @@ impl Dir {
 
     /// Puts `name` into the folder `to`, in the place of whatever file is there.
     pub(super) fn rename(&self, name: &str, to: &Self, to_name: &str) -> Result<()> {
-        rustix::fs::renameat(&self.fd, name, &to.fd, to_name)
-            .map_err(|error| to.failed("put in place", to_name, error))
+        self.handle
+            .rename(name, &to.handle, to_name)
+            .map_err(|error| to.failed("put in place", to_name, &error))
     }
 
     /// Lets two folders change places in one step. `false` where the file system cannot.
     pub(super) fn exchange(&self, name: &str, other: &Self, other_name: &str) -> Result<bool> {
-        let done =
-            rustix::fs::renameat_with(&self.fd, name, &other.fd, other_name, RenameFlags::EXCHANGE);
-        match done {
-            Ok(()) => Ok(true),
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
-            Err(error) => Err(other.failed("put in place", other_name, error)),
-        }
+        self.handle
+            .exchange(name, &other.handle, other_name)
+            .map_err(|error| other.failed("put in place", other_name, &error))
     }
 
     /// What `name` is; `None` where there is nothing.
     pub(super) fn kind(&self, name: &str) -> Result<Option<Kind>> {
-        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => Kind::Folder,
-                FileType::RegularFile => Kind::File,
-                _ => Kind::Other,
-            })),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(self.failed("examine", name, error)),
+        match self.handle.kind(name) {
+            Ok(kind) => Ok(Some(kind)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("examine", name, &error)),
         }
     }
 
@@ -211,37 +199,38 @@ impl Dir {
                     _ => Ok(()),
                 }
             }
-            Some(_) => match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => Ok(()),
-                Err(error) => Err(self.failed("remove", name, error)),
+            Some(_) => match self.handle.remove(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(self.failed("remove", name, &error))
+                }
+                _ => Ok(()),
             },
         }
     }
 
     /// Removes the folder `name` if nothing is in it.
     pub(super) fn clear_if_empty(&self, name: &str) -> Result<()> {
-        match rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
-            Err(error) => Err(self.failed("remove", name, error)),
+        use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotFound};
+        match self.handle.remove_folder(name) {
+            Err(error) if ![NotFound, DirectoryNotEmpty, AlreadyExists].contains(&error.kind()) => {
+                Err(self.failed("remove", name, &error))
+            }
+            _ => Ok(()),
         }
     }
 
     /// What is in this folder: names that are text, and how many are not.
     pub(super) fn list(&self) -> Result<(Vec<(String, Kind)>, usize)> {
-        let failed = |error: Errno| Error::file("list", &self.shown, &error.into());
-        let mut names = Vec::new();
+        let found =
+            self.handle.names().map_err(|error| Error::file("list", &self.shown, &error))?;
+        let mut names = Vec::with_capacity(found.len());
         let mut strange = 0;
-        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
-                continue;
-            }
-            match std::str::from_utf8(name) {
+        for name in found {
+            match String::from_utf8(name) {
                 // The kind that the listing gives is not there on every file system.
                 Ok(name) => {
-                    if let Some(kind) = self.kind(name)? {
-                        names.push((name.to_string(), kind));
+                    if let Some(kind) = self.kind(&name)? {
+                        names.push((name, kind));
                     }
                 }
                 Err(_) => strange += 1,
@@ -298,29 +287,27 @@ impl Dir {
         let path = self.shown.join(to_name);
         let failed = |error: &io::Error| Error::file("write", &path, error);
         self.clear(to_name)?;
-        let meta = file.metadata().map_err(|error| failed(&error))?;
+        let status = Status::of(file).map_err(|error| failed(&error))?;
         let mut clones = clones;
         if clones == Clones::Perhaps {
             let clone = self.create(to_name).map_err(|error| failed(&error))?;
-            match rustix::fs::ioctl_ficlone(&clone, file) {
-                Ok(()) => {
+            match handle::share_blocks(&clone, file) {
+                Sharing::Done => {
                     set_time(&clone, &path, modified)?;
                     return Ok(clones);
                 }
-                Err(Errno::XDEV | Errno::INVAL | Errno::BADF) => {}
-                Err(_) => clones = Clones::No,
+                Sharing::NotThese => {}
+                Sharing::Never => clones = Clones::No,
             }
+            drop(clone);
             self.clear(to_name)?;
         }
-        let same_time = meta.modified().is_ok_and(|time| FileTime::from(time) == modified);
-        if same_time {
+        let (seconds, nanos) = status.written();
+        if (FileTime { seconds, nanos }) == modified {
             let (folder, name) = from;
-            let linked =
-                rustix::fs::linkat(&folder.fd, name, &self.fd, to_name, AtFlags::empty()).is_ok();
-            if linked {
+            if self.handle.link(&folder.handle, name, to_name).is_ok() {
                 // The name may have come to be another file's since it was opened.
-                let stat = rustix::fs::statat(&self.fd, to_name, AtFlags::SYMLINK_NOFOLLOW);
-                if stat.is_ok_and(|stat| stat.st_ino == meta.ino() && stat.st_dev == meta.dev()) {
+                if self.handle.id(to_name).is_ok_and(|id| id == status.id()) {
                     return Ok(clones);
                 }
                 self.clear(to_name)?;
@@ -336,28 +323,33 @@ impl Dir {
 
     /// Sets the time of this folder.
     pub(super) fn set_own_time(&self, modified: FileTime) -> Result<()> {
-        let folder = File::from(
-            self.fd
-                .try_clone()
-                .map_err(|error| Error::file("set the time of", &self.shown, &error))?,
-        );
+        let folder = self.handle.to_set_times();
+        let folder = folder.map_err(|error| Error::file("set the time of", &self.shown, &error))?;
         set_time(&folder, &self.shown, modified)
     }
 
     /// Makes names in this folder durable.
     pub(super) fn sync(&self) -> Result<()> {
-        match rustix::fs::fsync(&self.fd) {
-            // Some network file systems have no such thing for folders.
-            Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
-            Err(error) => Err(Error::file("synchronise", &self.shown, &error.into())),
-        }
+        self.handle.sync().map_err(|error| Error::file("synchronise", &self.shown, &error))
     }
 
-    /// Makes everything on the file system of this folder durable.
+    /// Makes everything in this folder durable.
     pub(super) fn sync_all(&self) -> Result<()> {
-        rustix::fs::syncfs(&self.fd)
-            .map_err(|error| Error::file("synchronise", &self.shown, &error.into()))
+        self.handle
+            .sync_all(&self.shown)
+            .map_err(|error| Error::file("synchronise", &self.shown, &error))
     }
+}
+
+/// What came of an attempt to share blocks between two files.
+#[cfg_attr(windows, expect(dead_code, reason = "Windows shares none"))]
+enum Sharing {
+    /// They are shared.
+    Done,
+    /// These two cannot, others perhaps.
+    NotThese,
+    /// The file system does not.
+    Never,
 }
 
 /// Whether a file system shares blocks between files.

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 
 use super::dir::{Dir, Kind};
 use super::{INSTALLED, LEAVING, NEXT, NEXT_TREE, Place, STATE, unverified};
+use wim_extract::source::read_exact_at;
+
 use crate::error::Result;
 use crate::package::document::Document;
 use crate::store::layout::{ObjectId, Piece};
@@ -178,7 +179,7 @@ struct Need {
 pub(super) fn read_piece(file: &File, offset: u64, piece: &Piece) -> Option<Bytes> {
     // Pieces of a checked document are never longer than 8 MiB.
     let mut bytes = vec![0; usize::try_from(piece.size).ok()?];
-    file.read_exact_at(&mut bytes, offset).ok()?;
+    read_exact_at(file, &mut bytes, offset).ok()?;
     (ObjectId::of(&bytes) == piece.id).then(|| bytes.into())
 }
 

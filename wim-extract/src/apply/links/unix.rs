@@ -1,14 +1,10 @@
 //! Where a symbolic link or junction of Windows leads on a POSIX system.
 
-use wim_format::metadata::reparse::ReparsePoint;
+use std::io;
 
-/// Most bytes that the data of a reparse point may have: Windows allows 16 KiB with its header.
-pub(super) const MAX_DATA: usize = 16 * 1024 - 8;
+use wim_format::metadata::{Dentry, reparse::ReparsePoint};
 
-/// How many of the bytes of a link's data are kept until all are there: one more than there may be.
-pub(super) fn len_to_keep(size: u64) -> usize {
-    usize::try_from(size).unwrap_or(usize::MAX).min(MAX_DATA + 1)
-}
+use crate::beneath::{Component, Dir, Made};
 
 /// The target of a link, as bytes for `symlink(2)`.
 ///
@@ -19,7 +15,10 @@ pub(super) fn len_to_keep(size: u64) -> usize {
 ///
 /// # Errors
 /// Why there is no such link on a POSIX system.
-pub(super) fn target(link: &ReparsePoint<'_>, fix: Option<&[u8]>) -> Result<Vec<u8>, &'static str> {
+pub(in crate::apply) fn target(
+    link: &ReparsePoint<'_>,
+    fix: Option<&[u8]>,
+) -> Result<Vec<u8>, &'static str> {
     let (target, is_absolute) = match link {
         ReparsePoint::Symlink { target, relative, .. } => (target, !relative),
         ReparsePoint::Junction { target, .. } => (target, true),
@@ -46,6 +45,20 @@ pub(super) fn target(link: &ReparsePoint<'_>, fix: Option<&[u8]>) -> Result<Vec<
         posix.push(b'/');
     }
     Ok(posix)
+}
+
+/// Makes the link `name` in `dir`; `made` says whether something may have the name.
+pub(in crate::apply) fn make(
+    dir: &Dir,
+    name: Component<'_>,
+    _: &Dentry<'_>,
+    target: &[u8],
+    made: Made,
+) -> io::Result<()> {
+    match made {
+        Made::New => dir.new_symlink(target, name),
+        Made::Existing => dir.symlink(target, name),
+    }
 }
 
 /// `path` without `\??\` or `\Device\` and the device named behind it.

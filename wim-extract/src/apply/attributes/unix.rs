@@ -1,33 +1,24 @@
 //! Times, and the owner, mode and extended attributes that a UNIX system has stored.
 
-use std::{fs::File, io, os::fd::AsFd, path::PathBuf};
+use std::{fs::File, io, os::fd::AsFd};
 
 use rustix::fs::{self, Gid, Timespec, Timestamps, Uid, XattrFlags};
 use wim_format::{metadata::Dentry, time::FileTime};
 
-use super::{UnixData, warnings::Warnings};
+use super::{super::UnixData, Restore};
 use crate::{
     beneath::{Component, Dir, mode_bits},
     error::{Action, Error},
 };
 
-/// Sets what an image says of a file that has been made.
-pub(super) struct Restore<'a> {
-    pub(super) dentry: &'a Dentry<'a>,
-    pub(super) unix_data: UnixData,
-    pub(super) warnings: &'a Warnings<'a>,
-    /// The path of the file, for messages.
-    pub(super) path: &'a dyn Fn() -> PathBuf,
-}
-
 impl Restore<'_> {
     /// Sets everything of a regular file that is open for writing.
-    pub(super) fn to_file(&self, file: &File) -> Result<(), Error> {
+    pub(in crate::apply) fn to_file(&self, file: &File) -> Result<(), Error> {
         self.to_open(file)
     }
 
     /// Sets everything of a directory.
-    pub(super) fn to_directory(&self, dir: &Dir) -> Result<(), Error> {
+    pub(in crate::apply) fn to_directory(&self, dir: &Dir) -> Result<(), Error> {
         self.to_open(dir)
     }
 
@@ -53,12 +44,12 @@ impl Restore<'_> {
     }
 
     /// Sets everything of a symbolic link, which has no mode.
-    pub(super) fn to_link(&self, dir: &Dir, name: Component<'_>) -> Result<(), Error> {
+    pub(in crate::apply) fn to_link(&self, dir: &Dir, name: Component<'_>) -> Result<(), Error> {
         self.to_unopened(dir, name, false)
     }
 
     /// Sets everything of a special file.
-    pub(super) fn to_node(&self, dir: &Dir, name: Component<'_>) -> Result<(), Error> {
+    pub(in crate::apply) fn to_node(&self, dir: &Dir, name: Component<'_>) -> Result<(), Error> {
         self.to_unopened(dir, name, true)
     }
 
@@ -81,16 +72,8 @@ impl Restore<'_> {
     }
 
     /// Sets the times alone.
-    pub(super) fn times_of(&self, dir: &Dir, name: Component<'_>) {
+    pub(in crate::apply) fn times_of(&self, dir: &Dir, name: Component<'_>) {
         self.judge_times(dir.set_times(name, &times(self.dentry)));
-    }
-
-    fn judge_times(&self, result: io::Result<()>) {
-        if let Err(error) = result {
-            self.warnings.one_of("files whose times could not be set", || {
-                format!("cannot set the times of {}: {error}", (self.path)().display())
-            });
-        }
     }
 
     fn judge_attribute(&self, name: &[u8], result: io::Result<()>) {

@@ -1,29 +1,15 @@
-//! Files and directories under one directory, and never anywhere else.
-//!
-//! An archive says where its files go, and an archive may be hostile: names like `..` or
-//! `/etc/passwd`, a symbolic link followed by a file "inside" it, a link that was in the target
-//! before. No examination of path strings is safe against all of that, so none is made here.
-//! Instead:
-//!
-//! * A name is a [`Component`], which cannot be empty, `.` or `..`, and holds no separator or NUL.
-//! * Everything is created in an open directory ([`Dir`]), by a system call that takes one
-//!   component and does not follow a link at it.
-//! * A directory is opened from another one, without following links. Several levels at once go
-//!   through `openat2(2)` with `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS`;
-//!   where the kernel has no such call or a sandbox forbids it, level by level.
-//!
-//! So a path can only lead downwards through real directories, whatever exists already and whatever
-//! another process does meanwhile.
-
-#![cfg(unix)]
+//! On UNIX a directory is a descriptor. Several levels at once go through `openat2(2)` with
+//! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS`; where the kernel has no such call
+//! or a sandbox forbids it, level by level.
 
 use std::{
+    borrow::Cow,
     ffi::{CString, OsStr},
     fs::File,
     io,
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
-        unix::ffi::{OsStrExt, OsStringExt},
+        unix::ffi::OsStrExt,
     },
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
@@ -34,29 +20,30 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-/// The name of one file in its directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Component<'a>(&'a [u8]);
+use super::{Component, Made, Node};
 
-impl<'a> Component<'a> {
-    /// Longest name that Linux file systems take, in bytes.
-    pub const MAX_LEN: usize = 255;
+/// Errors of the system that are about a name.
+pub(super) const NAME_ERRORS: [i32; 3] =
+    [Errno::NAMETOOLONG.raw_os_error(), Errno::ILSEQ.raw_os_error(), Errno::INVAL.raw_os_error()];
+/// Errors of the system that are about the number of open files.
+pub(super) const TOO_MANY_OPEN: [i32; 2] =
+    [Errno::MFILE.raw_os_error(), Errno::NFILE.raw_os_error()];
 
-    /// `name` as a component; `None` where it is empty, `.` or `..`, or holds `/` or NUL.
-    pub fn new(name: &'a [u8]) -> Option<Component<'a>> {
-        let special = name.is_empty() || name == b"." || name == b"..";
-        (!special && !name.iter().any(|byte| matches!(byte, b'/' | 0))).then_some(Component(name))
-    }
+/// Whether it holds neither a separator nor NUL.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    !name.iter().any(|byte| matches!(byte, b'/' | 0))
+}
 
-    /// The bytes of the name.
-    pub fn as_bytes(self) -> &'a [u8] {
-        self.0
-    }
+pub(super) fn is_too_long(name: &[u8]) -> bool {
+    name.len() > Component::MAX_LEN
+}
 
-    /// The name as a path of one part.
-    pub fn as_path(self) -> &'a Path {
-        Path::new(OsStr::from_bytes(self.0))
-    }
+pub(super) fn cleaned(name: &str) -> String {
+    name.replace(['/', '\0'], "?")
+}
+
+pub(super) fn path(name: &[u8]) -> Cow<'_, Path> {
+    Cow::Borrowed(Path::new(OsStr::from_bytes(name)))
 }
 
 /// Bytes of a path given to the kernel at once; it takes 4096 with the NUL.
@@ -68,28 +55,6 @@ static OPENAT2: AtomicBool = AtomicBool::new(cfg!(target_os = "linux"));
 /// An open directory of the target.
 #[derive(Debug)]
 pub struct Dir(OwnedFd);
-
-/// What [`Dir::make_dir`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Made {
-    /// There was nothing, and now there is a directory.
-    New,
-    /// There was a directory (not a link to one) already.
-    Existing,
-}
-
-/// A special file that [`Dir::make_node`] makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Node {
-    /// A named pipe.
-    Fifo,
-    /// A socket, without anyone who listens.
-    Socket,
-    /// A character device with its device number.
-    CharacterDevice(u64),
-    /// A block device with its device number.
-    BlockDevice(u64),
-}
 
 const OPEN_DIR: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -349,7 +314,7 @@ impl Dir {
     /// Those of `lsetxattr(2)`, and [`io::ErrorKind::NotFound`] where `/proc` is not mounted.
     pub fn set_xattr(&self, name: Component<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
         // The call takes a path; this one leads through the open directory.
-        let path = own_path(&self.0).join(name.as_path());
+        let path = own_path(&self.0).join(name.to_path());
         Ok(fs::lsetxattr(path, key, value, XattrFlags::empty())?)
     }
 
@@ -373,14 +338,6 @@ fn own_path(fd: &OwnedFd) -> PathBuf {
 /// The permission bits of a mode, those for set-user-id and the like included.
 pub fn mode_bits(mode: u32) -> Mode {
     Mode::from_raw_mode((mode & 0o7777) as RawMode)
-}
-
-/// The absolute path of an existing directory, with links followed.
-///
-/// # Errors
-/// Those of looking it up.
-pub fn absolute(path: &Path) -> io::Result<Vec<u8>> {
-    Ok(std::fs::canonicalize(path)?.into_os_string().into_vec())
 }
 
 #[cfg(test)]

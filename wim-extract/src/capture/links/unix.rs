@@ -1,29 +1,26 @@
 //! UNIX links as Windows links: `../a` is `..\a`, and `/a` is `C:\a`.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use wim_format::metadata::reparse::{LinkKind, symlink_data};
+use wim_format::metadata::reparse::{LinkKind, TAG_SYMLINK, symlink_data};
 use wim_format::name::Utf16NameBuf;
+
+use super::{Link, impossible};
+use crate::error::{Action, Error};
+use crate::status::{FileId, Status};
 
 /// The directory that becomes the root of the volume.
 #[derive(Debug)]
-pub(crate) struct LinkRoot {
-    device: u64,
-    inode: u64,
-}
+pub(crate) struct LinkRoot(FileId);
 
 impl LinkRoot {
     pub(crate) fn of(directory: &Path) -> std::io::Result<Self> {
-        let metadata = fs::metadata(directory)?;
-        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+        Ok(Self(Status::at(directory)?.id()))
     }
 
     fn is(&self, path: &Path) -> bool {
-        fs::metadata(path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+        Status::at(path).is_ok_and(|found| found.id() == self.0)
     }
 
     /// What of the absolute path `target` lies behind this directory, with a slash in front;
@@ -51,19 +48,28 @@ impl LinkRoot {
     }
 }
 
+/// The link at `path`.
+pub(super) fn read(path: &Path, root: Option<&LinkRoot>) -> Result<Link, Error> {
+    let target = fs::read_link(path).map_err(Error::io(Action::Read, path))?;
+    let (data, is_moved) =
+        link_data(&target, root).map_err(|problem| impossible(path, &problem))?;
+    let to_directory = fs::metadata(path).is_ok_and(|target| target.is_dir());
+    Ok(Link { tag: TAG_SYMLINK, data, is_moved, to_directory })
+}
+
 /// The reparse point of a link to `target`, and whether the target had to be changed because it is
 /// absolute and lies in `root`.
 ///
 /// # Errors
 /// The target is no text, or longer than Windows can have it; in words.
-pub(crate) fn link_data(target: &Path, root: Option<&LinkRoot>) -> Result<(Vec<u8>, bool), String> {
+fn link_data(target: &Path, root: Option<&LinkRoot>) -> Result<(Vec<u8>, bool), String> {
     let within = match root {
         Some(root) if target.is_absolute() => root.within(target),
         _ => None,
     };
     let is_moved = within.is_some();
     let shown = within.as_deref().unwrap_or(target);
-    let text = Utf16NameBuf::from_wtf8(shown.as_os_str().as_bytes())
+    let text = Utf16NameBuf::from_os_str(shown.as_os_str())
         .map_err(|_| "is no UTF-8, so an image cannot hold it".to_owned())?;
     // What is a separator here is none there, and the other way round.
     let turned = text.as_name().units().map(|unit| match u8::try_from(unit) {
@@ -87,7 +93,7 @@ pub(crate) fn link_data(target: &Path, root: Option<&LinkRoot>) -> Result<(Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wim_format::metadata::reparse::{ReparsePoint, TAG_SYMLINK};
+    use wim_format::metadata::reparse::ReparsePoint;
 
     fn names(target: &str, root: Option<&LinkRoot>) -> (String, String, bool, bool) {
         let (data, is_moved) = link_data(Path::new(target), root).expect("a target");
