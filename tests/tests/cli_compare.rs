@@ -323,6 +323,10 @@ fn wrong_operands_have_the_same_codes() {
         "dir many.wim 1 --path=/a.txt/b",
         "dir many.wim 1 --path=/dir*",
         "dir v5.swm 1 --ref=nope*.swm",
+        // Only `apply` knows standard input.
+        "info -",
+        "dir -",
+        "verify -",
         "bogus",
         "--bogus",
     ];

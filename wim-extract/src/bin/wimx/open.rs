@@ -1,8 +1,10 @@
 //! Opening archives and choosing images, as every command does it.
 
+use std::io;
 use std::path::Path;
 
 use wim_extract::archive::{ImageIndex, OpenOptions, Wim};
+use wim_extract::error::Action;
 use wim_extract::source::Access;
 use wim_extract::{Cancel, Error, Progress, verify};
 
@@ -17,9 +19,12 @@ pub(crate) fn archive(
     global: &Global,
     bar: &Bar,
 ) -> Result<Wim, Failure> {
-    if path.as_os_str() == "-" {
-        let message = "an archive cannot be read from a pipe; save it to a file and name that";
-        return Err(Error::Unsupported(message.into()).into());
+    // Like wimlib, which knows standard input in `apply` alone, a file of that name may be meant.
+    if path.as_os_str() == "-" && !path.exists() {
+        let message =
+            "this command cannot read an archive from a pipe; save it to a file and name that";
+        let missing = io::Error::new(io::ErrorKind::NotFound, message);
+        return Err(Error::io(Action::Open, path)(missing).into());
     }
     let (access, references) = (access(global), references.to_vec());
     let threads = global.threads();
