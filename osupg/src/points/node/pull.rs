@@ -1,7 +1,8 @@
 //! Fetches a revision from sources in order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -23,6 +24,8 @@ use crate::trust::TrustList;
 const PIECES_AT_ONCE: usize = 4;
 /// Failures in a row after which a source is left alone for the rest of a revision.
 const PATIENCE: u32 = 3;
+/// A part that has not grown for so long is of a piece that is no longer wanted.
+const ABANDONED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Times that a source may break off in the middle of a piece, as long as it gives more each time.
 const RESUMES: u32 = 20;
 
@@ -61,7 +64,7 @@ pub async fn pull(
     let (document, from) = find(&tried, wanted, &trusted(home).await?, watch).await?;
     // Pieces belong to nobody until the revision is taken in: no collector may run meanwhile.
     let lease = home.lease().await?;
-    let import = home.db.import_begins(std::path::Path::new(&from)).await?;
+    let import = home.db.import_begins(Path::new(&from)).await?;
     let taken = take_in(home, &tried, &document, &from, depth, watch).await;
     lease.release().await;
     let pulled = taken?;
@@ -98,6 +101,7 @@ async fn take_in(
         .await?;
     watch.progress.end();
     receive::receive(home, document, from, watch).await?;
+    clear(&parts, document);
     let sent = sent.load(Ordering::Relaxed);
     let present = document.total_size().saturating_sub(sent);
     Ok(Pulled { sent, present })
@@ -109,6 +113,22 @@ fn parts_folder(home: &Home) -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)
         .map_err(|error| Error::file("make the folder", &folder, &error))?;
     Ok(folder)
+}
+
+/// Takes away the parts of pieces that are whole now, as one that was stored just before a transfer
+/// was cut off leaves, and those that nobody has gone on with for long. What stays costs room only.
+fn clear(parts: &Path, document: &Document) {
+    for piece in document.pieces() {
+        Part::done(parts, &piece);
+    }
+    let Ok(entries) = std::fs::read_dir(parts) else { return };
+    for entry in entries.flatten() {
+        let touched = entry.metadata().and_then(|meta| meta.modified()).ok();
+        let age = touched.and_then(|touched| touched.elapsed().ok());
+        if age.is_some_and(|age| age > ABANDONED) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// The document of the wanted revision from the first source that gives it right, and the name of
@@ -177,7 +197,7 @@ fn check_wanted(document: &Document, wanted: &WantedRevision) -> Result<()> {
 async fn fetch(
     home: &Home,
     sources: &[Tried<'_>],
-    parts: &std::path::Path,
+    parts: &Path,
     piece: &Piece,
     sent: &AtomicU64,
     watch: Watch<'_>,
@@ -212,7 +232,7 @@ async fn fetch(
 /// off.
 async fn fetch_from(
     source: &dyn Source,
-    parts: &std::path::Path,
+    parts: &Path,
     piece: &Piece,
     sent: &AtomicU64,
     watch: Watch<'_>,
