@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
 
 use super::report::WantedRevision;
 use super::source::{Part, Source};
+use crate::audit::{self, Deed, Outcome};
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
 use crate::package::document::Document;
@@ -20,6 +22,8 @@ use crate::store::layout::Piece;
 use crate::text;
 use crate::trust::TrustList;
 
+/// What fetching is called in the audit log.
+const PULL: &str = "point.pull";
 /// Pieces that are fetched at the same time.
 const PIECES_AT_ONCE: usize = 4;
 /// Failures in a row after which a source is left alone for the rest of a revision.
@@ -61,7 +65,7 @@ pub async fn pull(
         .iter()
         .map(|source| Tried { source: &**source, failures: AtomicU32::new(0) })
         .collect();
-    let (document, from) = find(&tried, wanted, &trusted(home).await?, watch).await?;
+    let (document, from) = find(home, &tried, wanted, &trusted(home).await?, watch).await?;
     // Pieces belong to nobody until the revision is taken in: no collector may run meanwhile.
     let lease = home.lease().await?;
     let import = home.db.import_begins(Path::new(&from)).await?;
@@ -134,6 +138,7 @@ fn clear(parts: &Path, document: &Document) {
 /// The document of the wanted revision from the first source that gives it right, and the name of
 /// that source.
 async fn find(
+    home: &Home,
     sources: &[Tried<'_>],
     wanted: &WantedRevision,
     trusted: &TrustList,
@@ -159,6 +164,7 @@ async fn find(
                 // That somebody forges is worse than that somebody is away.
                 if error.kind() == Kind::Damaged {
                     worst = Kind::Damaged;
+                    accuse(home, &name, wanted, &error).await?;
                 }
                 watch.progress.note(&format!("{}: {error}", text::clean(&name)));
                 reasons.push(format!("{}: {error}", text::clean(&name)));
@@ -173,6 +179,18 @@ async fn find(
             format!("no source has {package} revision {number}: {}", reasons.join("; ")),
         ),
     })
+}
+
+/// Writes down who gave something forged, or something old as new.
+async fn accuse(home: &Home, source: &str, wanted: &WantedRevision, error: &Error) -> Result<()> {
+    let deed = Deed {
+        who: home.by(),
+        address: source,
+        operation: PULL,
+        subject: Some(&wanted.package),
+        request: &json!({ "package": wanted.package, "number": wanted.number }),
+    };
+    audit::record(home, &deed, Outcome::Failed(error)).await
 }
 
 /// A document that was signed once can be that of another package or an older revision, played

@@ -300,6 +300,11 @@ async fn forged_and_replayed_documents_are_refused() {
         assert!(error.to_string().contains(says), "{says}: {error}");
         assert_ne!(error.kind(), Kind::Io, "{error}");
         assert!(site.node.db.package("OSU00001").await.is_err(), "nothing was taken in");
+        let query = crate::audit::Query { limit: 1, ..Default::default() };
+        let line = query.run(&site.node, watch(&cancel)).await.unwrap().remove(0);
+        let said = (&*line.operation, &*line.subject, &*line.outcome);
+        assert_eq!(said, ("point.pull", "OSU00001", "failed"));
+        assert!(line.detail.contains(says), "{}", line.detail);
     }
     // The digest that the server names decides between two revisions of one number.
     let wrong = WantedRevision { digest: first.digest, ..second };
