@@ -5,8 +5,9 @@ use std::fs;
 use osupg_tests::bins;
 
 /// The cases of `cmd/osupg/*.trycmd`: help texts, and the commands of a small site one after the
-/// other. Times, digests and rates are left open there (`[..]`). After a change that is meant,
-/// `TRYCMD=overwrite cargo test -p osupg-tests --test osupg_cli` writes the new output into them.
+/// other, in a scratch folder. Times and digests are left open there (`[..]`). After a change that is
+/// meant, `TRYCMD=overwrite cargo test -p osupg-tests --test osupg_cli` writes the new output into
+/// them; what differs from run to run has to be left open again.
 #[test]
 fn commands_print_what_their_cases_say() {
     let scratch = tempfile::TempDir::new().expect("a scratch folder");
@@ -20,6 +21,8 @@ fn commands_print_what_their_cases_say() {
     cases.env("NO_COLOR", "1").env("COLUMNS", "100").env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
     cases.env("OSUPG_HOME", text(&home)).env("OSUPG_CONFIG", text(&config));
     cases.env("OSUPG_SITE_CODE", "OSU");
-    cases.case("cmd/osupg/*.trycmd");
+    cases.case(concat!(env!("CARGO_MANIFEST_DIR"), "/cmd/osupg/*.trycmd"));
+    // Commands run where this process is; it has no other test.
+    std::env::set_current_dir(scratch.path()).expect("the folder is there");
     cases.run();
 }

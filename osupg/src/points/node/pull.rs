@@ -1,12 +1,15 @@
 //! Fetches a revision from sources in order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
 
 use super::report::WantedRevision;
 use super::source::{Part, Source};
+use crate::audit::{self, Deed, Outcome};
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
 use crate::package::adopt::{self, Arrival, Current};
@@ -20,10 +23,14 @@ use crate::store::lease::Lease;
 use crate::text;
 use crate::trust::{self, TrustList};
 
+/// What fetching is called in the audit log.
+const PULL: &str = "point.pull";
 /// Pieces that are fetched at the same time.
 const PIECES_AT_ONCE: usize = 4;
 /// Failures in a row after which a source is left alone for the rest of a revision.
 const PATIENCE: u32 = 3;
+/// A part that has not grown for so long is of a piece that is no longer wanted.
+const ABANDONED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Times that a source may break off in the middle of a piece, as long as it gives more each time.
 const RESUMES: u32 = 20;
 
@@ -59,7 +66,7 @@ pub async fn pull(
         .iter()
         .map(|source| Tried { source: &**source, failures: AtomicU32::new(0) })
         .collect();
-    let (document, signer) = find(&tried, wanted, &trusted(home).await?, watch).await?;
+    let (document, signer) = find(home, &tried, wanted, &trusted(home).await?, watch).await?;
     // Pieces belong to nobody until the revision is taken in: no collector may run meanwhile.
     let lease = home.lease().await?;
     let taken = take_in(home, &tried, &document, &signer, &lease, depth, watch).await;
@@ -108,6 +115,7 @@ async fn take_in(
         new_size: to_send,
     };
     adopt::adopt(home, document, &arrival, watch).await?;
+    clear(&parts, document);
     let sent = sent.load(Ordering::Relaxed);
     let present = document.total_size().saturating_sub(sent);
     Ok(Pulled { sent, present })
@@ -121,9 +129,26 @@ fn parts_folder(home: &Home) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Takes away the parts of pieces that are whole now, as one that was stored just before a transfer
+/// was cut off leaves, and those that nobody has gone on with for long. What stays costs room only.
+fn clear(parts: &Path, document: &Document) {
+    for piece in document.pieces() {
+        Part::done(parts, &piece);
+    }
+    let Ok(entries) = std::fs::read_dir(parts) else { return };
+    for entry in entries.flatten() {
+        let touched = entry.metadata().and_then(|meta| meta.modified()).ok();
+        let age = touched.and_then(|touched| touched.elapsed().ok());
+        if age.is_some_and(|age| age > ABANDONED) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// The document of the wanted revision from the first source that gives it right, and what people
 /// here call the key that has signed it.
 async fn find(
+    home: &Home,
     sources: &[Tried<'_>],
     wanted: &WantedRevision,
     trusted: &TrustList,
@@ -150,6 +175,7 @@ async fn find(
                 // That somebody forges is worse than that somebody is away.
                 if error.kind() == Kind::Damaged {
                     worst = Kind::Damaged;
+                    accuse(home, &name, wanted, &error).await?;
                 }
                 watch.progress.note(&format!("{}: {error}", text::clean(&name)));
                 reasons.push(format!("{}: {error}", text::clean(&name)));
@@ -164,6 +190,18 @@ async fn find(
             format!("no source has {package} revision {number}: {}", reasons.join("; ")),
         ),
     })
+}
+
+/// Writes down who gave something forged, or something old as new.
+async fn accuse(home: &Home, source: &str, wanted: &WantedRevision, error: &Error) -> Result<()> {
+    let deed = Deed {
+        who: home.by(),
+        address: source,
+        operation: PULL,
+        subject: Some(&wanted.package),
+        request: &json!({ "package": wanted.package, "number": wanted.number }),
+    };
+    audit::record(home, &deed, Outcome::Failed(error)).await
 }
 
 /// A document that was signed once can be that of another package or an older revision, played
@@ -188,7 +226,7 @@ fn check_wanted(document: &Document, wanted: &WantedRevision) -> Result<()> {
 async fn fetch(
     home: &Home,
     sources: &[Tried<'_>],
-    parts: &std::path::Path,
+    parts: &Path,
     piece: &Piece,
     sent: &AtomicU64,
     watch: Watch<'_>,
@@ -223,7 +261,7 @@ async fn fetch(
 /// off.
 async fn fetch_from(
     source: &dyn Source,
-    parts: &std::path::Path,
+    parts: &Path,
     piece: &Piece,
     sent: &AtomicU64,
     watch: Watch<'_>,

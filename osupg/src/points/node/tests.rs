@@ -243,10 +243,21 @@ async fn a_process_that_was_killed_left_pieces_that_are_gone_on_with(database: D
     std::fs::create_dir_all(&folder).unwrap();
     let bytes = site.server.library.get(&piece).await.unwrap();
     std::fs::write(folder.join(piece.id.to_string()), &bytes[..3_000]).unwrap();
+    // One was stored, and then the process was killed; two are of another revision.
+    let whole = document_of(&site.server).await.pieces()[4];
+    let bytes = site.server.library.get(&whole).await.unwrap();
+    site.node.library.put(&whole.id, &bytes).await.unwrap();
+    std::fs::write(folder.join(whole.id.to_string()), &bytes).unwrap();
+    let week = std::time::Duration::from_secs(8 * 24 * 60 * 60);
+    for (name, age) in [("old", week), ("young", week / 2)] {
+        let file = std::fs::File::create(folder.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - age).unwrap();
+    }
     let sources = [site.neighbour()];
     let (_, pulled) =
         pull::pull(&site.node, &sources, &wanted, Depth::Usual, watch(&cancel)).await.unwrap();
-    assert_eq!(pulled.sent, 1_067_345 - 3_000);
+    assert_eq!(pulled.sent, 1_067_345 - 3_000 - whole.size);
+    assert_eq!(names(&folder), ["young"], "what nobody needs any more is gone");
 }
 
 async fn forged_and_replayed_documents_are_refused(database: Database) {
@@ -283,6 +294,11 @@ async fn forged_and_replayed_documents_are_refused(database: Database) {
         assert!(error.to_string().contains(says), "{says}: {error}");
         assert_ne!(error.kind(), Kind::Io, "{error}");
         assert!(site.node.db.package("OSU00001").await.is_err(), "nothing was taken in");
+        let query = crate::audit::Query { limit: 1, ..Default::default() };
+        let line = query.run(&site.node, watch(&cancel)).await.unwrap().remove(0);
+        let said = (&*line.operation, &*line.subject, &*line.outcome);
+        assert_eq!(said, ("point.pull", "OSU00001", "failed"));
+        assert!(line.detail.contains(says), "{}", line.detail);
     }
     // The digest that the server names decides between two revisions of one number.
     let wrong = WantedRevision { digest: first.digest, ..second };
