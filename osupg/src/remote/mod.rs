@@ -3,6 +3,7 @@
 mod events;
 mod follow;
 pub mod tokens;
+mod work;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -145,7 +145,7 @@ fn known(operation: &str) -> Result<&'static Known> {
         Error::usage(format!("there is no operation {:?}", text::clean(operation)))
             .advise("operations are named by area and verb, such as package.verify")
     })?;
-    if known.right > Right::Operate || known.name.starts_with("schedule.") {
+    if matches!(known.right, Right::Administer | Right::Work) || known.name.starts_with("schedule.") {
         return Err(Error::usage(format!("{} cannot be scheduled", known.name))
             .advise("only what operators may do can be done on a schedule"));
     }

@@ -23,9 +23,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::applicable::{self, Role, State};
+use super::install::{self, Form};
 use super::recipe::{Recipe, Superseded, Target};
 use super::survey::{Survey, Surveyed};
 use super::update::{Kind, Update};
+use super::work;
 use crate::error::Result;
 use crate::home::Home;
 use crate::operation::{Length, Operation, Right};
@@ -151,7 +153,14 @@ impl Operation for Request {
         let recipe = self.recipe.checked()?;
         let _lease = home.lease().await?;
         let survey = Survey::take(home, &self.package, &recipe, watch).await?;
-        Ok(make(&survey, &recipe))
+        let mut plan = make(&survey, &recipe);
+        if plan.steps.iter().any(|step| step.by == By::Dism) {
+            let builds = survey.surveyed().into_iter().filter(|i| !i.ordered.updates.is_empty());
+            let build = builds.map(|image| image.image.build).max().unwrap_or(0);
+            let why = work::why_none(home, build).await?;
+            plan.notes.extend(why.map(|why| format!("updates of images will wait: {why}")));
+        }
+        Ok(plan)
     }
 }
 
@@ -179,6 +188,7 @@ pub(super) fn make(survey: &Survey, recipe: &Recipe) -> Plan {
         }
     }
     check(survey, recipe, &surveyed, &mut plan);
+    check_unattended(survey, &mut plan);
     steps(survey, recipe, &surveyed, &mut plan.steps);
     for list in [&mut plan.problems, &mut plan.notes] {
         let mut seen = std::collections::HashSet::new();
@@ -222,8 +232,10 @@ fn check(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>], plan: &mut
     let needs_install = survey.install().is_none()
         && (!recipe.keep.is_empty() || recipe.setup_complete.is_some() || recipe.winre.is_some());
     if needs_install {
-        problem("the media hold no sources/install.wim or install.esd by itself; a split set has to be \
-                 joined first (`wimx join`), and the media added again".into());
+        problem("the media hold no sources/install.wim, install.esd or install.swm".into());
+    }
+    if let Some(incomplete) = &survey.incomplete {
+        problem(incomplete.clone());
     }
     if !survey.package.licence.is_settled() {
         problem(format!(
@@ -279,6 +291,40 @@ fn check(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>], plan: &mut
     }
 }
 
+/// What is wrong with packages for the answer file.
+fn check_unattended(survey: &Survey, plan: &mut Plan) {
+    for update in &survey.unattended {
+        let called = update.called();
+        let takes = matches!(
+            update.facts.kind,
+            Kind::Cumulative
+                | Kind::ServicingStack
+                | Kind::Dotnet
+                | Kind::Feature
+                | Kind::Language
+                | Kind::Other
+        );
+        let cabinet = update.files == 1 && update.file.to_ascii_lowercase().ends_with(".cab");
+        if !takes || !cabinet || update.facts.identity.is_none() {
+            plan.problems.push(format!(
+                "{called} is no package in a .cab, which is all that the servicing section of an answer \
+                 file takes: put it in with --update, or place it with --place"
+            ));
+        }
+        if survey.chosen.iter().chain(&survey.placed).any(|other| other.id == update.id) {
+            plan.problems.push(format!(
+                "{called} is both for the answer file and put in or placed: one of them is enough"
+            ));
+        }
+        let assess = |image| applicable::assess(image, Role::Install, update);
+        let all: Vec<_> = survey.install_images().iter().map(assess).collect();
+        if !all.is_empty() && !all.iter().any(|found| found.state.is_to_run()) {
+            let reason = all.first().map(|found| found.reason.clone()).unwrap_or_default();
+            plan.notes.push(format!("no image needs {called} at a clean installation: {reason}"));
+        }
+    }
+}
+
 fn has_winre(survey: &Survey) -> bool {
     let images = survey.install_images();
     images.iter().any(|image| survey.kept.contains(&image.index) && image.winre.is_some())
@@ -310,8 +356,11 @@ fn scratch(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>]) -> u64 {
     let boot = runs(Role::Boot)
         || recipe.boot.is_some()
         || edits(|target| matches!(target, Target::Boot(_)));
-    let updates: u64 = survey.chosen.iter().chain(&survey.placed).map(|update| update.size).sum();
-    let install = if install { size(survey.install()).saturating_mul(3) } else { 0 };
+    let updates = survey.chosen.iter().chain(&survey.placed).chain(&survey.unattended);
+    let updates: u64 = updates.map(|update| update.size).sum();
+    // An ESD becomes a WIM of up to twice its size, and an ESD again.
+    let times = if survey.form == Form::Solid { 7 } else { 3 };
+    let install = if install { install::size(&survey.entries).saturating_mul(times) } else { 0 };
     let boot = if boot { size(survey.boot()).saturating_mul(3) } else { 0 };
     install.saturating_add(boot).saturating_add(updates.saturating_mul(2))
 }
@@ -363,6 +412,17 @@ fn steps(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>], steps: &mu
         };
         if replaced {
             add(None, "put another one in its place", By::Native, Vec::new());
+        }
+        if role == Role::Install
+            && let Some(first) = survey.install()
+            && survey.form != Form::Plain
+        {
+            let name = first.path.name();
+            let title = match survey.form {
+                Form::Solid => format!("make one WIM of {name}, compressed as DISM takes it"),
+                _ => format!("join the parts of {name}"),
+            };
+            add(None, &title, By::Native, Vec::new());
         }
         if role == Role::Install && !recipe.keep.is_empty() {
             let kept = format!("keep image {}", numbers(&survey.kept));
@@ -421,6 +481,17 @@ fn steps(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>], steps: &mu
             By::Nobody
         };
         add([Some(8), Some(17), Some(25)][place], "write the WIM anew", export, Vec::new());
+        if role == Role::Install
+            && export == By::Native
+            && let Some(first) = survey.install()
+            && survey.form != Form::Plain
+        {
+            let title = match survey.form {
+                Form::Solid => format!("write {} anew, in solid resources", first.path.name()),
+                _ => format!("split it into the parts of {}", first.path.name()),
+            };
+            add(None, &title, By::Native, Vec::new());
+        }
         if role == Role::Winre && anything {
             add(None, "put it back into the images of install.wim", By::Native, Vec::new());
         }
@@ -442,7 +513,13 @@ fn media(survey: &Survey, recipe: &Recipe, steps: &mut Vec<Step>) {
     }
     if !survey.placed.is_empty() {
         let placed = survey.placed.iter().map(Update::called).collect();
-        add(None, "place on the media, for Setup to install", By::Native, placed);
+        let title = "place on the media, for Setup to install; not put into images";
+        add(None, title, By::Native, placed);
+    }
+    if !survey.unattended.is_empty() {
+        let title = "name in the answer file, for clean installations; not put into images";
+        let named = survey.unattended.iter().map(Update::called).collect();
+        add(None, title, By::Native, named);
     }
     let edits = recipe.add.iter().filter(|add| add.to == Target::Media).count()
         + recipe.remove.iter().filter(|removal| removal.from == Target::Media).count()

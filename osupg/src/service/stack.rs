@@ -22,6 +22,12 @@ use crate::progress::Watch;
 
 /// Bytes that an excerpt of a log may have.
 const MAX_EXCERPT: usize = 64 << 10;
+/// Excerpts that a report may have.
+const MAX_EXCERPTS: usize = 16;
+/// Characters that a failure may have.
+const MAX_FAILURE: usize = 1000;
+/// Images that a report may tell of.
+const MAX_IMAGES: usize = 1000;
 /// Packages that one image may have.
 pub(super) const MAX_PACKAGES: usize = 100_000;
 
@@ -170,6 +176,24 @@ pub struct Report {
     pub failure: String,
 }
 
+impl Report {
+    /// Keeps it within the bounds of what is kept: a worker may say anything.
+    pub(super) fn bound(&mut self) {
+        self.updates.truncate(MAX_PACKAGES);
+        self.images.truncate(MAX_IMAGES);
+        self.images.iter_mut().for_each(|image| image.packages.truncate(MAX_PACKAGES));
+        self.excerpts.truncate(MAX_EXCERPTS);
+        for excerpt in &mut self.excerpts {
+            let keep = excerpt.text.len().saturating_sub(MAX_EXCERPT);
+            let from = (keep..=excerpt.text.len()).find(|at| excerpt.text.is_char_boundary(*at));
+            excerpt.text = excerpt.text.split_off(from.unwrap_or(0));
+        }
+        // One line: it becomes the reason of the run.
+        let line = self.failure.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        self.failure = line.chars().take(MAX_FAILURE).collect();
+    }
+}
+
 /// What a servicing stack says when it refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -248,11 +272,7 @@ pub(super) fn perform(
         }
     }
     report.excerpts = stack.excerpts();
-    for excerpt in &mut report.excerpts {
-        let keep = excerpt.text.len().saturating_sub(MAX_EXCERPT);
-        let from = (keep..=excerpt.text.len()).find(|at| excerpt.text.is_char_boundary(*at));
-        excerpt.text = excerpt.text.split_off(from.unwrap_or(0));
-    }
+    report.bound();
     Ok(report)
 }
 

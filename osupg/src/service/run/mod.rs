@@ -12,6 +12,7 @@
 //! history.
 
 pub mod after;
+mod answer;
 mod check;
 mod commit;
 mod media;
@@ -29,7 +30,7 @@ use wim_extract::source::Source;
 
 use super::plan::{self, Plan};
 use super::recipe::Recipe;
-use super::scratch::{self, Scratch};
+use super::scratch::Scratch;
 use super::stack::{Became, Excerpt, UpdateResult};
 use super::survey::{CAUSE, Survey};
 use crate::error::{Error, Kind, Result};
@@ -39,7 +40,6 @@ use crate::package::model::Content;
 use crate::package::reference::Reference;
 use crate::progress::Watch;
 use crate::space;
-use crate::store::lease::Lease;
 use crate::text;
 use crate::time::Moment;
 use after::Publish;
@@ -209,10 +209,13 @@ impl Operation for Request {
         let recipe = self.recipe.checked()?;
         after::check(&self.publish)?;
         let package = home.db.package(&self.package.package).await?;
-        let Some(_alone) = alone(home, &package.id).await? else {
-            return Err(Error::usage(format!("another run of {} is under way", package.id))
-                .advise("wait for it, or stop it: osupg service history shows it"));
-        };
+        if let Some(id) = &self.run {
+            let run = home.db.servicing_run(id).await?;
+            if !matches!(run.state, RunState::Waiting | RunState::Running) {
+                // Workers that ended at the same moment have it go on twice.
+                return Ok(run);
+            }
+        }
         let mut run = begin(home, self, &package.id).await?;
         let done = work(home, &mut run, &recipe, watch).await;
         run.ended_at = Some(Moment::now());
@@ -246,19 +249,8 @@ impl Operation for Request {
     }
 }
 
-/// The lock of a package's runs on this machine; `None` while another run holds it.
-async fn alone(home: &Home, package: &str) -> Result<Option<Lease>> {
-    let root = scratch::root(home);
-    let path = root.join(format!("{package}.lock"));
-    tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&root).map_err(|error| Error::file("make", &root, &error))?;
-        Lease::try_exclusive(&path)
-    })
-    .await?
-}
-
-/// Notes the run. Whoever holds the lock of the package knows that runs which still count as under
-/// way were cut off.
+/// Notes the run. It is the job of its package that is running, of which there is one whatever the
+/// machine: so runs which still count as under way were cut off.
 async fn begin(home: &Home, request: &Request, package: &str) -> Result<Run> {
     for mut dead in home.db.servicing_runs(Some(package), 1000).await? {
         if dead.state == RunState::Running && request.run.as_ref() != Some(&dead.id) {
@@ -276,9 +268,8 @@ async fn begin(home: &Home, request: &Request, package: &str) -> Result<Run> {
     let mut run = match &request.run {
         Some(id) => {
             let run = home.db.servicing_run(id).await?;
-            if run.state != RunState::Waiting && run.state != RunState::Running {
-                return Err(Error::usage(format!("run {id} is over: {}", run.state.word()))
-                    .advise("begin a new one with `osupg service retry`"));
+            if run.package != package {
+                return Err(Error::usage(format!("run {id} is about {}", run.package)));
             }
             run
         }
@@ -333,7 +324,8 @@ async fn work(home: &Home, run: &mut Run, recipe: &Recipe, watch: Watch<'_>) -> 
 
     let import = home.db.import_begins(std::path::Path::new(&run.id)).await?;
     let mut files = BTreeMap::new();
-    for update in survey.setup_updates().into_iter().chain(&survey.placed) {
+    let placed = survey.placed.iter().chain(&survey.unattended);
+    for update in survey.setup_updates().into_iter().chain(placed) {
         files.insert(update.id.clone(), home.db.update_files(&update.id).await?);
     }
     let (scratch, import) = (&scratch, import.as_str());
