@@ -108,6 +108,7 @@ async fn service(
         }
     };
     let worker = Worker { coordinator, name: name.clone(), folder };
+    tokio::task::block_in_place(|| worker.start(&mut stack))?;
     let mut done = 0_u64;
     while !context.cancel.is_cancelled() {
         match worker.work_once(&mut stack, context.watch()).await {

@@ -301,6 +301,20 @@ impl Db {
         }
     }
 
+    /// The run that made this revision of a package, if one did.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn run_that_made(&self, package: &str, number: i64) -> Result<Option<Run>> {
+        let query = format!("{RUN} WHERE package_id = $1 AND revision = $2 ORDER BY id DESC LIMIT 1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(package)
+            .bind(number)
+            .fetch_optional(self.pool())
+            .await?;
+        row.as_ref().map(run_of).transpose()
+    }
+
     /// The runs of a package, or of all; the newest first.
     ///
     /// # Errors

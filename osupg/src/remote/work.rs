@@ -47,7 +47,11 @@ impl Client {
     pub async fn put_piece(&self, claim: &str, piece: &Piece, bytes: Bytes) -> Result<()> {
         let digits = piece.id.to_string();
         let request = self
-            .request(Method::PUT, &["api", "v1", "work", claim, "objects", &digits])?
+            .request_by(
+                self.sender()?,
+                Method::PUT,
+                &["api", "v1", "work", claim, "objects", &digits],
+            )?
             .header(CONTENT_TYPE, "application/octet-stream")
             .body(bytes);
         self.arrived(request.send().await).await.map(drop)

@@ -23,6 +23,7 @@ use serde_json::Value;
 use crate::db::schedules::Claim;
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
+use crate::package::reference;
 use crate::operation::{self, Known, Operation, Right};
 use crate::progress::Watch;
 use crate::text;
@@ -100,10 +101,10 @@ impl Operation for Add {
         }
         let subject = facts.subject;
         // The right to this schedule was judged by what `subject` says above.
-        if subject.as_deref() != self.subject() {
+        if subject.as_deref().map(reference::package_of) != self.subject() {
             return Err(Error::usage(format!("{} cannot be scheduled", known.name)));
         }
-        let package = match &subject {
+        let package = match reference_of(&self.request) {
             Some(reference) => {
                 let reference = reference.parse().map_err(Error::usage)?;
                 Some(home.db.package_at(&reference).await?.id)
@@ -133,8 +134,13 @@ impl Operation for Add {
     }
 }
 
-/// The package that a request names; requests that are about one have it in this field.
+/// The package that a request names; requests that are about one have it in this field, some with a
+/// revision.
 fn package_of(request: &Value) -> Option<&str> {
+    reference_of(request).map(reference::package_of)
+}
+
+fn reference_of(request: &Value) -> Option<&str> {
     request.get("package").and_then(Value::as_str)
 }
 

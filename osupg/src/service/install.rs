@@ -68,6 +68,17 @@ pub(super) fn is_part(entry: &Entry) -> bool {
     entry.path.name().to_ascii_lowercase().ends_with(".swm")
 }
 
+/// Whether an entry is named as a part of a set whose first part is there: `install3.swm`.
+pub(super) fn is_later_part(entries: &[Entry], entry: &Entry) -> bool {
+    let path = entry.path.as_str();
+    let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
+    let first = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    first.len() < stem.len() && {
+        let first = format!("{first}.swm");
+        entries.iter().any(|entry| entry.path.is(&first))
+    }
+}
+
 /// The path of a part, from 1: `install.swm`, `install2.swm`.
 pub(super) fn part_path(first: &MediaPath, number: usize) -> String {
     let first = first.as_str();

@@ -224,14 +224,8 @@ pub(super) async fn of_entries(
 /// Whether an entry is named as a WIM that stands by itself, or as the first part of a split one.
 pub(super) fn is_wim(entries: &[Entry], entry: &Entry) -> bool {
     let name = entry.path.name().to_ascii_lowercase();
-    let later = || {
-        let firsts = entries.iter().filter(|first| install::is_part(first));
-        firsts.into_iter().any(|first| {
-            let mut later = install::parts(entries, first).into_iter().skip(1);
-            later.any(|part| part.path == entry.path)
-        })
-    };
-    name.ends_with(".wim") || name.ends_with(".esd") || (install::is_part(entry) && !later())
+    let first = install::is_part(entry) && !install::is_later_part(entries, entry);
+    name.ends_with(".wim") || name.ends_with(".esd") || first
 }
 
 /// Opens a WIM of a manifest from the library, with its later parts.

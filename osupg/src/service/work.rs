@@ -388,6 +388,7 @@ impl Operation for ReportRequest {
         if output.is_none() && report.failure.is_empty() {
             report.failure = "the worker reported no new WIM".into();
         }
+        report.keep_to(&kept.task);
         report.bound();
         home.db.report_task(&self.claim, home.by(), &report, output).await?;
         have_run_go_on(home, &kept.run, &kept.id).await

@@ -15,6 +15,7 @@ pub mod after;
 mod answer;
 mod check;
 mod commit;
+mod made_of;
 mod media;
 mod tasks;
 mod wims;
@@ -149,6 +150,8 @@ pub struct RunReport {
     pub excerpts: Vec<Excerpt>,
     /// Bytes that the library did not have.
     pub new_size: u64,
+    /// A hash of all that its revision is made of.
+    pub made_of: String,
 }
 
 /// A file of a Setup update or of boot.wim, and that of the media.
@@ -223,7 +226,9 @@ impl Operation for Request {
             Ok(()) if run.state == RunState::Waiting => run.ended_at = None,
             Ok(()) => {
                 run.state = RunState::Succeeded;
-                if let Err(error) = after::publish(home, &run).await {
+                if failures(&run) > 0 && !run.request.publish.is_empty() {
+                    run.reason.push_str("; it is not published, for updates have failed");
+                } else if let Err(error) = after::publish(home, &run).await {
                     // The revision is there; publishing can be asked for by hand.
                     run.reason = format!("{}; it is not published: {error}", run.reason);
                 }
@@ -341,6 +346,17 @@ async fn work(home: &Home, run: &mut Run, recipe: &Recipe, watch: Watch<'_>) -> 
         (run.state, run.reason) = stand(run, &done);
         return Ok(());
     }
+    run.report.made_of = tokio::task::block_in_place(|| made_of::hash(&work, &done))?;
+    let current = survey.package.revision.number;
+    let before = home.db.run_that_made(&run.package, current).await?;
+    if before.is_some_and(|before| before.report.made_of == run.report.made_of) {
+        home.db.import_ends(work.import).await?;
+        (run.state, run.reason) = stand(run, &done);
+        if run.revision.is_none() && run.state == RunState::Succeeded {
+            run.reason.push_str(&format!(": revision {current} was made of the same"));
+        }
+        return Ok(());
+    }
     let mut changes = Changes::default();
     tokio::task::block_in_place(|| {
         wims::build(&work, &done, &mut changes)?;
@@ -379,12 +395,21 @@ async fn work(home: &Home, run: &mut Run, recipe: &Recipe, watch: Watch<'_>) -> 
     Ok(())
 }
 
+/// How many updates could not be put in, in a run that goes on then.
+fn failures(run: &Run) -> u64 {
+    run.report.updates.iter().filter(|result| result.became == Became::Failed).count() as u64
+}
+
 /// How the run stands now that its revision is there.
 fn stand(run: &Run, done: &tasks::Done) -> (RunState, String) {
-    let made = match run.revision {
+    let mut made = match run.revision {
         Some(number) => format!("revision {number} made"),
         None => "nothing to change".to_string(),
     };
+    let failed = failures(run);
+    if failed > 0 {
+        made.push_str(&format!("; {} failed", super::counted(failed, "update")));
+    }
     if done.waiting.is_empty() {
         return (RunState::Succeeded, made);
     }

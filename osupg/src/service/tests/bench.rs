@@ -323,6 +323,8 @@ pub(super) enum Fail {
     Mount,
     Update,
     NotApplicable,
+    /// One kind of update is refused.
+    Dotnet,
     CleanUp,
     Commit,
     Export,
@@ -403,6 +405,9 @@ impl Stack for EditingStack {
     fn add(&mut self, update: &TaskUpdate, file: &Path) -> Answer<Added> {
         self.calls.push(format!("add {}", update.called));
         self.fails(Fail::Update, 0x800F_0823)?;
+        if update.kind == crate::service::update::Kind::Dotnet {
+            self.fails(Fail::Dotnet, 0x800F_081F)?;
+        }
         if self.fail == Fail::NotApplicable {
             return Ok(Added::NotApplicable);
         }

@@ -69,7 +69,16 @@ async fn parts_are_joined_serviced_and_split_again() {
     let bench = Bench::new().await;
     let sources_folder = bench.media().join("sources");
     let (wim, swm) = (sources_folder.join("install.wim"), sources_folder.join("install.swm"));
-    wimlib(&["split", text(&wim), text(&swm), "0.02"]);
+    // What cannot be compressed, so that there are several parts.
+    let noise: Vec<u8> = (0..50_000_u32)
+        .flat_map(|n| *blake3::hash(&n.to_le_bytes()).as_bytes().first_chunk::<8>().unwrap())
+        .collect();
+    for (index, half) in ["1", "2"].into_iter().zip(noise.chunks(200_000)) {
+        let file = bench.file(&format!("noise-{index}"), half);
+        let add = format!("add '{}' /Windows/noise.bin", text(&file));
+        wimlib(&["update", text(&wim), index, &format!("--command={add}")]);
+    }
+    wimlib(&["split", text(&wim), text(&swm), "0.1"]);
     fs::remove_file(&wim).unwrap();
     assert!(sources_folder.join("install2.swm").exists(), "there are several parts");
     bench.add("Sample").await;

@@ -6,6 +6,8 @@ use crate::service::cabinet::tests::lzx_cabinet;
 const SSU: &str = "Package_for_ServicingStack_1738~31bf3856ad364e35~amd64~~26100.1738.1.0";
 const FEATURE: &str = "OpenSSH-Server-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
 const LANGUAGE: &str = "Microsoft-Windows-Client-LanguagePack-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
+const FONTS: &str = "WinPE-FontSupport-JA-JP-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
+const NET35: &str = "Microsoft-Windows-NetFx3-OnDemand-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
 const OTHER: &str = "Package_for_KB5012345~31bf3856ad364e35~amd64~~26100.1.1.0";
 
 /// The files of a cabinet of each kind, with the targets that its updates go into.
@@ -14,19 +16,22 @@ fn kinds() -> Vec<(Kind, Vec<(&'static str, Vec<u8>)>, &'static [&'static str])>
         let said = manifest(identity, kb, &[])
             .replace("releaseType=\"Update\"", &format!("releaseType=\"{release}\""))
             .replacen("language=\"neutral\"", &format!("language=\"{language}\""), 1);
-        vec![("update.mum", said.into_bytes()), ("payload.dll", vec![7; 40_000])]
+        vec![("update.mum", said.into_bytes()), ("payload.dll", vec![7; 4_000])]
     };
-    let setup = crate::service::file_version::tests::program("10.0.26100.2100", b"host");
-    let inf = b"[Version]\r\nClass=Net\r\nDriverVer=06/21/2006,10.0.26100.1\r\n[M]\r\n%x%=y,NTamd64\r\n";
+    let setup = crate::service::file_version::tests::program("10.0.26100.2100", &[0; 8_000]);
+    let inf = "[Version]\r\nClass=Net\r\nDriverVer=06/21/2006,10.0.26100.1\r\n[M]\r\n%x%=y,NTamd64\r\n";
+    let inf = format!("{inf}{}", "; a comment of a driver\r\n".repeat(50)).into_bytes();
     vec![
         (Kind::Cumulative, package(ROLLUP, "KB5044284", "Update", "neutral"), &["boot", "install"]),
         (Kind::ServicingStack, package(SSU, "KB5043113", "Update", "neutral"), &["winre", "boot", "install"]),
         (Kind::Dotnet, package(DOTNET, "KB5044030", "Update", "neutral"), &["install"]),
         (Kind::SafeOs, package(SAFE_OS, "KB5044615", "Update", "neutral"), &["winre"]),
         (Kind::Setup, vec![("SetupHost.exe", setup)], &[]),
-        (Kind::Driver, vec![("net.inf", inf.to_vec()), ("net.sys", vec![1; 9_000])], &["winre", "boot", "install"]),
+        (Kind::Driver, vec![("net.inf", inf), ("net.sys", vec![1; 9_000])], &["winre", "boot", "install"]),
         (Kind::Feature, package(FEATURE, "KB5000001", "OnDemand Pack", "neutral"), &["install"]),
         (Kind::Language, package(LANGUAGE, "KB5000002", "Language Pack", "de-DE"), &["winre", "boot", "install"]),
+        (Kind::Language, package(FONTS, "KB5000003", "Feature Pack", "neutral"), &["winre", "boot"]),
+        (Kind::Dotnet, package(NET35, "KB5000004", "OnDemand Pack", "neutral"), &["install"]),
         (Kind::Other, package(OTHER, "KB5012345", "Hotfix", "neutral"), &["winre", "boot", "install"]),
     ]
 }
@@ -39,11 +44,12 @@ async fn each_kind_is_read_from_either_compression_and_goes_where_it_belongs() {
         for (kind, files, targets) in kinds() {
             let files: Vec<(&str, &[u8])> =
                 files.iter().map(|(name, bytes)| (*name, &bytes[..])).collect();
+            let number = bench.home.db.updates().await.unwrap().len();
             let bytes = match lzx {
                 true => lzx_cabinet(&files),
                 false => written(cab::CompressionType::MsZip, &[&files]),
             };
-            let cabinet = bench.file(&format!("{}.cab", kind.word()), &bytes);
+            let cabinet = bench.file(&format!("{number}.cab"), &bytes);
             // What another tool makes of it.
             let tested = Command::new("cabextract").arg("-t").arg(&cabinet).output();
             assert!(tested.expect("cabextract is there").status.success(), "{kind} {lzx}");
@@ -51,7 +57,7 @@ async fn each_kind_is_read_from_either_compression_and_goes_where_it_belongs() {
             let update = bench.home.db.update(&ids[0]).await.unwrap();
             assert_eq!((update.facts.kind, lzx), (kind, lzx), "{update:?}");
             assert_eq!(update.facts.architecture, "x64", "{kind}");
-            let language = if kind == Kind::Language { "de-DE" } else { "" };
+            let language = if update.facts.kb == "KB5000002" { "de-DE" } else { "" };
             assert_eq!(update.facts.language, language, "{kind}");
             let request = json!({"package": "OSU00001", "recipe": {"updates": ids}});
             let plan = bench.json::<plan::Request>(request).await.unwrap();
@@ -78,7 +84,16 @@ async fn each_kind_is_read_from_either_compression_and_goes_where_it_belongs() {
         let plan = bench.json::<plan::Request>(request).await.unwrap();
         let install = plan.steps.iter().filter(|step| step.target == "install.wim");
         let tasks: Vec<_> = install.filter(|s| s.by == By::Dism).filter_map(|s| s.task).collect();
-        assert_eq!(tasks, [18, 19, 20, 21, 24]);
+        assert_eq!(tasks, [18, 19, 20, 21, 23, 24]);
+        let done = |target: &str| -> Vec<u8> {
+            let of = plan.steps.iter().filter(|s| s.target == target && s.by == By::Dism);
+            of.filter_map(|step| step.task).collect()
+        };
+        assert_eq!((done("winre.wim"), done("boot.wim")), (vec![1, 2, 4, 6], vec![9, 10, 12, 15]));
+        assert!(plan.notes.iter().any(|note| note.contains("lang.ini stays as it is")));
+        let mut all: Vec<_> = plan.steps.iter().filter_map(|step| step.task).collect();
+        all.sort_unstable();
+        assert_eq!(all, (1..=26).collect::<Vec<u8>>(), "Microsoft's tasks, each once");
     }
 }
 
@@ -151,6 +166,16 @@ async fn the_plan_says_what_stands_against_a_run() {
     bench.work("new", &mut stack).await;
     let noted = plan().await.notes;
     assert!(!noted.iter().any(|note| note.contains("DISM")), "{noted:?}");
+    // Terms that nobody has accepted, with what to do about it.
+    let edit = json!({"package": "OSU00001", "set": {"licence_required": true}});
+    bench.json::<crate::package::edit::Request>(edit).await.unwrap();
+    let problems = plan().await.problems;
+    assert!(problems.iter().any(|why| why.contains("osupg package accept-licence")), "{problems:?}");
+    let error = run(&bench, json!({"updates": ["KB5044284"]})).await.unwrap_err();
+    assert!(error.to_string().contains("licence of OSU00001 is not accepted"), "{error}");
+    let accept = json!({"package": "OSU00001"});
+    bench.json::<crate::package::edit::AcceptLicence>(accept).await.unwrap();
+    assert!(plan().await.problems.is_empty());
 }
 
 async fn a_base_that_has_lost_something_is_refused_before_anything_runs() {

@@ -502,6 +502,24 @@ async fn a_lost_worker_gives_its_task_to_another_until_it_counts_as_failed() {
     assert!(error.to_string().contains("is not the one that it made"), "{error}");
     assert!(home.db.object_size(&id).await.unwrap().is_none(), "and its pieces are let go");
 
+    // What a worker says is bounded, on one line, and about its task.
+    let waiting = run(&bench, json!({"updates": ["KB5044284"], "keep": ["Core"]})).await.unwrap();
+    let claimed = bench.call(&claim("one")).await.unwrap().unwrap();
+    let index = claimed.task.images[0].index;
+    let said = |index: u32, update: &str| json!({"wim": "x", "index": index, "update": update,
+        "called": "\u{1b}[31m", "became": "failed", "hresult": "0x1", "reason": "a\r\nb\u{1b}[2J"});
+    let updates = [said(index, "UPD00001"), said(index, "UPD00001"), said(index, "UPD9"), said(99, "UPD00001")];
+    let report = json!({"failure": "x\n".repeat(100_000), "updates": updates,
+        "excerpts": [{"log": "a\nb", "text": "é".repeat(100_000)}]});
+    let report = json!({"claim": claimed.claim, "report": report});
+    bench.json::<work::ReportRequest>(report).await.unwrap();
+    let kept = bench.home.db.servicing_task(&claimed.id).await.unwrap().unwrap().report;
+    assert_eq!((kept.updates.len(), kept.updates[0].reason.as_str()), (1, "a b [2J"), "{kept:?}");
+    assert!(kept.updates[0].called.contains("KB5044284"), "{}", kept.updates[0].called);
+    assert!(kept.failure.len() == 1000 && kept.failure.lines().count() == 1);
+    assert!(kept.excerpts[0].text.len() <= 64 << 10 && kept.excerpts[0].log == "a b");
+    assert!(bench.json::<history::RetryRequest>(json!({"run": waiting.id})).await.is_err());
+
     let waiting = run(&bench, json!({"updates": ["KB5044284"], "keep": ["Core"]})).await.unwrap();
     let claimed = bench.call(&claim("one")).await.unwrap().unwrap();
     let cancelled = bench.json::<history::CancelRequest>(json!({"run": waiting.id})).await.unwrap();

@@ -85,7 +85,7 @@ async fn patch_tuesday_and_five_days_goes_to_pilot_and_a_week_later_to_all() {
         publishing.iter().map(|job| whole_minutes(job.not_before) - whole_minutes(now)).collect();
     waits.sort_unstable();
     assert!(waits[0] <= 0 && (7 * 24 * 60 - 5..=7 * 24 * 60).contains(&waits[1]), "{waits:?}");
-    let ran = bench.do_jobs(now).await;
+    let ran = bench.do_jobs(Moment(now.0 + 60_000_000)).await;
     assert!(ran.contains(&"point.publish".into()) && ran.contains(&"point.deliver".into()), "{ran:?}");
     let there = |folder: &std::path::Path| {
         std::fs::read_dir(folder).unwrap().flatten().any(|entry| {
@@ -108,8 +108,43 @@ async fn patch_tuesday_and_five_days_goes_to_pilot_and_a_week_later_to_all() {
     assert_eq!(bench.do_jobs(next.upcoming[0]).await, ["service.run"]);
     let again = history(&bench).await.remove(0);
     assert_eq!((again.state, again.revision), (RunState::Succeeded, None), "{}", again.reason);
+    assert!(again.reason.contains("was made of the same"), "{}", again.reason);
     let failed = jobs::Selection { state: Some(JobState::Failed), ..jobs::Selection::default() };
     assert!(jobs::list(&bench.home, &failed).await.unwrap().is_empty());
+}
+
+async fn going_on_after_an_error_is_chosen_and_publishes_nothing() {
+    let bench = Bench::new().await;
+    bench.package().await;
+    group(&bench, "Pilot").await;
+    let files = [
+        bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[])),
+        bench.cabinet("ndp.cab", &manifest(DOTNET, "KB5044030", &[])),
+    ];
+    bench.import(&files).await;
+    for (on_error, state) in [("stop", RunState::Failed), ("continue", RunState::Succeeded)] {
+        let recipe = json!({"latest": ["cumulative", "dotnet"], "on_error": on_error});
+        let publish = json!([{"to": ["Pilot"]}]);
+        let request = json!({"package": "OSU00001", "recipe": recipe, "publish": publish});
+        let waiting = bench.json::<run::Request>(request).await.unwrap();
+        bench.work("win", &mut EditingStack::new(Fail::Dotnet)).await;
+        let done = bench.json::<history::ShowRequest>(json!({"run": waiting.id})).await.unwrap();
+        assert_eq!(done.state, state, "{}", done.reason);
+        let became = |called: &str, became: Became| {
+            let of = done.report.updates.iter().filter(|update| update.called.contains(called));
+            of.clone().count() > 0 && of.clone().all(|update| update.became == became)
+        };
+        assert!(became("dotnet", Became::Failed), "{:?}", done.report.updates);
+        assert!(done.report.updates.iter().any(|update| update.hresult == "0x800F081F"));
+        if state == RunState::Succeeded {
+            assert!(became("cumulative", Became::Installed));
+            assert!(done.reason.contains("2 updates failed; it is not published"), "{}", done.reason);
+        }
+        let all = jobs::list(&bench.home, &jobs::Selection::default()).await.unwrap();
+        assert!(all.iter().all(|job| job.operation != "point.publish"), "{all:?}");
+    }
+    let found = bench.json::<inventory::Request>(json!({"package": "OSU00001"})).await.unwrap();
+    assert!(found.wims[1].images.iter().all(|image| image.version() == "26100.2033"));
 }
 
 async fn a_schedule_can_hold_on_to_a_base_and_happen_once() {

@@ -54,6 +54,19 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Discards what a worker that was killed has left mounted.
+    ///
+    /// # Errors
+    /// When that is refused, or the folder cannot be made.
+    pub fn start(&self, stack: &mut dyn Stack) -> Result<()> {
+        std::fs::create_dir_all(&self.folder)
+            .map_err(|error| Error::file("make the folder of the worker", &self.folder, &error))?;
+        stack.discard_stale().map_err(|refusal| {
+            Error::io(format!("stale mounts cannot be discarded: {}", stack::reason(&refusal)))
+                .advise("close whatever has files open in the worker's folder, or start Windows again")
+        })
+    }
+
     /// Does one task, if there is one that this stack can do; returns whether there was.
     ///
     /// # Errors
