@@ -28,7 +28,8 @@ use crate::{
     upgrade,
 };
 
-/// What an account must be allowed to do. Each right includes those before it.
+/// What an account must be allowed to do. Reading, operating and administering each include those
+/// before; the right to work stands aside, and comes with the right to operate.
 #[derive(
     Debug,
     Clone,
@@ -43,6 +44,9 @@ use crate::{
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
+    /// Take work for Windows' servicing stack, fetch what it takes, and bring what was made of it. The
+    /// history of runs says who did; the audit log holds only refusals.
+    Work,
     /// Look at packages, points and jobs.
     Read,
     /// Change packages and send them.
@@ -52,10 +56,29 @@ pub enum Right {
 }
 
 impl Right {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Work, Self::Read, Self::Operate, Self::Administer];
+
+    /// Whether whoever has this right may do what takes the other.
+    #[must_use]
+    pub fn includes(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Work, _) | (Self::Read, Self::Work) => self == other,
+            _ => self >= other,
+        }
+    }
+
+    /// What both allow; `None` when that is nothing.
+    #[must_use]
+    pub fn and(self, other: Self) -> Option<Self> {
+        if self.includes(other) { Some(other) } else { other.includes(self).then_some(self) }
+    }
+
     /// The word for it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Work => "work",
             Self::Read => "read",
             Self::Operate => "operate",
             Self::Administer => "administer",
@@ -65,7 +88,7 @@ impl Right {
     /// The right of such a word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Read, Self::Operate, Self::Administer].into_iter().find(|right| right.word() == word)
+        Self::ALL.into_iter().find(|right| right.word() == word)
     }
 }
 
@@ -407,11 +430,13 @@ pub const ALL: &[Known] = &[
     Known::of::<node::report::WantedRequest>(),
     Known::of::<withdraw::Request>(),
     Known::of::<service::history::CancelRequest>(),
-    Known::of::<service::worker::ClaimRequest>(),
+    Known::of::<service::work::ClaimRequest>(),
     Known::of::<service::history::Request>(),
     Known::of::<service::inventory::Request>(),
+    Known::of::<service::work::OfferRequest>(),
     Known::of::<service::plan::Request>(),
-    Known::of::<service::worker::ReportRequest>(),
+    Known::of::<service::work::RenewRequest>(),
+    Known::of::<service::work::ReportRequest>(),
     Known::of::<service::history::RetryRequest>(),
     Known::of::<service::run::Request>(),
     Known::of::<service::history::ShowRequest>(),
@@ -443,6 +468,19 @@ const TEST: &[Known] = &[];
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_right_to_work_stands_aside() {
+        use Right::{Administer, Operate, Read, Work};
+        assert!(Administer.includes(Operate) && Operate.includes(Read) && Operate.includes(Work));
+        assert!(!Read.includes(Work) && !Work.includes(Read) && !Read.includes(Operate));
+        assert_eq!((Work.and(Operate), Operate.and(Work)), (Some(Work), Some(Work)));
+        assert_eq!((Work.and(Read), Read.and(Work)), (None, None));
+        assert_eq!(Read.and(Administer), Some(Read));
+        for right in Right::ALL {
+            assert_eq!(Right::from_word(right.word()), Some(right));
+        }
+    }
 
     #[test]
     fn names_are_area_and_verb_and_unique() {

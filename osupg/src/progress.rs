@@ -46,7 +46,9 @@ phases! {
     Check: "checking",
     /// Rebuilding the media tree.
     Export: "exporting",
-    /// Sending content to a point.
+    /// Fetching content from a service.
+    Receive: "fetching",
+    /// Sending content to a point, or to a service.
     Send: "sending",
     /// Writing sample media.
     Write: "writing",

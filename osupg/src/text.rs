@@ -120,6 +120,7 @@ pub mod as_hex {
 mod tests {
     use super::*;
     use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn control_and_direction_characters_are_escaped() {

@@ -60,11 +60,14 @@ fn caller(row: &TokenRow) -> Result<Caller> {
         TokenKind::Session => account.name.clone(),
         TokenKind::Token => format!("{} (token {})", account.name, token.name),
     };
-    Ok(Caller {
-        name,
-        right: token.right.min(account.right),
-        scopes: scopes.and(Scopes::of(&account.scopes)),
-    })
+    let right = token.right.and(account.right).ok_or_else(|| {
+        Error::unauthorised(format!(
+            "the token is for the right to {}, which the account {} does not have",
+            token.right.word(),
+            text::clean(&account.name)
+        ))
+    })?;
+    Ok(Caller { name, right, scopes: scopes.and(Scopes::of(&account.scopes)) })
 }
 
 /// A session: the token, which nobody is shown again, and when it ends.

@@ -203,13 +203,28 @@ impl Caller {
     /// # Errors
     /// When the right does not reach so far.
     pub fn has(&self, known: &Known) -> Result<()> {
-        if self.right >= known.right {
+        if self.right.includes(known.right) {
             return Ok(());
         }
         Err(forbidden(format!(
             "{} takes the right to {}, and {} has the right to {}",
             known.name,
             known.right.word(),
+            text::clean(&self.name),
+            self.right.word()
+        )))
+    }
+
+    /// Checks that the caller has the right to look at packages.
+    ///
+    /// # Errors
+    /// When it has not: a worker's token is for its work alone.
+    pub fn may_read(&self) -> Result<()> {
+        if self.right.includes(Right::Read) {
+            return Ok(());
+        }
+        Err(forbidden(format!(
+            "this takes the right to read, and {} has the right to {}",
             text::clean(&self.name),
             self.right.word()
         )))

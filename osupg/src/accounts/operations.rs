@@ -39,6 +39,7 @@ impl Operation for Add {
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Account> {
         let name = name("an account", &self.name)?;
         let scopes = scopes(&self.scopes)?;
+        for_people(self.right)?;
         let hash = password::hash(self.password.clone()).await?;
         let now = Moment::now();
         let account = Account {
@@ -101,6 +102,7 @@ impl Operation for Edit {
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Account> {
         let mut row = existing(home, &self.name).await?;
         if let Some(right) = self.right {
+            for_people(right)?;
             row.account.right = right;
         }
         if let Some(given) = &self.scopes {
@@ -138,6 +140,15 @@ impl Operation for Remove {
         home.db.delete_account(row.key).await?;
         Ok(row.account)
     }
+}
+
+/// Checks that an account can have a right.
+fn for_people(right: Right) -> Result<()> {
+    if right == Right::Work {
+        return Err(Error::usage("the right to work is for tokens of workers, not for accounts")
+            .advise("make one with `osupg token create NAME --right work`"));
+    }
+    Ok(())
 }
 
 async fn existing(home: &Home, name: &str) -> Result<AccountRow> {

@@ -25,6 +25,8 @@ use crate::text;
 
 /// How often an operation may have another one done later that has another one done later.
 const DEEPEST: usize = 3;
+/// Bytes that a worker's report may have.
+const LARGEST_REPORT: usize = 16 << 20;
 /// How long a client has to send the body of a call.
 const BODY_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -50,7 +52,9 @@ pub(super) async fn call(
         return Err(Refusal::status(StatusCode::NOT_FOUND, message));
     };
     let caller = known_caller(&service, known, from, &headers).await?;
-    let request = read(&headers, body).await?;
+    // What a worker reports lists every package of every image.
+    let most = if known.right == Right::Work { LARGEST_REPORT } else { LARGEST_BODY };
+    let request = read_within(&headers, body, most).await?;
     have_done(service, known, caller, from, request).await
 }
 
@@ -86,10 +90,14 @@ pub(super) async fn have_done(
 
 /// The JSON of a body; an empty one is an empty request.
 pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Value, Refusal> {
-    let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, LARGEST_BODY)).await {
+    read_within(headers, body, LARGEST_BODY).await
+}
+
+async fn read_within(headers: &HeaderMap, body: Body, most: usize) -> Result<Value, Refusal> {
+    let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, most)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(_)) => {
-            let message = format!("a request has at most {LARGEST_BODY} bytes");
+            let message = format!("a request has at most {most} bytes");
             return Err(Refusal::status(StatusCode::PAYLOAD_TOO_LARGE, message));
         }
         Err(_) => {

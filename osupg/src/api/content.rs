@@ -120,7 +120,11 @@ pub(super) async fn reader(
     if service.settings.anonymous_content && identity::token(headers)?.is_none() {
         return Ok(None);
     }
-    match service.caller(headers).await {
+    let caller = service.caller(headers).await.and_then(|caller| {
+        caller.may_read()?;
+        Ok(caller)
+    });
+    match caller {
         Ok(caller) => Ok(Some(caller)),
         Err(error) => {
             service.refused(None, from, NAME, None, &Value::Null, &error).await;

@@ -6,6 +6,7 @@
 //! | `GET /api/v1/jobs`, `/jobs/{id}`, `/jobs/{id}/events` | jobs, and how one gets on |
 //! | `GET /api/v1/content/…` | objects, signed documents of revisions, and files |
 //! | `GET /api/v1/precache` | what a device fetches before its upgrade |
+//! | `GET`, `PUT /api/v1/work/{claim}/…` | what workers fetch, and the pieces that they bring |
 //! | `POST /api/v1/session` | begins a session with name and password |
 //! | `GET /api/v1/openapi.json` | describes all this |
 //! | `GET /health/live`, `/health/ready`, `/metrics` | for whoever looks after the service |
@@ -28,6 +29,7 @@ mod serve;
 pub mod session;
 mod tls;
 mod transfer;
+mod work;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -35,7 +37,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 
@@ -146,6 +148,8 @@ pub(crate) fn router(service: Shared) -> Router {
         .route("/api/v1/content/revisions/{package}/{number}", get(content::document))
         .route("/api/v1/precache", get(precache::precache))
         .route("/api/v1/content/files/{package}/{number}/{*path}", get(content::file))
+        .route("/api/v1/work/{claim}/files/{sha256}", get(work::file))
+        .route("/api/v1/work/{claim}/objects/{hash}", put(work::put))
         .route("/health/live", get(|| async { "ok\n" }))
         .route("/health/ready", get(ready))
         .fallback(nothing_here)

@@ -332,6 +332,25 @@ fn others(generator: &mut SchemaGenerator) -> Map<String, Value> {
                 &device, json!({ "200": json_of(answer, "The packages, with the reasons.") })),
         }),
     );
+    let claim = parameter("claim", "path", text.clone());
+    add(
+        "/api/v1/work/{claim}/files/{sha256}",
+        content(
+            "work.file",
+            "A file that a claimed task takes, by its SHA-256. It takes the right to work",
+            &[claim.clone(), parameter("sha256", "path", text.clone())],
+        ),
+    );
+    add(
+        "/api/v1/work/{claim}/objects/{hash}",
+        json!({
+            "put": get("work.object", "Brings a piece of the new WIM of a claimed task, which was \
+                offered before, by its BLAKE3 hash. It takes the right to work", &[
+                claim,
+                parameter("hash", "path", json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })),
+            ], json!({ "204": { "description": "It is there." } })),
+        }),
+    );
     add(
         "/api/v1/openapi.json",
         json!({

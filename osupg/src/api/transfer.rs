@@ -84,7 +84,8 @@ impl Transfers {
         Self { places: Arc::new(Semaphore::new(most)), sent }
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit> {
+    /// A place among the transfers; it is waited for a while.
+    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit> {
         let place = Arc::clone(&self.places).acquire_owned();
         match tokio::time::timeout(PATIENCE, place).await {
             Ok(Ok(place)) => Ok(place),

@@ -103,10 +103,17 @@ pub(super) struct LoginArgs {
     password: PasswordSource,
 }
 
-/// The three words for rights.
+/// The words for the rights of accounts.
 pub(super) fn right() -> impl clap::builder::TypedValueParser<Value = Right> {
+    words(&[Right::Read, Right::Operate, Right::Administer])
+}
+
+/// The words for rights.
+pub(super) fn words(
+    rights: &[Right],
+) -> impl clap::builder::TypedValueParser<Value = Right> + use<> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
-    PossibleValuesParser::new(["read", "operate", "administer"])
+    PossibleValuesParser::new(rights.iter().map(|right| right.word()))
         .try_map(|word| Right::from_word(&word).ok_or_else(|| format!("{word:?} is no right")))
 }
 

@@ -156,8 +156,9 @@ enum Command {
     /// Look at, follow, cancel and retry jobs: operations that take long
     #[command(subcommand)]
     Job(job::Command),
-    /// Do jobs until stopped: what the queue holds, as many at once as the configuration says
-    Worker,
+    /// Do jobs until stopped: what the queue holds, as many at once as the configuration says; with
+    /// --dism, what takes Windows' servicing stack
+    Worker(worker::WorkerArgs),
     /// Look whether everything osupg needs is as it must be, and say what to mend
     Doctor(doctor::DoctorArgs),
     /// Write manual pages
@@ -310,7 +311,7 @@ async fn run(cli: Cli) -> Result<u8> {
         Command::Logout => account::logout(&context).await,
         Command::Audit(command) => audit::run(command, &context).await,
         Command::Job(command) => job::run(command, &context).await,
-        Command::Worker => worker::run(&context).await,
+        Command::Worker(args) => worker::run(args, &context).await,
         Command::Service(command) => service::run(command, &context).await,
         Command::Update(command) => update::run(command, &context).await,
         Command::SampleMedia(args) => sample::media(args, &context).await,

@@ -1,7 +1,6 @@
 //! `osupg service …`
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
@@ -9,12 +8,10 @@ use super::Context;
 use super::output::{Align, count, facts, table};
 use super::update::absolute;
 use crate::error::{Error, Result};
-use crate::home::Home;
 use crate::operation::Operation;
 use crate::package::reference::Reference;
 use crate::schedule;
 use crate::schedule::model::Missed;
-use crate::service::dism::Dism;
 use crate::service::history;
 use crate::service::inventory::{self, ImageInventory, Inventory};
 use crate::service::plan::{self, Plan};
@@ -22,7 +19,6 @@ use crate::service::recipe::{Addition, Compression, OnError, Recipe, Removal, Su
 use crate::service::run::after::Publish;
 use crate::service::run::{self, Decision, Run};
 use crate::service::update::Kind;
-use crate::service::worker;
 use crate::text;
 
 #[derive(Debug, Subcommand)]
@@ -39,8 +35,6 @@ pub(super) enum Command {
     History(HistoryArgs),
     /// Show everything about a run
     Show(RunId),
-    /// Do what waits for Windows' servicing stack, with the DISM of this host
-    Worker(WorkerArgs),
     /// Cancel a run that waits for a worker
     Cancel(RunId),
     /// Do a run again; one that waits for a worker goes on
@@ -80,6 +74,7 @@ Examples:
   osupg service run OSU00001 --update KB5044284 --update KB5044611 --keep Professional
   osupg service run OSU00001 --add install.wim/Windows/System32/oem.txt=oem.txt --winre winre.wim
   osupg service run OSU00001 --place UPD00007 --answer-file autounattend.xml
+  osupg service run OSU00001 --unattend UPD00008
 
 A run starts from the newest revision that no servicing has made, unless ID@N names another. Updates of
 images take a worker with Windows' servicing stack and wait for one; everything else is done at once. A
@@ -96,6 +91,10 @@ pub(super) struct RunArgs {
     /// Place this update or driver on the media, for Setup to install
     #[arg(long, value_name = "ID")]
     place: Vec<String>,
+    /// Place this package (.cab) on the media and name it in the answer file, so that Setup installs it
+    /// when it installs Windows anew; not put into images, and upgrades do not take it
+    #[arg(long, value_name = "ID")]
+    unattend: Vec<String>,
     /// Keep only this image of install.wim: an index or an edition
     #[arg(long, value_name = "IMAGE")]
     keep: Vec<String>,
@@ -153,28 +152,6 @@ pub(super) struct ScheduleArgs {
     name: Option<String>,
 }
 
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  osupg service worker --dism /mnt/c/Windows/System32/Dism.exe --folder /mnt/c/osupg --once
-
-The worker uses the store that the other options name. DISM runs as whoever started the worker, who has
-to be an administrator; the folder is for nothing else, and what was left mounted there is discarded.")]
-pub(super) struct WorkerArgs {
-    /// The program
-    #[arg(long, value_name = "PROGRAM")]
-    dism: PathBuf,
-    /// A folder for mounts and logs, made if need be
-    #[arg(long, value_name = "DIR")]
-    folder: PathBuf,
-    /// The worker's name, which no other worker has [default: the name of this host]
-    #[arg(long)]
-    name: Option<String>,
-    /// End when nothing waits
-    #[arg(long)]
-    once: bool,
-}
-
 fn addition(text: &str) -> std::result::Result<Addition, String> {
     let (place, source) =
         text.split_once('=').ok_or("a file to add is written TARGET/PATH=FILE")?;
@@ -222,6 +199,7 @@ impl RunArgs {
             updates: self.updates,
             latest: self.latest,
             place: self.place,
+            unattended: self.unattend,
             keep: self.keep,
             add,
             remove: self.remove,
@@ -279,7 +257,6 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<u8> {
             let run = context.call(&history::ShowRequest { run: which.run }).await?;
             context.output.show(&run, run_text)?;
         }
-        Command::Worker(args) => work(args, context).await?,
         Command::Cancel(which) => {
             let run = context.call(&history::CancelRequest { run: which.run }).await?;
             context.output.show(&run, |run| format!("{}\n", run.reason))?;
@@ -290,33 +267,6 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<u8> {
         }
     }
     Ok(0)
-}
-
-/// How long a worker that found nothing waits before it asks again.
-const PAUSE: Duration = Duration::from_secs(10);
-
-async fn work(args: WorkerArgs, context: &Context) -> Result<()> {
-    std::fs::create_dir_all(&args.folder)
-        .map_err(|error| Error::file("make the folder of the worker", &args.folder, &error))?;
-    let mut stack = Dism::open(&args.dism, &args.folder)?;
-    let name =
-        args.name.unwrap_or_else(|| crate::system::host().unwrap_or_else(|| "worker".into()));
-    let home = Home::open_with(context.config()?).await?;
-    let mut done = 0_u64;
-    loop {
-        context.watch().check()?;
-        if worker::work_once(&home, &name, &mut stack, context.watch()).await? {
-            done += 1;
-        } else if args.once {
-            break;
-        } else {
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-    home.close().await;
-    context.output.show(&serde_json::json!({ "worker": name, "tasks": done }), |_| {
-        format!("{name}: {} done\n", count(done, "task"))
-    })
 }
 
 fn inventory_text(inventory: &Inventory) -> String {

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::Context;
-use super::account::{right, scopes_text};
+use super::account::{scopes_text, words};
 use super::output::{Align, print, table};
 use crate::accounts::Token;
 use crate::accounts::operations::{CreateToken, ListTokens, RevokeToken};
@@ -27,12 +27,14 @@ pub(super) enum Command {
 Examples:
   osupg token create nightly-build --right operate --scope Retail --expires 90d
   osupg token create grafana --right read --expires never
+  osupg token create windows-worker --right work --expires 52w
   OSUPG_TOKEN=$(osupg token create ci --right operate --expires 1h --quiet) ./publish")]
 pub(super) struct CreateArgs {
     /// What it is for: 1 to 64 characters
     name: String,
-    /// What it may be used for; each right includes those before it
-    #[arg(long, value_parser = right())]
+    /// What it may be used for. To operate includes to read and to work, which is what `osupg worker
+    /// --dism` does and nothing else
+    #[arg(long, value_parser = words(&Right::ALL))]
     right: Right,
     /// A security scope whose packages it may be used for; all when none is given
     #[arg(long = "scope", value_name = "SCOPE")]

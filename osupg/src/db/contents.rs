@@ -215,7 +215,7 @@ impl ContentWriter {
     }
 
     /// Makes sure that objects are there, and knows their keys.
-    async fn ensure_objects(
+    pub(crate) async fn ensure_objects(
         &mut self,
         tx: &mut Transaction<'static, Any>,
         pieces: &[Piece],
@@ -290,8 +290,8 @@ async fn doom(tx: &mut Transaction<'static, Any>, piece: &Piece, now: Moment) ->
     Ok(())
 }
 
-/// Drops every content that no revision, update or task of servicing holds, and dooms the objects that only such contents used.
-/// Returns how many objects that is, and their bytes.
+/// Drops every content that no revision, update or task of servicing holds, and dooms the objects that
+/// only such contents used and no worker is bringing. Returns how many objects that is, and their bytes.
 pub(crate) async fn drop_unreferenced(
     tx: &mut Transaction<'static, Any>,
     now: Moment,
@@ -308,7 +308,8 @@ pub(crate) async fn drop_unreferenced(
     sqlx::query(
         "INSERT INTO doomed (hash, size, doomed_at) \
          SELECT hash, size, CAST($1 AS BIGINT) FROM object WHERE NOT EXISTS \
-         (SELECT 1 FROM content_piece WHERE content_piece.object_id = object.id) \
+         (SELECT 1 FROM content_piece WHERE content_piece.object_id = object.id) AND NOT EXISTS \
+         (SELECT 1 FROM servicing_piece p WHERE p.hash = object.hash) \
          ON CONFLICT (hash) DO NOTHING",
     )
     .bind(now.0)
@@ -316,7 +317,8 @@ pub(crate) async fn drop_unreferenced(
     .await?;
     let dropped = sqlx::query(
         "DELETE FROM object WHERE NOT EXISTS \
-         (SELECT 1 FROM content_piece WHERE content_piece.object_id = object.id) RETURNING size",
+         (SELECT 1 FROM content_piece WHERE content_piece.object_id = object.id) AND NOT EXISTS \
+         (SELECT 1 FROM servicing_piece p WHERE p.hash = object.hash) RETURNING size",
     )
     .fetch_all(&mut **tx)
     .await?;

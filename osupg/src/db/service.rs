@@ -1,4 +1,4 @@
-//! Updates, what images hold, runs of servicing, and work for the servicing stack of Windows hosts.
+//! Updates, what images hold, runs of servicing, and the workers that do what takes Windows.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
@@ -9,13 +9,11 @@ use super::{Db, hash32, signed, unsigned};
 use crate::error::{Error, Result};
 use crate::package::model::{Content, Package};
 use crate::service::run::{Run, RunState};
-use crate::service::stack::{Report, Task};
-use crate::service::task::{KeptTask, TaskState};
 use crate::service::update::{Facts, Update, id_of};
 use crate::text;
 use crate::time::Moment;
 
-fn broken(what: &str, error: &serde_json::Error) -> Error {
+pub(super) fn broken(what: &str, error: &serde_json::Error) -> Error {
     Error::damaged(format!("the database holds {what} that cannot be read: {error}"))
 }
 
@@ -38,7 +36,7 @@ fn update_of(row: &AnyRow) -> Result<Update> {
 }
 
 /// The number in an id such as `UPD00001`.
-fn number_of(id: &str) -> Option<i64> {
+pub(super) fn number_of(id: &str) -> Option<i64> {
     let digits = id.to_ascii_uppercase();
     let digits = digits.strip_prefix("UPD")?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
@@ -303,6 +301,21 @@ impl Db {
         }
     }
 
+    /// The run that made this revision of a package, if one did.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn run_that_made(&self, package: &str, number: i64) -> Result<Option<Run>> {
+        let query =
+            format!("{RUN} WHERE package_id = $1 AND revision = $2 ORDER BY id DESC LIMIT 1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(package)
+            .bind(number)
+            .fetch_optional(self.pool())
+            .await?;
+        row.as_ref().map(run_of).transpose()
+    }
+
     /// The runs of a package, or of all; the newest first.
     ///
     /// # Errors
@@ -320,154 +333,11 @@ impl Db {
     }
 }
 
-fn to_json<T: serde::Serialize>(what: &str, value: &T) -> Result<String> {
+pub(super) fn to_json<T: serde::Serialize>(what: &str, value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::io(format!("{what} has no JSON: {error}")))
 }
 
-const TASK: &str = "SELECT id, run_id, state, task, input_id, worker, lease_until, attempts, \
-     result, output_id FROM servicing_task ";
-
 impl Db {
-    /// The task with this id, if there is one.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn servicing_task(&self, id: &str) -> Result<Option<KeptTask>> {
-        let query = format!("{TASK} WHERE id = $1");
-        let row =
-            sqlx::query(sqlx::AssertSqlSafe(query)).bind(id).fetch_optional(self.pool()).await?;
-        match row {
-            Some(row) => self.task_of(&row).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The tasks that wait for a worker, or whose worker's time has run out; the oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn open_tasks(&self, now: Moment) -> Result<Vec<KeptTask>> {
-        let query = format!(
-            "{TASK} WHERE state = 'waiting' OR (state = 'claimed' AND lease_until < $1) \
-             ORDER BY changed_at LIMIT 100"
-        );
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(query)).bind(now.0).fetch_all(self.pool()).await?;
-        let mut tasks = Vec::with_capacity(rows.len());
-        for row in &rows {
-            tasks.push(self.task_of(row).await?);
-        }
-        Ok(tasks)
-    }
-
-    async fn task_of(&self, row: &AnyRow) -> Result<KeptTask> {
-        let result: &str = row.get("result");
-        let report = if result.is_empty() {
-            Report::default()
-        } else {
-            serde_json::from_str(result).map_err(|error| broken("a worker's report", &error))?
-        };
-        let output = match row.get::<Option<i64>, _>("output_id") {
-            Some(key) => Some(self.content(key).await?),
-            None => None,
-        };
-        Ok(KeptTask {
-            id: row.get("id"),
-            run: row.get("run_id"),
-            state: TaskState::from_word(row.get("state")),
-            task: serde_json::from_str(row.get("task"))
-                .map_err(|error| broken("a task of servicing", &error))?,
-            input: self.content(row.get("input_id")).await?,
-            worker: row.get("worker"),
-            lease_until: Moment(row.get("lease_until")),
-            attempts: row.get("attempts"),
-            report,
-            output,
-        })
-    }
-
-    /// Gives a task to a worker, unless another was faster.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn claim_task(
-        &self,
-        id: &str,
-        worker: &str,
-        now: Moment,
-        until: Moment,
-    ) -> Result<bool> {
-        let claimed = sqlx::query(
-            "UPDATE servicing_task SET state = 'claimed', worker = $2, lease_until = $3, \
-             attempts = attempts + 1, changed_at = $4 WHERE id = $1 AND \
-             (state = 'waiting' OR (state = 'claimed' AND lease_until < $4))",
-        )
-        .bind(id)
-        .bind(worker)
-        .bind(until.0)
-        .bind(now.0)
-        .execute(self.pool())
-        .await?;
-        Ok(claimed.rows_affected() == 1)
-    }
-
-    /// Lets a task wait again: it failed, and another run wants it.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn reopen_task(&self, id: &str, run: &str) -> Result<()> {
-        sqlx::query(
-            "UPDATE servicing_task SET state = 'waiting', run_id = $2, attempts = 0, result = '', \
-             changed_at = $3 WHERE id = $1 AND state = 'failed'",
-        )
-        .bind(id)
-        .bind(run)
-        .bind(Moment::now().0)
-        .execute(self.pool())
-        .await?;
-        Ok(())
-    }
-
-    /// Takes back the tasks of a run that nobody has done.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn drop_tasks(&self, run: &str) -> Result<()> {
-        sqlx::query(
-            "DELETE FROM servicing_task WHERE run_id = $1 AND state IN ('waiting', 'claimed')",
-        )
-        .bind(run)
-        .execute(self.pool())
-        .await?;
-        Ok(())
-    }
-
-    /// Forgets a task with its result, which turned out to be wrong.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn forget_task(&self, id: &str) -> Result<()> {
-        sqlx::query("DELETE FROM servicing_task WHERE id = $1")
-            .bind(id)
-            .execute(self.pool())
-            .await?;
-        Ok(())
-    }
-
-    /// Forgets what workers have done, or failed to do, before a moment.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn forget_tasks_before(&self, moment: Moment) -> Result<()> {
-        sqlx::query(
-            "DELETE FROM servicing_task WHERE state IN ('done', 'failed') AND changed_at < $1",
-        )
-        .bind(moment.0)
-        .execute(self.pool())
-        .await?;
-        Ok(())
-    }
-
     /// Notes that a worker asks for work.
     ///
     /// # Errors
@@ -499,69 +369,6 @@ impl Db {
             .map(|row| (row.get("name"), row.get("facts"), Moment(row.get("seen_at"))))
             .collect())
     }
-}
-
-/// Puts a task in, its input too, unless it is there.
-pub(crate) async fn insert_task(
-    tx: &mut Transaction<'static, Any>,
-    contents: &mut ContentWriter,
-    id: &str,
-    run: &str,
-    task: &Task,
-    input: &Content,
-    now: Moment,
-) -> Result<()> {
-    let input = contents.ensure(tx, input, now).await?;
-    sqlx::query(
-        "INSERT INTO servicing_task (id, run_id, state, task, input_id, worker, lease_until, \
-         attempts, result, changed_at) VALUES ($1, $2, 'waiting', $3, $4, '', 0, 0, '', $5) \
-         ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(id)
-    .bind(run)
-    .bind(to_json("a task", task)?)
-    .bind(input)
-    .bind(now.0)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-/// Ends a task that a worker has: with a new WIM, or without.
-///
-/// # Errors
-/// When the worker no longer has it.
-pub(crate) async fn finish_task(
-    tx: &mut Transaction<'static, Any>,
-    contents: &mut ContentWriter,
-    id: &str,
-    worker: &str,
-    report: &Report,
-    output: Option<&Content>,
-    now: Moment,
-) -> Result<()> {
-    let key = match output {
-        Some(output) => Some(contents.ensure(tx, output, now).await?),
-        None => None,
-    };
-    let state = if key.is_some() { TaskState::Done } else { TaskState::Failed };
-    let done = sqlx::query(
-        "UPDATE servicing_task SET state = $3, result = $4, output_id = $5, changed_at = $6 \
-         WHERE id = $1 AND worker = $2 AND state = 'claimed'",
-    )
-    .bind(id)
-    .bind(worker)
-    .bind(state.word())
-    .bind(to_json("a report", report)?)
-    .bind(key)
-    .bind(now.0)
-    .execute(&mut **tx)
-    .await?;
-    if done.rows_affected() == 1 {
-        return Ok(());
-    }
-    Err(Error::usage(format!("{worker} has no task {id}: its time ran out, or it was cancelled"))
-        .advise("discard the result and claim again"))
 }
 
 /// Makes a revision the current one of a package that is still at the revision that it was at, and

@@ -346,6 +346,8 @@ fn node(point: &Point, now: Moment) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::progress::Silent;
     use crate::schedule;

@@ -10,6 +10,7 @@ use crate::accounts::Sight;
 use crate::error::Result;
 use crate::home::Home;
 use crate::operation::{Operation, Reach, Right};
+use crate::package::reference;
 use crate::progress::Watch;
 use crate::time::Moment;
 
@@ -36,7 +37,7 @@ impl Operation for Submit {
     const RIGHT: Right = Right::Administer;
 
     fn subject(&self) -> Option<&str> {
-        self.request.get("package")?.as_str()
+        self.request.get("package")?.as_str().map(reference::package_of)
     }
 
     fn later(&self) -> Option<(&str, &Value)> {

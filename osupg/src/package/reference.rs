@@ -14,6 +14,15 @@ pub struct Reference {
     pub revision: Option<i64>,
 }
 
+/// The package in such a text, without the revision.
+#[must_use]
+pub fn package_of(text: &str) -> &str {
+    match text.rsplit_once('@') {
+        Some((package, number)) if number.parse::<i64>().is_ok_and(|number| number > 0) => package,
+        _ => text,
+    }
+}
+
 impl FromStr for Reference {
     type Err = String;
 

@@ -3,8 +3,10 @@
 mod events;
 mod follow;
 pub mod tokens;
+mod work;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +28,8 @@ use crate::text;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a service may be silent in the middle of an answer. Events come more often.
 const SILENT: Duration = Duration::from_secs(60);
+/// How long sending one body may take, its answer with it: as long as a service waits for a piece.
+const SENDING: Duration = Duration::from_secs(300);
 /// Bytes of an answer that is read whole: the list of ten thousand packages has some ten million.
 const LARGEST_ANSWER: usize = 256 << 20;
 
@@ -47,6 +51,9 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// For bodies that take long to send, made when there is the first: nothing is answered meanwhile.
+    sender: Arc<OnceLock<reqwest::Client>>,
+    certificates: Option<PathBuf>,
     base: Url,
     token: Option<Secret>,
 }
@@ -57,27 +64,21 @@ impl Client {
     /// # Errors
     /// When the address is none, or the certificates cannot be read.
     pub fn new(settings: &Settings) -> Result<Self> {
-        // It may have been done before; one is as good as the other.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let base = base(&settings.url)?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("osupg/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(settings.silence.unwrap_or(SILENT))
-            // A token is for the address that was given and no other.
-            .redirect(redirect::Policy::none());
-        if let Some(path) = &settings.certificates {
-            let pem = std::fs::read(path)
-                .map_err(|error| Error::file("read the certificates", path, &error))?;
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| {
-                Error::usage(format!("{} holds no certificates: {error}", text::path(path)))
-            })?;
-            builder = builder.tls_certs_merge(certificates);
+        let certificates = settings.certificates.clone();
+        let silence = settings.silence.unwrap_or(SILENT);
+        let http = http(certificates.as_deref(), |builder| builder.read_timeout(silence))?;
+        let token = settings.token.clone();
+        Ok(Self { http, sender: Arc::default(), certificates, base, token })
+    }
+
+    /// The client for bodies that take long to send.
+    fn sender(&self) -> Result<&reqwest::Client> {
+        if let Some(sender) = self.sender.get() {
+            return Ok(sender);
         }
-        let http = builder
-            .build()
-            .map_err(|error| Error::io(format!("HTTP cannot be set up: {}", causes(&error))))?;
-        Ok(Self { http, base, token: settings.token.clone() })
+        let made = http(self.certificates.as_deref(), |builder| builder.timeout(SENDING))?;
+        Ok(self.sender.get_or_init(|| made))
     }
 
     /// The address of the service.
@@ -162,12 +163,21 @@ impl Client {
 
     /// A request to a path below the address of the service, with the token.
     fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder> {
+        self.request_by(&self.http, method, path)
+    }
+
+    fn request_by(
+        &self,
+        http: &reqwest::Client,
+        method: Method,
+        path: &[&str],
+    ) -> Result<RequestBuilder> {
         let mut url = self.base.clone();
         url.path_segments_mut()
             .map_err(|()| Error::usage(format!("{} is no address of a service", self.base)))?
             .pop_if_empty()
             .extend(path);
-        let request = self.http.request(method, url);
+        let request = http.request(method, url);
         Ok(match &self.token {
             Some(token) => request.bearer_auth(&token.0),
             None => request,
@@ -213,6 +223,31 @@ impl Client {
         Error::io(format!("{} answers with something unknown: {error}", self.url()))
             .advise("an older or newer osupg may answer there; both should be of one version")
     }
+}
+
+/// An HTTP client that trusts these certificates beside those of the system.
+fn http(
+    certificates: Option<&Path>,
+    patience: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client> {
+    // It may have been done before; one is as good as the other.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("osupg/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT)
+        // A token is for the address that was given and no other.
+        .redirect(redirect::Policy::none());
+    if let Some(path) = certificates {
+        let pem = std::fs::read(path)
+            .map_err(|error| Error::file("read the certificates", path, &error))?;
+        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| {
+            Error::usage(format!("{} holds no certificates: {error}", text::path(path)))
+        })?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    patience(builder)
+        .build()
+        .map_err(|error| Error::io(format!("HTTP cannot be set up: {}", causes(&error))))
 }
 
 /// The body of an answer, chunk by chunk.

@@ -25,6 +25,7 @@ use crate::db::schedules::Claim;
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
 use crate::operation::{self, Known, Operation, Reach, Right};
+use crate::package::reference;
 use crate::page::{self, Page, paged};
 use crate::progress::Watch;
 use crate::text;
@@ -102,10 +103,10 @@ impl Operation for Add {
         }
         let subject = facts.subject;
         // The right to this schedule was judged by what `subject` says above.
-        if subject.as_deref() != self.subject() {
+        if subject.as_deref().map(reference::package_of) != self.subject() {
             return Err(Error::usage(format!("{} cannot be scheduled", known.name)));
         }
-        let package = match &subject {
+        let package = match reference_of(&self.request) {
             Some(reference) => {
                 let reference = reference.parse().map_err(Error::usage)?;
                 Some(home.db.package_at(&reference).await?.id)
@@ -135,8 +136,13 @@ impl Operation for Add {
     }
 }
 
-/// The package that a request names; requests that are about one have it in this field.
+/// The package that a request names; requests that are about one have it in this field, some with a
+/// revision.
 fn package_of(request: &Value) -> Option<&str> {
+    reference_of(request).map(reference::package_of)
+}
+
+fn reference_of(request: &Value) -> Option<&str> {
     request.get("package").and_then(Value::as_str)
 }
 
@@ -147,7 +153,8 @@ fn known(operation: &str) -> Result<&'static Known> {
         Error::usage(format!("there is no operation {:?}", text::clean(operation)))
             .advise("operations are named by area and verb, such as package.verify")
     })?;
-    if known.right > Right::Operate || known.name.starts_with("schedule.") {
+    if matches!(known.right, Right::Administer | Right::Work) || known.name.starts_with("schedule.")
+    {
         return Err(Error::usage(format!("{} cannot be scheduled", known.name))
             .advise("only what operators may do can be done on a schedule"));
     }

@@ -85,7 +85,7 @@ pub fn assess(image: &ImageInventory, role: Role, update: &Update) -> Assessment
     if !facts.online_only.is_empty() {
         return is(State::NotRequired, facts.online_only.clone());
     }
-    if let Some(reason) = not_for(role, facts.kind) {
+    if let Some(reason) = not_for(role, update) {
         return is(State::NotRequired, reason);
     }
     if image.build == 0 && image.packages.is_empty() {
@@ -137,9 +137,11 @@ pub fn assess(image: &ImageInventory, role: Role, update: &Update) -> Assessment
     is(State::Applicable, format!("for build {}", image.build))
 }
 
-/// Why updates of a kind do not go into images of a role.
-fn not_for(role: Role, kind: Kind) -> Option<&'static str> {
-    match (role, kind) {
+/// Why an update does not go into images of a role.
+fn not_for(role: Role, update: &Update) -> Option<&'static str> {
+    match (role, update.facts.kind) {
+        (Role::Install, _) if update.is_for_pe() => Some("it is a component of Windows PE"),
+        (Role::Winre | Role::Boot, _) if update.is_for_pe() => None,
         (_, Kind::Setup) => Some("it goes over the files of Windows Setup on the media"),
         (Role::Winre, Kind::Cumulative) => Some(
             "the recovery environment takes its servicing stack and the Safe OS update instead",

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::run::{self, Run, RunState};
 use crate::error::{Error, Result};
 use crate::home::Home;
+use crate::jobs;
 use crate::operation::{Length, Operation, Right};
 use crate::progress::Watch;
 use crate::time::Moment;
@@ -115,7 +116,7 @@ impl Operation for RetryRequest {
         let old = home.db.servicing_run(&self.run).await?;
         let run = (old.state == RunState::Waiting).then(|| old.id.clone());
         let request = run::Request { run, ..old.request };
-        // Boxed: a run may itself come from here.
-        Box::pin(request.run(home, watch)).await
+        // As the job of its package, of which only one runs at a time.
+        Box::pin(jobs::foreground(home, &request, watch)).await
     }
 }

@@ -21,6 +21,7 @@ use wim_format::hive::{Hive, Key};
 
 use super::identity::Identity;
 use super::image;
+use super::install;
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::home::Home;
@@ -195,7 +196,9 @@ pub(super) async fn of_entries(
 ) -> Result<Vec<WimInventory>> {
     let mut wims = Vec::new();
     for entry in entries {
-        let Some(content) = entry.content.as_ref().filter(|_| is_wim(entry)) else { continue };
+        let Some(content) = entry.content.as_ref().filter(|_| is_wim(entries, entry)) else {
+            continue;
+        };
         watch.check()?;
         let known = home.db.inventory(&content.sha256, RULES).await?;
         let images = match known.and_then(|json| serde_json::from_str(&json).ok()) {
@@ -204,7 +207,7 @@ pub(super) async fn of_entries(
                 watch.progress.note(&format!("reading what is in {}", entry.path));
                 let images = tokio::task::block_in_place(|| {
                     let scratch = Scratch::begin(home)?;
-                    of_wim(&open(home, entry)?, &scratch, Depth::Media, watch)
+                    of_wim(&open(home, entries, entry)?, &scratch, Depth::Media, watch)
                 })
                 .map_err(|error: Error| error.context(&entry.path))?;
                 let json = serde_json::to_string(&images)
@@ -218,15 +221,18 @@ pub(super) async fn of_entries(
     Ok(wims)
 }
 
-/// Whether an entry is named as a WIM that stands by itself.
-pub(super) fn is_wim(entry: &Entry) -> bool {
+/// Whether an entry is named as a WIM that stands by itself, or as the first part of a split one.
+pub(super) fn is_wim(entries: &[Entry], entry: &Entry) -> bool {
     let name = entry.path.name().to_ascii_lowercase();
-    name.ends_with(".wim") || name.ends_with(".esd")
+    let first = install::is_part(entry) && !install::is_later_part(entries, entry);
+    name.ends_with(".wim") || name.ends_with(".esd") || first
 }
 
-/// Opens a WIM of a manifest from the library.
-pub(super) fn open(home: &Home, entry: &Entry) -> Result<OpenWim> {
-    OpenWim::open(source(home, entry), Vec::new())
+/// Opens a WIM of a manifest from the library, with its later parts.
+pub(super) fn open(home: &Home, entries: &[Entry], entry: &Entry) -> Result<OpenWim> {
+    let mut parts = install::parts(entries, entry).into_iter().map(|part| source(home, part));
+    let first = parts.next().unwrap_or_else(|| source(home, entry));
+    OpenWim::open(first, parts.collect())
 }
 
 /// The bytes of a file of a manifest.

@@ -6,7 +6,8 @@
 //! applicable which updates an image needs, and why others not
 //! plan      the steps of a run over WinRE, boot.wim, install.wim and the media, in Microsoft's order
 //! run       scratch ─► steps ─► checks ─► the next revision; or nothing at all
-//! stack     what only Windows' servicing stack can do, behind a trait; tasks wait for a worker
+//! stack     what only Windows' servicing stack can do, behind a trait
+//! work      the contract with workers: tasks, what they take, what comes back; worker does them
 //! ```
 //!
 //! A run never touches what is published. It starts from a base revision that no servicing has touched,
@@ -20,6 +21,7 @@ mod file_version;
 pub mod history;
 mod identity;
 mod image;
+mod install;
 pub mod inventory;
 mod manifest;
 pub mod plan;
@@ -30,6 +32,7 @@ pub mod stack;
 mod survey;
 pub mod task;
 pub mod update;
+pub mod work;
 pub mod worker;
 
 use std::path::PathBuf;

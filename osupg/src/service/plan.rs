@@ -1,21 +1,7 @@
 //! Shows what a run would do before it does anything: the tasks of Microsoft's guidance for media, in
 //! their order, each with who does it.
-//!
-//! | | WinRE | boot.wim | install.wim | media |
-//! |---|---|---|---|---|
-//! | servicing stack | 1 | 9 | 18 | |
-//! | languages | 2 | 10 | 19 | |
-//! | localised packages, fonts, text to speech | 3–5 | 11–13 | | |
-//! | `lang.ini` | | 14 | | |
-//! | features on demand | | | 20 | |
-//! | Safe OS update | 6 | | | |
-//! | cumulative update | | 15 | 21 | |
-//! | clean-up | 7 | 16 | 22 | |
-//! | optional components; .NET | | | 23; 24 | |
-//! | export | 8 | 17 | 25 | |
-//! | Setup update | | | | 26 |
-//!
-//! (Microsoft, "Update Windows installation media with Dynamic Update".)
+
+mod steps;
 
 use std::path::Path;
 
@@ -23,15 +9,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::applicable::{self, Role, State};
+use super::install::{self, Form};
 use super::recipe::{Recipe, Superseded, Target};
 use super::survey::{Survey, Surveyed};
-use super::update::{Kind, Update};
+use super::update::Kind;
+use super::work;
 use crate::error::Result;
 use crate::home::Home;
 use crate::operation::{Length, Operation, Right};
 use crate::package::reference::Reference;
 use crate::progress::Watch;
-use crate::text;
 
 /// What to plan.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -151,7 +138,14 @@ impl Operation for Request {
         let recipe = self.recipe.checked()?;
         let _lease = home.lease().await?;
         let survey = Survey::take(home, &self.package, &recipe, watch).await?;
-        Ok(make(&survey, &recipe))
+        let mut plan = make(&survey, &recipe);
+        if plan.steps.iter().any(|step| step.by == By::Dism) {
+            let builds = survey.surveyed().into_iter().filter(|i| !i.ordered.updates.is_empty());
+            let build = builds.map(|image| image.image.build).max().unwrap_or(0);
+            let why = work::why_none(home, build).await?;
+            plan.notes.extend(why.map(|why| format!("updates of images will wait: {why}")));
+        }
+        Ok(plan)
     }
 }
 
@@ -179,7 +173,9 @@ pub(super) fn make(survey: &Survey, recipe: &Recipe) -> Plan {
         }
     }
     check(survey, recipe, &surveyed, &mut plan);
-    steps(survey, recipe, &surveyed, &mut plan.steps);
+    check_unattended(survey, &mut plan);
+    steps::list(survey, recipe, &surveyed, &mut plan.steps);
+    plan.notes.extend(steps::notes(&plan.steps));
     for list in [&mut plan.problems, &mut plan.notes] {
         let mut seen = std::collections::HashSet::new();
         list.retain(|line| seen.insert(line.clone()));
@@ -222,8 +218,10 @@ fn check(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>], plan: &mut
     let needs_install = survey.install().is_none()
         && (!recipe.keep.is_empty() || recipe.setup_complete.is_some() || recipe.winre.is_some());
     if needs_install {
-        problem("the media hold no sources/install.wim or install.esd by itself; a split set has to be \
-                 joined first (`wimx join`), and the media added again".into());
+        problem("the media hold no sources/install.wim, install.esd or install.swm".into());
+    }
+    if let Some(incomplete) = &survey.incomplete {
+        problem(incomplete.clone());
     }
     if !survey.package.licence.is_settled() {
         problem(format!(
@@ -279,6 +277,40 @@ fn check(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>], plan: &mut
     }
 }
 
+/// What is wrong with packages for the answer file.
+fn check_unattended(survey: &Survey, plan: &mut Plan) {
+    for update in &survey.unattended {
+        let called = update.called();
+        let takes = matches!(
+            update.facts.kind,
+            Kind::Cumulative
+                | Kind::ServicingStack
+                | Kind::Dotnet
+                | Kind::Feature
+                | Kind::Language
+                | Kind::Other
+        );
+        let cabinet = update.files == 1 && update.file.to_ascii_lowercase().ends_with(".cab");
+        if !takes || !cabinet || update.facts.identity.is_none() {
+            plan.problems.push(format!(
+                "{called} is no package in a .cab, which is all that the servicing section of an answer \
+                 file takes: put it in with --update, or place it with --place"
+            ));
+        }
+        if survey.chosen.iter().chain(&survey.placed).any(|other| other.id == update.id) {
+            plan.problems.push(format!(
+                "{called} is both for the answer file and put in or placed: one of them is enough"
+            ));
+        }
+        let assess = |image| applicable::assess(image, Role::Install, update);
+        let all: Vec<_> = survey.install_images().iter().map(assess).collect();
+        if !all.is_empty() && !all.iter().any(|found| found.state.is_to_run()) {
+            let reason = all.first().map(|found| found.reason.clone()).unwrap_or_default();
+            plan.notes.push(format!("no image needs {called} at a clean installation: {reason}"));
+        }
+    }
+}
+
 fn has_winre(survey: &Survey) -> bool {
     let images = survey.install_images();
     images.iter().any(|image| survey.kept.contains(&image.index) && image.winre.is_some())
@@ -310,151 +342,11 @@ fn scratch(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>]) -> u64 {
     let boot = runs(Role::Boot)
         || recipe.boot.is_some()
         || edits(|target| matches!(target, Target::Boot(_)));
-    let updates: u64 = survey.chosen.iter().chain(&survey.placed).map(|update| update.size).sum();
-    let install = if install { size(survey.install()).saturating_mul(3) } else { 0 };
+    let updates = survey.chosen.iter().chain(&survey.placed).chain(&survey.unattended);
+    let updates: u64 = updates.map(|update| update.size).sum();
+    // An ESD becomes a WIM of up to twice its size, and an ESD again.
+    let times = if survey.form == Form::Solid { 7 } else { 3 };
+    let install = if install { install::size(&survey.entries).saturating_mul(times) } else { 0 };
     let boot = if boot { size(survey.boot()).saturating_mul(3) } else { 0 };
     install.saturating_add(boot).saturating_add(updates.saturating_mul(2))
-}
-
-/// What a task puts in: its title, the kind of update, and its numbers for WinRE, boot.wim and
-/// install.wim; 0 where Microsoft gives none.
-type Task = (&'static str, Kind, [Option<u8>; 3]);
-
-const TASKS: [Task; 7] = [
-    ("servicing stack", Kind::ServicingStack, [Some(1), Some(9), Some(18)]),
-    ("language packs", Kind::Language, [Some(2), Some(10), Some(19)]),
-    ("features on demand", Kind::Feature, [None, None, Some(20)]),
-    ("Safe OS update", Kind::SafeOs, [Some(6), None, None]),
-    ("cumulative update", Kind::Cumulative, [None, Some(15), Some(21)]),
-    ("other packages", Kind::Other, [Some(0), Some(0), Some(0)]),
-    ("drivers", Kind::Driver, [Some(0), Some(0), Some(0)]),
-];
-
-fn steps(survey: &Survey, recipe: &Recipe, surveyed: &[Surveyed<'_>], steps: &mut Vec<Step>) {
-    for (place, role, target) in [
-        (0, Role::Winre, "winre.wim"),
-        (1, Role::Boot, "boot.wim"),
-        (2, Role::Install, "install.wim"),
-    ] {
-        let of_role: Vec<_> = surveyed.iter().filter(|image| image.role == role).collect();
-        let called = |kind: Kind| -> Vec<String> {
-            let mut updates: Vec<&Update> = of_role
-                .iter()
-                .flat_map(|image| &image.ordered.updates)
-                .filter(|update| update.facts.kind == kind)
-                .collect();
-            updates.sort_by_key(|update| (update.facts.version, update.id.clone()));
-            updates.dedup_by(|a, b| a.id == b.id);
-            updates.into_iter().map(Update::called).collect()
-        };
-        let mut add = |task: Option<u8>, title: &str, by: By, updates: Vec<String>| {
-            steps.push(Step {
-                task: task.filter(|task| *task > 0),
-                target: target.into(),
-                title: title.into(),
-                by,
-                updates,
-            });
-        };
-        let replaced = match role {
-            Role::Winre => recipe.winre.is_some(),
-            Role::Boot => recipe.boot.is_some(),
-            Role::Install => false,
-        };
-        if replaced {
-            add(None, "put another one in its place", By::Native, Vec::new());
-        }
-        if role == Role::Install && !recipe.keep.is_empty() {
-            let kept = format!("keep image {}", numbers(&survey.kept));
-            add(None, &kept, By::Native, Vec::new());
-        }
-        let mut dism = false;
-        for (title, kind, tasks) in TASKS {
-            let Some(task) = tasks[place] else { continue };
-            let updates = called(kind);
-            // The stack comes within the cumulative update mostly.
-            if updates.is_empty() && task == 0 {
-                continue;
-            }
-            let by = if updates.is_empty() { By::Nobody } else { By::Dism };
-            dism |= by == By::Dism;
-            add(Some(task), title, by, updates);
-        }
-        let clean = if recipe.superseded == Superseded::Remove && role == Role::Install && dism {
-            By::Dism
-        } else {
-            By::Nobody
-        };
-        add(
-            [Some(7), Some(16), Some(22)][place],
-            "clean-up of superseded updates",
-            clean,
-            Vec::new(),
-        );
-        if role == Role::Install {
-            let updates = called(Kind::Dotnet);
-            let by = if updates.is_empty() { By::Nobody } else { By::Dism };
-            dism |= by == By::Dism;
-            add(Some(24), ".NET", by, updates);
-        }
-        let edits = recipe.add.iter().map(|add| add.to).chain(recipe.remove.iter().map(|r| r.from));
-        let edits = edits
-            .filter(|target| {
-                matches!(
-                    (role, target),
-                    (Role::Winre, Target::Winre)
-                        | (Role::Boot, Target::Boot(_))
-                        | (Role::Install, Target::Install(_))
-                )
-            })
-            .count();
-        let script = role == Role::Install && recipe.setup_complete.is_some();
-        let changes = edits + usize::from(script);
-        if changes > 0 {
-            let title = format!("{changes} file change{}", text::plural(changes as u64));
-            add(None, &title, By::Native, Vec::new());
-        }
-        let anything = dism || replaced || changes > 0;
-        let export = if anything || (role == Role::Install && !recipe.keep.is_empty()) {
-            By::Native
-        } else {
-            By::Nobody
-        };
-        add([Some(8), Some(17), Some(25)][place], "write the WIM anew", export, Vec::new());
-        if role == Role::Winre && anything {
-            add(None, "put it back into the images of install.wim", By::Native, Vec::new());
-        }
-    }
-    media(survey, recipe, steps);
-}
-
-fn media(survey: &Survey, recipe: &Recipe, steps: &mut Vec<Step>) {
-    let boot_is_serviced =
-        steps.iter().any(|step| step.target == "boot.wim" && step.by == By::Dism);
-    let mut add = |task: Option<u8>, title: &str, by: By, updates: Vec<String>| {
-        steps.push(Step { task, target: "media".into(), title: title.into(), by, updates });
-    };
-    let setup: Vec<_> = survey.setup_updates().into_iter().map(Update::called).collect();
-    let by = if setup.is_empty() { By::Nobody } else { By::Native };
-    add(Some(26), "Setup update over sources", by, setup);
-    if boot_is_serviced {
-        add(None, "Setup and boot managers as in boot.wim", By::Native, Vec::new());
-    }
-    if !survey.placed.is_empty() {
-        let placed = survey.placed.iter().map(Update::called).collect();
-        add(None, "place on the media, for Setup to install", By::Native, placed);
-    }
-    let edits = recipe.add.iter().filter(|add| add.to == Target::Media).count()
-        + recipe.remove.iter().filter(|removal| removal.from == Target::Media).count()
-        + usize::from(recipe.answer_file.is_some());
-    if edits > 0 {
-        let title = format!("{edits} file change{}", text::plural(edits as u64));
-        add(None, &title, By::Native, Vec::new());
-    }
-    add(None, "check everything and commit the next revision", By::Native, Vec::new());
-}
-
-fn numbers(numbers: &[u32]) -> String {
-    let all: Vec<_> = numbers.iter().map(u32::to_string).collect();
-    all.join(", ")
 }

@@ -22,6 +22,10 @@ pub struct Recipe {
     pub latest: Vec<Kind>,
     /// Updates and drivers that are not put in but placed on the media, for Setup to install.
     pub place: Vec<String>,
+    /// Packages that are not put in either, but placed on the media and named in the section
+    /// `<servicing>` of the answer file: Setup installs them when it installs Windows anew, not when it
+    /// upgrades.
+    pub unattended: Vec<String>,
     /// Images of install.wim to keep, by index or edition; all when empty.
     pub keep: Vec<String>,
     /// Files to add or replace.
@@ -223,6 +227,7 @@ impl Recipe {
             (self.answer_file.is_some(), "answer file"),
             (self.setup_complete.is_some(), "SetupComplete"),
             (!self.place.is_empty(), "updates placed on the media"),
+            (!self.unattended.is_empty(), "packages for clean installations"),
             (self.compression == Compression::Again, "compressed again"),
         ] {
             if there {

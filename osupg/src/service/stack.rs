@@ -22,6 +22,10 @@ use crate::progress::Watch;
 
 /// Bytes that an excerpt of a log may have.
 const MAX_EXCERPT: usize = 64 << 10;
+/// Excerpts that a report may have.
+const MAX_EXCERPTS: usize = 16;
+/// Characters that a failure or reason may have.
+const MAX_LINE: usize = 1000;
 /// Packages that one image may have.
 pub(super) const MAX_PACKAGES: usize = 100_000;
 
@@ -170,6 +174,55 @@ pub struct Report {
     pub failure: String,
 }
 
+impl Report {
+    /// Keeps it within the bounds of what is kept: a worker may say anything.
+    pub(super) fn bound(&mut self) {
+        for image in &mut self.images {
+            image.packages.truncate(MAX_PACKAGES);
+            image.build = one_line(&image.build);
+        }
+        for update in &mut self.updates {
+            update.reason = one_line(&update.reason);
+            update.hresult = one_line(&update.hresult);
+        }
+        self.excerpts.truncate(MAX_EXCERPTS);
+        for excerpt in &mut self.excerpts {
+            excerpt.log = one_line(&excerpt.log);
+            let keep = excerpt.text.len().saturating_sub(MAX_EXCERPT);
+            let from = (keep..=excerpt.text.len()).find(|at| excerpt.text.is_char_boundary(*at));
+            excerpt.text = excerpt.text.split_off(from.unwrap_or(0));
+        }
+        // It becomes the reason of the run.
+        self.failure = one_line(&self.failure);
+    }
+
+    /// Keeps what is about a task, and calls its updates as the task does.
+    pub(super) fn keep_to(&mut self, task: &Task) {
+        let image = |index: u32| task.images.iter().find(|image| image.index == index);
+        self.updates.retain_mut(|result| {
+            let updates = image(result.index).map(|image| &image.updates[..]).unwrap_or_default();
+            let known = updates.iter().find(|update| update.id == result.update);
+            if let Some(known) = known {
+                result.called.clone_from(&known.called);
+                result.wim.clone_from(&task.wim);
+            }
+            known.is_some()
+        });
+        self.images.retain(|after| image(after.index).is_some());
+        let mut seen = std::collections::HashSet::new();
+        self.updates.retain(|result| seen.insert((result.index, result.update.clone())));
+        let mut seen = std::collections::HashSet::new();
+        self.images.retain(|after| seen.insert(after.index));
+    }
+}
+
+/// What somebody said, as one line without control characters.
+fn one_line(said: &str) -> String {
+    let words = said.split(|c: char| c.is_control() || c.is_whitespace());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    line.chars().take(MAX_LINE).collect()
+}
+
 /// What a servicing stack says when it refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -248,11 +301,7 @@ pub(super) fn perform(
         }
     }
     report.excerpts = stack.excerpts();
-    for excerpt in &mut report.excerpts {
-        let keep = excerpt.text.len().saturating_sub(MAX_EXCERPT);
-        let from = (keep..=excerpt.text.len()).find(|at| excerpt.text.is_char_boundary(*at));
-        excerpt.text = excerpt.text.split_off(from.unwrap_or(0));
-    }
+    report.bound();
     Ok(report)
 }
 

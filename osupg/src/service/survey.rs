@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::applicable::{self, Assessment, Ordered, Role, State};
+use super::install::{self, Form};
 use super::inventory::{self, ImageInventory, WimInventory};
 use super::recipe::Recipe;
 use super::update::{Kind, Update};
@@ -31,8 +32,14 @@ pub(super) struct Survey {
     pub(super) chosen: Vec<Update>,
     /// Updates that are placed on the media.
     pub(super) placed: Vec<Update>,
+    /// Updates that the answer file has Setup install.
+    pub(super) unattended: Vec<Update>,
     /// Images of install.wim that are kept.
     pub(super) kept: Vec<u32>,
+    /// The form in which the media have it.
+    pub(super) form: Form,
+    /// What is missing of it.
+    pub(super) incomplete: Option<String>,
     imported: Vec<Update>,
 }
 
@@ -65,6 +72,15 @@ impl Survey {
         };
         let entries = home.db.entries(base.revision.key).await?;
         crate::package::check_digest(&base, &entries)?;
+        let (mut form, mut incomplete) = (Form::Plain, None);
+        if let Some(first) = install::entry(&entries) {
+            (form, incomplete) = tokio::task::block_in_place(|| {
+                let open = inventory::open(home, &entries, first)?;
+                let form = Form::of(home, &entries, first)?;
+                Ok::<_, Error>((form, install::incomplete(&open, &entries, first)))
+            })
+            .map_err(|error| error.context(&first.path))?;
+        }
         let wims = inventory::of_entries(home, &entries, watch).await?;
         let imported = home.db.updates().await?;
         let mut survey = Self {
@@ -74,12 +90,18 @@ impl Survey {
             wims,
             chosen: Vec::new(),
             placed: Vec::new(),
+            unattended: Vec::new(),
             kept: Vec::new(),
+            form,
+            incomplete,
             imported,
         };
         survey.kept = survey.keep(&recipe.keep)?;
         for name in &recipe.place {
             survey.placed.push(home.db.update(name).await?);
+        }
+        for name in &recipe.unattended {
+            survey.unattended.push(home.db.update(name).await?);
         }
         for name in &recipe.updates {
             let update = home.db.update(name).await?;
@@ -93,10 +115,9 @@ impl Survey {
         Ok(survey)
     }
 
-    /// The entry of install.wim or install.esd.
+    /// The entry of install.wim, of install.esd or of the first part of install.swm.
     pub(super) fn install(&self) -> Option<&Entry> {
-        let is = |name: &str| self.entries.iter().find(|entry| entry.path.is(name));
-        is("sources/install.wim").or_else(|| is("sources/install.esd"))
+        install::entry(&self.entries)
     }
 
     /// The entry of boot.wim.

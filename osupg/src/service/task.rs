@@ -4,8 +4,8 @@
 //! again after a worker has reported, finds the same tasks, and their results where they are done.
 //!
 //! ```text
-//! waiting ─► claimed ─► done
-//!    ▲          ├─────► failed
+//! waiting ─► claimed ─► reported ─► done
+//!    ▲          ├───────────┴─────► failed
 //!    └──────────┘ the worker's time has run out
 //! ```
 
@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 use crate::package::model::Content;
 use crate::time::Moment;
 
-/// How long a worker may be silent before another gets its task, in microseconds: two hours.
-pub(super) const LEASE: i64 = 2 * 3_600 * 1_000_000;
+/// How long a worker may be silent before another gets its task, in microseconds: a quarter of an hour.
+pub(super) const LEASE: i64 = 15 * 60 * 1_000_000;
 /// Workers that may be lost with a task before it counts as failed.
 pub(super) const MAX_ATTEMPTS: i64 = 3;
 
@@ -30,6 +30,8 @@ pub enum TaskState {
     Waiting,
     /// A worker has it.
     Claimed,
+    /// A worker has brought a new WIM, which has yet to be read.
+    Reported,
     /// Its result is in the library.
     Done,
     /// It has no result; the report says why.
@@ -43,6 +45,7 @@ impl TaskState {
         match self {
             Self::Waiting => "waiting",
             Self::Claimed => "claimed",
+            Self::Reported => "reported",
             Self::Done => "done",
             Self::Failed => "failed",
         }
@@ -53,6 +56,7 @@ impl TaskState {
     pub fn from_word(word: &str) -> Self {
         match word {
             "claimed" => Self::Claimed,
+            "reported" => Self::Reported,
             "done" => Self::Done,
             "failed" => Self::Failed,
             _ => Self::Waiting,
@@ -81,8 +85,23 @@ pub struct KeptTask {
     pub attempts: i64,
     /// What came of it.
     pub report: Report,
+    /// Size and SHA-256 of the new WIM, as the worker says.
+    pub reported: Option<(u64, [u8; 32])>,
     /// The new WIM.
     pub output: Option<Content>,
+}
+
+/// A worker's hold on a task.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'c> {
+    /// The worker's name.
+    pub worker: &'c str,
+    /// The account or token in whose name it asks.
+    pub by: &'c str,
+    /// What it proves itself by.
+    pub word: &'c str,
+    /// Until when the worker has the task.
+    pub until: Moment,
 }
 
 /// The id of a task.

@@ -32,12 +32,13 @@ const SERVICED: [&str; 8] = [
 /// Checks every WIM that is new, and the revision as a whole.
 pub(super) async fn all(work: &Work<'_>, made: &Made, done: &Done) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
-    let entries: Vec<Entry> =
-        made.entries.iter().filter(|entry| made.new_wims.contains(&entry.path)).cloned().collect();
+    let new = |entry: &&Entry| made.new_wims.contains(&entry.path);
+    let entries: Vec<&Entry> = made.entries.iter().filter(new).collect();
     for entry in &entries {
         work.watch.progress.note(&format!("checking {}", entry.path));
-        let verified =
-            tokio::task::block_in_place(|| inventory::open(work.home, entry)?.verify(work.watch));
+        let verified = tokio::task::block_in_place(|| {
+            inventory::open(work.home, &made.entries, entry)?.verify(work.watch)
+        });
         work.watch.check()?;
         checks.push(match verified {
             Ok(images) => check(
@@ -51,12 +52,13 @@ pub(super) async fn all(work: &Work<'_>, made: &Made, done: &Done) -> Result<Vec
     if checks.iter().any(|check| !check.passed) {
         return Ok(checks);
     }
-    let inventories = inventory::of_entries(work.home, &entries, work.watch).await?;
-    for (entry, found) in entries.iter().zip(&inventories) {
+    let inventories = inventory::of_entries(work.home, &made.entries, work.watch).await?;
+    let found = |entry: &Entry| inventories.iter().find(|wim| wim.path == entry.path.as_str());
+    for (entry, found) in entries.iter().filter_map(|entry| Some((*entry, found(entry)?))) {
         if work.survey.install().is_some_and(|install| install.path == entry.path) {
-            install(work, entry, &found.images, done, &mut checks)?;
+            install(work, made, entry, &found.images, done, &mut checks)?;
         } else if entry.path.is("sources/boot.wim") && work.recipe.boot.is_none() {
-            boot(work, entry, &found.images, done, &mut checks)?;
+            boot(work, made, entry, &found.images, done, &mut checks)?;
         }
     }
     checks.push(size(work, made));
@@ -69,6 +71,7 @@ fn check(what: impl Into<String>, passed: bool, found: impl Into<String>) -> Che
 
 fn install(
     work: &Work<'_>,
+    made: &Made,
     entry: &Entry,
     found: &[ImageInventory],
     done: &Done,
@@ -93,7 +96,8 @@ fn install(
             Target::Install(Some(index)) => *index == before.index,
             _ => false,
         };
-        losses(work, entry, before.index, after.index, allowed, output.is_some(), checks)?;
+        let pair = (before.index, after.index);
+        losses(work, made, entry, pair, allowed, output.is_some(), checks)?;
         let Some(old) = &before.winre else { continue };
         let replaced = work.recipe.winre.is_some();
         let serviced = done.outputs.get(&Key::Winre(old.sha1.clone()));
@@ -122,6 +126,7 @@ fn install(
 
 fn boot(
     work: &Work<'_>,
+    made: &Made,
     entry: &Entry,
     found: &[ImageInventory],
     done: &Done,
@@ -141,7 +146,8 @@ fn boot(
             Target::Boot(Some(index)) => *index == before.index,
             _ => false,
         };
-        losses(work, entry, before.index, after.index, allowed, output.is_some(), checks)?;
+        let pair = (before.index, after.index);
+        losses(work, made, entry, pair, allowed, output.is_some(), checks)?;
     }
     Ok(())
 }
@@ -206,9 +212,9 @@ fn identity(
 /// What the new image lacks that the old one had, and no step was to take away.
 fn losses(
     work: &Work<'_>,
+    made: &Made,
     entry: &Entry,
-    before: u32,
-    after: u32,
+    (before, after): (u32, u32),
     wanted: impl Fn(&Target) -> bool,
     serviced: bool,
     checks: &mut Vec<Check>,
@@ -223,8 +229,8 @@ fn losses(
         .map(|removal| format!("/{}", removal.path.to_lowercase()))
         .collect();
     let (lost, changed) = tokio::task::block_in_place(|| {
-        let old = inventory::open(work.home, base)?;
-        let new = inventory::open(work.home, entry)?;
+        let old = inventory::open(work.home, &work.survey.entries, base)?;
+        let new = inventory::open(work.home, &made.entries, entry)?;
         let (Some(old_image), Some(new_image)) = (old.wim.image(before), new.wim.image(after))
         else {
             return Ok((vec!["the image itself".to_string()], 0));

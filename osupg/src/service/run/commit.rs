@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wim_extract::source::{Access, FileSource, MemorySource, Source};
 
+use super::super::install;
 use super::super::inventory::{self, is_wim};
 use super::media::{self, New};
 use super::{Changes, Work};
@@ -121,13 +122,15 @@ pub(super) async fn store(work: &Work<'_>, changes: &Changes) -> Result<Made> {
             None => media::modified(new)?,
         };
         let entry = Entry { path: path.clone(), modified, content: Some(content) };
-        if same.is_none() && is_wim(&entry) {
+        if same.is_none() {
             new_wims.push(path.clone());
         }
         add_folders(&mut entries, path, modified)?;
         entries.push(entry);
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
+    let wims: Vec<_> = entries.iter().filter(|entry| is_wim(&entries, entry)).collect();
+    new_wims.retain(|path| wims.iter().any(|entry| entry.path == *path));
     let images = list_images(work, &entries, &new_wims).await?;
     Ok(Made { entries, images, new_wims, ingested })
 }
@@ -162,7 +165,7 @@ async fn list_images(
         .collect();
     for entry in entries.iter().filter(|entry| new_wims.contains(&entry.path)) {
         let read = tokio::task::block_in_place(|| {
-            let open = inventory::open(work.home, entry)?;
+            let open = inventory::open(work.home, entries, entry)?;
             open.facts()
                 .into_iter()
                 .map(|facts| {
@@ -204,9 +207,7 @@ pub(super) async fn commit(
         let installs: Vec<_> = made
             .images
             .iter()
-            .filter(|image| {
-                image.path.is("sources/install.wim") || image.path.is("sources/install.esd")
-            })
+            .filter(|image| install::is_install(&image.path))
             .map(|image| image.facts.clone())
             .collect();
         let statement = select::state(&installs, None, None)?;

@@ -1,4 +1,4 @@
-//! Changes to the tree of the media: Setup updates, placed updates, answer file, files.
+//! Changes to the tree of the media: Setup updates, placed updates, files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,14 +11,13 @@ use super::super::recipe::Target;
 use super::super::update::container::{Container, Member, Opened, open_file};
 use super::super::update::{Kind, Update};
 use super::tasks::{self, Done, Key};
-use super::wims;
 use super::{Decision, FileDecision, Work};
+use super::{answer, wims};
 use crate::error::{Error, Result};
 use crate::media::path::MediaPath;
 use crate::package::images::OpenWim;
 use crate::package::model::{Content, Entry};
 use crate::store::source::PieceSource;
-use crate::text;
 use crate::time::FileTime;
 
 /// Largest program whose version is compared.
@@ -63,6 +62,11 @@ impl Changes {
         self.new.insert(path.folded(), (path, new));
     }
 
+    /// Takes a file away.
+    pub(super) fn remove(&mut self, path: &MediaPath) {
+        self.gone.insert(path.folded());
+    }
+
     /// New and changed files.
     pub(super) fn new_files(&self) -> impl Iterator<Item = (&MediaPath, &New)> {
         self.new.values().map(|(path, new)| (path, new))
@@ -99,10 +103,6 @@ pub(super) fn change(
     }
     from_boot(work, done, changes, decisions)?;
     place(work, changes)?;
-    if let Some(file) = &work.recipe.answer_file {
-        answer_file(file)?;
-        changes.put(spelled(work, "autounattend.xml")?, New::File(file.clone()));
-    }
     for addition in work.recipe.add.iter().filter(|addition| addition.to == Target::Media) {
         if !addition.source.is_dir() {
             changes.put(spelled(work, &addition.path)?, New::File(addition.source.clone()));
@@ -113,11 +113,11 @@ pub(super) fn change(
             changes.put(path, New::File(addition.source.join(&member.path)));
         }
     }
-    Ok(())
+    answer::put(work, changes)
 }
 
 /// The path as the media write it, whatever the capitals of `path`.
-fn spelled(work: &Work<'_>, path: &str) -> Result<MediaPath> {
+pub(super) fn spelled(work: &Work<'_>, path: &str) -> Result<MediaPath> {
     let wanted = wims::path(path)?;
     let folded = wanted.folded();
     // The longest part of the path that is there; the rest is new.
@@ -145,7 +145,11 @@ fn spelled(work: &Work<'_>, path: &str) -> Result<MediaPath> {
 }
 
 /// The update's one file, in the scratch folder; or its files, if it was a folder.
-fn bring(work: &Work<'_>, update: &Update, folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+pub(super) fn bring(
+    work: &Work<'_>,
+    update: &Update,
+    folder: &Path,
+) -> Result<Vec<(String, PathBuf)>> {
     let files = work.files.get(&update.id).map_or(&[][..], Vec::as_slice);
     let mut brought = Vec::with_capacity(files.len());
     for (number, (path, content)) in files.iter().enumerate() {
@@ -250,7 +254,7 @@ fn lay(
     Ok(said)
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
     let size = std::fs::metadata(path).map_err(|error| Error::file("examine", path, &error))?.len();
     if size > MAX_PROGRAM {
         return Err(Error::usage(format!(
@@ -261,7 +265,11 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// The bytes that a path has so far.
-fn there(work: &Work<'_>, changes: &Changes, path: &MediaPath) -> Result<Option<Vec<u8>>> {
+pub(super) fn there(
+    work: &Work<'_>,
+    changes: &Changes,
+    path: &MediaPath,
+) -> Result<Option<Vec<u8>>> {
     match changes.new.get(&path.folded()) {
         Some((_, New::File(file))) => return read_file(file).map(Some),
         Some((_, New::Bytes(bytes))) => return Ok(Some(bytes.clone())),
@@ -328,32 +336,6 @@ fn setup_complete(packages: &[String]) -> Vec<u8> {
         ));
     }
     script.into_bytes()
-}
-
-/// An answer file that Setup cannot read makes it stop at the first PC.
-fn answer_file(file: &Path) -> Result<()> {
-    let bytes = read_file(file)?;
-    let refuse =
-        |why: String| Err(Error::usage(format!("the answer file {} {why}", text::path(file))));
-    let Ok(said) = std::str::from_utf8(&bytes) else { return refuse("is not UTF-8".into()) };
-    let mut reader = quick_xml::Reader::from_str(said);
-    let mut root = None;
-    loop {
-        use quick_xml::events::Event;
-        match reader.read_event() {
-            Ok(Event::Start(element) | Event::Empty(element)) => {
-                root.get_or_insert_with(|| element.local_name().as_ref().to_string());
-            }
-            Ok(Event::Eof) => break,
-            Ok(_) => {}
-            Err(error) => return refuse(format!("is no XML: {error}")),
-        }
-    }
-    match root.as_deref() {
-        Some("unattend") => Ok(()),
-        Some(other) => refuse(format!("is <{other}>, not <unattend>")),
-        None => refuse("is empty".into()),
-    }
 }
 
 /// When a new file counts as last changed.

@@ -12,8 +12,10 @@
 //! history.
 
 pub mod after;
+mod answer;
 mod check;
 mod commit;
+mod made_of;
 mod media;
 mod tasks;
 mod wims;
@@ -29,7 +31,7 @@ use wim_extract::source::Source;
 
 use super::plan::{self, Plan};
 use super::recipe::Recipe;
-use super::scratch::{self, Scratch};
+use super::scratch::Scratch;
 use super::stack::{Became, Excerpt, UpdateResult};
 use super::survey::{CAUSE, Survey};
 use crate::error::{Error, Kind, Result};
@@ -39,7 +41,6 @@ use crate::package::model::Content;
 use crate::package::reference::Reference;
 use crate::progress::Watch;
 use crate::space;
-use crate::store::lease::Lease;
 use crate::text;
 use crate::time::Moment;
 use after::Publish;
@@ -149,6 +150,8 @@ pub struct RunReport {
     pub excerpts: Vec<Excerpt>,
     /// Bytes that the library did not have.
     pub new_size: u64,
+    /// A hash of all that its revision is made of.
+    pub made_of: String,
 }
 
 /// A file of a Setup update or of boot.wim, and that of the media.
@@ -209,10 +212,13 @@ impl Operation for Request {
         let recipe = self.recipe.checked()?;
         after::check(&self.publish)?;
         let package = home.db.package(&self.package.package).await?;
-        let Some(_alone) = alone(home, &package.id).await? else {
-            return Err(Error::usage(format!("another run of {} is under way", package.id))
-                .advise("wait for it, or stop it: osupg service history shows it"));
-        };
+        if let Some(id) = &self.run {
+            let run = home.db.servicing_run(id).await?;
+            if !matches!(run.state, RunState::Waiting | RunState::Running) {
+                // Workers that ended at the same moment have it go on twice.
+                return Ok(run);
+            }
+        }
         let mut run = begin(home, self, &package.id).await?;
         let done = work(home, &mut run, &recipe, watch).await;
         run.ended_at = Some(Moment::now());
@@ -220,7 +226,9 @@ impl Operation for Request {
             Ok(()) if run.state == RunState::Waiting => run.ended_at = None,
             Ok(()) => {
                 run.state = RunState::Succeeded;
-                if let Err(error) = after::publish(home, &run).await {
+                if failures(&run) > 0 && !run.request.publish.is_empty() {
+                    run.reason.push_str("; it is not published, for updates have failed");
+                } else if let Err(error) = after::publish(home, &run).await {
                     // The revision is there; publishing can be asked for by hand.
                     run.reason = format!("{}; it is not published: {error}", run.reason);
                 }
@@ -246,19 +254,8 @@ impl Operation for Request {
     }
 }
 
-/// The lock of a package's runs on this machine; `None` while another run holds it.
-async fn alone(home: &Home, package: &str) -> Result<Option<Lease>> {
-    let root = scratch::root(home);
-    let path = root.join(format!("{package}.lock"));
-    tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&root).map_err(|error| Error::file("make", &root, &error))?;
-        Lease::try_exclusive(&path)
-    })
-    .await?
-}
-
-/// Notes the run. Whoever holds the lock of the package knows that runs which still count as under
-/// way were cut off.
+/// Notes the run. It is the job of its package that is running, of which there is one whatever the
+/// machine: so runs which still count as under way were cut off.
 async fn begin(home: &Home, request: &Request, package: &str) -> Result<Run> {
     for mut dead in home.db.servicing_runs(Some(package), 1000).await? {
         if dead.state == RunState::Running && request.run.as_ref() != Some(&dead.id) {
@@ -276,9 +273,8 @@ async fn begin(home: &Home, request: &Request, package: &str) -> Result<Run> {
     let mut run = match &request.run {
         Some(id) => {
             let run = home.db.servicing_run(id).await?;
-            if run.state != RunState::Waiting && run.state != RunState::Running {
-                return Err(Error::usage(format!("run {id} is over: {}", run.state.word()))
-                    .advise("begin a new one with `osupg service retry`"));
+            if run.package != package {
+                return Err(Error::usage(format!("run {id} is about {}", run.package)));
             }
             run
         }
@@ -333,7 +329,8 @@ async fn work(home: &Home, run: &mut Run, recipe: &Recipe, watch: Watch<'_>) -> 
 
     let import = home.db.import_begins(std::path::Path::new(&run.id)).await?;
     let mut files = BTreeMap::new();
-    for update in survey.setup_updates().into_iter().chain(&survey.placed) {
+    let placed = survey.placed.iter().chain(&survey.unattended);
+    for update in survey.setup_updates().into_iter().chain(placed) {
         files.insert(update.id.clone(), home.db.update_files(&update.id).await?);
     }
     let (scratch, import) = (&scratch, import.as_str());
@@ -347,6 +344,17 @@ async fn work(home: &Home, run: &mut Run, recipe: &Recipe, watch: Watch<'_>) -> 
         // What could go on without workers has gone on before.
         home.db.import_ends(work.import).await?;
         (run.state, run.reason) = stand(run, &done);
+        return Ok(());
+    }
+    run.report.made_of = tokio::task::block_in_place(|| made_of::hash(&work, &done))?;
+    let current = survey.package.revision.number;
+    let before = home.db.run_that_made(&run.package, current).await?;
+    if before.is_some_and(|before| before.report.made_of == run.report.made_of) {
+        home.db.import_ends(work.import).await?;
+        (run.state, run.reason) = stand(run, &done);
+        if run.revision.is_none() && run.state == RunState::Succeeded {
+            run.reason.push_str(&format!(": revision {current} was made of the same"));
+        }
         return Ok(());
     }
     let mut changes = Changes::default();
@@ -387,12 +395,21 @@ async fn work(home: &Home, run: &mut Run, recipe: &Recipe, watch: Watch<'_>) -> 
     Ok(())
 }
 
+/// How many updates could not be put in, in a run that goes on then.
+fn failures(run: &Run) -> u64 {
+    run.report.updates.iter().filter(|result| result.became == Became::Failed).count() as u64
+}
+
 /// How the run stands now that its revision is there.
 fn stand(run: &Run, done: &tasks::Done) -> (RunState, String) {
-    let made = match run.revision {
+    let mut made = match run.revision {
         Some(number) => format!("revision {number} made"),
         None => "nothing to change".to_string(),
     };
+    let failed = failures(run);
+    if failed > 0 {
+        made.push_str(&format!("; {} failed", super::counted(failed, "update")));
+    }
     if done.waiting.is_empty() {
         return (RunState::Succeeded, made);
     }

@@ -4,21 +4,26 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use wim_extract::source::Source;
 
 use super::super::applicable::Role;
 use super::super::image;
+use super::super::install::{self, Form};
 use super::super::inventory::{self, WINRE};
 use super::super::recipe::Superseded;
-use super::super::stack::{Became, ImageAfter, Task, TaskImage, TaskUpdate, UpdateResult, When};
+use super::super::stack::{
+    Became, ImageAfter, Report, Task, TaskImage, TaskUpdate, UpdateResult, When,
+};
 use super::super::survey::Surveyed;
-use super::super::task::{self, TaskState};
+use super::super::task::{self, KeptTask, TaskState};
 use super::super::update::Kind;
 use super::{Run, Work};
 use crate::db::contents::ContentWriter;
-use crate::db::service;
+use crate::db::work as db_work;
 use crate::error::{Error, Result};
 use crate::package::model::Content;
+use crate::store::ingest::Ingested;
 use crate::store::source::PieceSource;
 use crate::text;
 use crate::time::Moment;
@@ -85,18 +90,32 @@ async fn input(work: &Work<'_>, key: &Key, done: &mut Done) -> Result<Content> {
             .ok_or_else(|| Error::usage("there is no such WIM"))
     };
     match key {
-        Key::Install => content(work.survey.install()),
+        Key::Install if work.survey.form == Form::Plain => content(work.survey.install()),
+        // DISM takes neither solid resources nor parts.
+        Key::Install => {
+            let place = tokio::task::block_in_place(|| {
+                let place = work.scratch.folder("whole")?.join("install.wim");
+                let Some(first) = work.survey.install() else {
+                    return Err(Error::usage("there is no such WIM"));
+                };
+                let open = inventory::open(work.home, &work.survey.entries, first)?;
+                let all: Vec<u32> = (1..=open.wim.image_count()).collect();
+                install::take_images(&open, &all, &place, work.watch.cancel)?;
+                Ok(place)
+            })?;
+            first_of(super::commit::keep(work, vec![place]).await?)
+        }
         Key::Boot => content(work.survey.boot()),
         Key::Winre(sha1) => {
             let place = tokio::task::block_in_place(|| take_out(work, sha1, done))?;
-            super::commit::keep(work, vec![place])
-                .await?
-                .contents
-                .into_iter()
-                .next()
-                .ok_or_else(|| Error::io("internal: the recovery environment was not stored"))
+            first_of(super::commit::keep(work, vec![place]).await?)
         }
     }
+}
+
+fn first_of(ingested: Ingested) -> Result<Content> {
+    let first = ingested.contents.into_iter().next();
+    first.ok_or_else(|| Error::io("internal: the WIM of a task was not stored"))
 }
 
 /// Takes a recovery environment out of its image, once.
@@ -113,7 +132,7 @@ pub(super) fn take_out(work: &Work<'_>, sha1: &str, done: &mut Done) -> Result<P
         return Err(Error::usage("no image has this recovery environment"));
     };
     let place = work.scratch.folder("taken")?.join(format!("{sha1}.wim"));
-    let open = inventory::open(work.home, entry)?;
+    let open = inventory::open(work.home, &work.survey.entries, entry)?;
     image::extract(&open.wim, image.index, WINRE, &place, work.watch.cancel)?;
     done.winres.insert(sha1.to_string(), place.clone());
     Ok(place)
@@ -174,6 +193,10 @@ async fn settle_one(
     let id = task::id_of(&task)?;
     let db = &work.home.db;
     let mut kept = db.servicing_task(&id).await?;
+    if let Some(reported) = kept.as_ref().filter(|kept| kept.state == TaskState::Reported) {
+        take_in(work, reported).await?;
+        kept = db.servicing_task(&id).await?;
+    }
     if let Some(failed) = kept.as_ref().filter(|kept| kept.state == TaskState::Failed) {
         if failed.run == run.id {
             run.report.updates.extend(failed.report.updates.clone());
@@ -191,7 +214,7 @@ async fn settle_one(
     let Some(kept) = kept else {
         let mut tx = db.begin().await?;
         let mut contents = ContentWriter::default();
-        service::insert_task(&mut tx, &mut contents, &id, &run.id, &task, &input, Moment::now())
+        db_work::insert_task(&mut tx, &mut contents, &id, &run.id, &task, &input, Moment::now())
             .await?;
         tx.commit().await?;
         return wait(work, run, &task, done, None).await;
@@ -205,9 +228,33 @@ async fn settle_one(
             done.outputs.insert(key, output);
             Ok(())
         }
-        (TaskState::Claimed, _) => wait(work, run, &task, done, Some(&kept.worker)).await,
+        (TaskState::Claimed, _) => {
+            let until = kept.lease_until.local();
+            let reason = format!(
+                "{} is at work on it, and counts as lost if nothing is heard of it until {until}",
+                kept.worker
+            );
+            wait(work, run, &task, done, Some(reason)).await
+        }
         _ => wait(work, run, &task, done, None).await,
     }
+}
+
+/// Reads the new WIM that a worker has brought: it is what the worker says, or the task has failed.
+async fn take_in(work: &Work<'_>, kept: &KeptTask) -> Result<()> {
+    let pieces = work.home.db.brought_pieces(&kept.id).await?;
+    let (size, sha256) = kept.reported.unwrap_or_default();
+    let mut hasher = Sha256::new();
+    for piece in &pieces {
+        work.watch.check()?;
+        hasher.update(&work.home.library.get(piece).await?);
+    }
+    let total: u64 = pieces.iter().map(|piece| piece.size).sum();
+    if total == size && <[u8; 32]>::from(hasher.finalize()) == sha256 {
+        return work.home.db.accept_output(&kept.id, &Content { size, sha256, pieces }).await;
+    }
+    let failure = "the new WIM that came is not the one that it made".to_string();
+    work.home.db.fail_task(&kept.id, &Report { failure, ..kept.report.clone() }).await
 }
 
 /// Says what a task waits for.
@@ -216,11 +263,13 @@ async fn wait(
     run: &mut Run,
     task: &Task,
     done: &mut Done,
-    worker: Option<&str>,
+    reason: Option<String>,
 ) -> Result<()> {
-    let reason = match worker {
-        Some(worker) => format!("{worker} is at work on it"),
-        None => waits_for(work, task.build).await?,
+    let reason = match reason {
+        Some(reason) => reason,
+        None => super::super::work::why_none(work.home, task.build)
+            .await?
+            .unwrap_or_else(|| "no worker has taken it yet".into()),
     };
     for image in &task.images {
         for update in &image.updates {
@@ -239,25 +288,6 @@ async fn wait(
     let count = super::super::counted(count as u64, "update");
     done.waiting.push(format!("{count} for {} wait: {reason}", task.wim));
     Ok(())
-}
-
-/// Why no worker has taken a task.
-async fn waits_for(work: &Work<'_>, build: u32) -> Result<String> {
-    let workers = work.home.db.servicing_workers().await?;
-    let builds: Vec<u32> = workers
-        .iter()
-        .filter_map(|(_, facts, _)| serde_json::from_str::<super::super::worker::Facts>(facts).ok())
-        .map(|facts| facts.build)
-        .collect();
-    Ok(match builds.iter().max() {
-        None => {
-            "it needs the servicing stack of Windows, and no worker has ever asked for work".into()
-        }
-        Some(newest) if *newest < build => format!(
-            "it needs DISM of build {build} or later, and the newest worker has build {newest}"
-        ),
-        Some(_) => "no worker has taken it yet".into(),
-    })
 }
 
 /// The bytes of a content of the library.

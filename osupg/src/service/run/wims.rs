@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use wim_extract::archive::Wim;
 use wim_extract::capture::Replace;
-use wim_extract::export::{self, Recompress};
+use wim_extract::export::Recompress;
 use wim_extract::source::Source;
 use wim_extract::update::{self, AddOptions, Command, Directories, Missing};
 use wim_extract::{Silent, rebuild};
 use wim_format::name::CaseSensitivity;
 
+use super::super::install::{self, Form};
 use super::super::inventory::{self, WINRE};
 use super::super::recipe::{Compression, Target};
 use super::Work;
@@ -20,7 +20,6 @@ use super::tasks::{self, Done, Key};
 use crate::error::{Error, Result};
 use crate::media::path::MediaPath;
 use crate::package::images::{OpenWim, from_engine};
-use crate::package::model::Entry;
 use crate::text;
 
 /// Where Setup looks for the script that it runs when it is done.
@@ -30,7 +29,7 @@ pub(super) const SETUP_COMPLETE: &str = "Windows/Setup/Scripts/SetupComplete.cmd
 pub(super) fn build(work: &Work<'_>, done: &Done, changes: &mut Changes) -> Result<()> {
     let winres = winres(work, done)?;
     boot(work, done, changes)?;
-    install(work, done, &winres, changes)
+    editions(work, done, &winres, changes)
 }
 
 /// The new recovery environment for each old one, by SHA-1; those that stay are left out.
@@ -121,7 +120,7 @@ fn boot(work: &Work<'_>, done: &Done, changes: &mut Changes) -> Result<()> {
     Ok(())
 }
 
-fn install(
+fn editions(
     work: &Work<'_>,
     done: &Done,
     winres: &BTreeMap<String, PathBuf>,
@@ -137,20 +136,27 @@ fn install(
         || !winres.is_empty();
     let again = work.recipe.compression == Compression::Again;
     if !fewer && !edited && !again {
-        if let Some(output) = output {
-            changes.put(entry.path.clone(), New::Content(output.content.clone()));
+        match output {
+            None => return Ok(()),
+            Some(output) if work.survey.form == Form::Plain => {
+                changes.put(entry.path.clone(), New::Content(output.content.clone()));
+                return Ok(());
+            }
+            Some(_) => {}
         }
-        return Ok(());
     }
-    let source = match output {
-        Some(output) => tasks::source(work, &output.content, "install.wim"),
-        None => inventory::source(work.home, entry),
-    };
     let place = work.scratch.folder("install")?.join("install.wim");
-    if fewer {
-        export_some(work, entry, source, &place)?;
-    } else {
-        write(work, &*source, &place)?;
+    let plain = work.survey.form == Form::Plain;
+    match output {
+        Some(output) => {
+            let source = tasks::source(work, &output.content, "install.wim");
+            match fewer {
+                true => take_kept(work, &OpenWim::open(source, Vec::new())?, &place)?,
+                false => write(work, &*source, &place)?,
+            }
+        }
+        None if plain && !fewer => write(work, &*inventory::source(work.home, entry), &place)?,
+        None => take_kept(work, &inventory::open(work.home, &work.survey.entries, entry)?, &place)?,
     }
     for (new, image) in (1_u32..).zip(&kept) {
         let mut commands = commands(work, |target| match target {
@@ -168,31 +174,23 @@ fn install(
         edit(work, &place, new, &commands)?;
     }
     finish(work, &place)?;
-    changes.put(entry.path.clone(), New::File(place));
+    let folder = work.scratch.folder("install-back")?;
+    let form = work.survey.form;
+    let written = install::write_back(&place, form, &entry.path, &folder, work.watch.cancel)?;
+    for old in install::parts(&work.survey.entries, entry) {
+        if !written.iter().any(|(new, _)| old.path.is(new)) {
+            changes.remove(&old.path);
+        }
+    }
+    for (new, file) in written {
+        changes.put(path(&new)?, New::File(file));
+    }
     Ok(())
 }
 
-/// Writes a WIM with the kept images, their data copied as it is.
-fn export_some(
-    work: &Work<'_>,
-    entry: &Entry,
-    source: Arc<dyn Source>,
-    place: &Path,
-) -> Result<()> {
-    let open = OpenWim::open(source, Vec::new())?;
-    let kept = &work.survey.kept;
-    let images: Vec<_> = open.wim.images().filter(|image| kept.contains(&image.get())).collect();
-    let digest = blake3::hash(format!("osupg servicing: {:?} {kept:?}", entry.content).as_bytes());
-    let guid = std::array::from_fn(|at| digest.as_bytes()[at]);
-    let boot = open.wim.header().boot_image().is_some_and(|boot| kept.contains(&boot));
-    let options = export::Options {
-        guid: Some(guid),
-        boot: if boot { export::Boot::Mark } else { export::Boot::Leave },
-        ..Default::default()
-    };
-    export::run(&open.wim, &images, place, &options, &Silent, work.watch.cancel)
-        .map(drop)
-        .map_err(|error| from_engine(&error))
+/// Writes a WIM with the kept images, their data copied as it is where that is possible.
+fn take_kept(work: &Work<'_>, open: &OpenWim, place: &Path) -> Result<()> {
+    install::take_images(open, &work.survey.kept, place, work.watch.cancel)
 }
 
 fn has_edits(work: &Work<'_>, wanted: impl Fn(&Target) -> bool) -> bool {

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use wim_extract::capture::{self, Into, SourceTree};
 use wim_extract::{Cancel, Silent, update as engine};
 
+use crate::db::jobs::Ending;
 use crate::db::tests::Database;
 use crate::home::Home;
 use crate::home::tests::open;
+use crate::jobs::model::{Failure, Lane};
 use crate::operation::Operation;
 use crate::package::add;
 use crate::package::model::Package;
@@ -19,6 +21,8 @@ use crate::service::file_version::tests::program;
 use crate::service::identity::Identity;
 use crate::service::stack::{Added, Answer, Excerpt, Refusal, Stack, TaskUpdate};
 use crate::service::update::container::{Opened, open_file};
+use crate::service::worker::{Coordinator, Worker};
+use crate::time::Moment;
 
 pub(super) const ROLLUP: &str = "Package_for_RollupFix~31bf3856ad364e35~amd64~~26100.2033.1.5";
 pub(super) const CHECKPOINT: &str = "Package_for_RollupFix~31bf3856ad364e35~amd64~~26100.1800.1.1";
@@ -63,8 +67,43 @@ impl Bench {
 
     /// Media with two editions, a boot.wim of two images and a recovery environment, as a package.
     pub(super) async fn package(&self) -> Package {
-        make_media(&self.path("media"));
+        self.media();
         self.add("Sample").await
+    }
+
+    /// The media of [`package`](Self::package), in the folder `media`.
+    pub(super) fn media(&self) -> PathBuf {
+        let media = self.path("media");
+        make_media(&media);
+        media
+    }
+
+    /// Does the jobs that may run at this moment, as a worker with that clock would; their operations.
+    pub(super) async fn do_jobs(&self, now: Moment) -> Vec<String> {
+        let mut done = Vec::new();
+        loop {
+            let mut held = None;
+            for lane in [Lane::Work, Lane::Transfer] {
+                if held.is_none() {
+                    held = self.home.db.take_job(lane, "test/1", now).await.unwrap();
+                }
+            }
+            let Some(held) = held else { return done };
+            let known = crate::operation::find(&held.operation).unwrap();
+            let request = serde_json::from_str(&held.request).unwrap();
+            let home = self.home.acting_for(&held.by);
+            let result =
+                known.run(request, home, std::sync::Arc::new(Unwatched), self.cancel.clone()).await;
+            let (ending, words) = match result {
+                Ok(outcome) => (Ending::Succeeded(outcome.to_string()), "succeeded".to_string()),
+                Err(error) => {
+                    let words = error.to_string();
+                    (Ending::Failed(Failure::of(&error), words.clone()), words)
+                }
+            };
+            assert!(self.home.db.end_job(&held, &ending, &words, now).await.unwrap());
+            done.push(held.operation);
+        }
     }
 
     /// Another package of the same media.
@@ -76,6 +115,25 @@ impl Bench {
             ..serde_json::from_value(serde_json::json!({"source": "/", "name": "x"})).unwrap()
         };
         self.call(&request).await.unwrap().package
+    }
+
+    /// A worker of this name beside the store.
+    pub(super) fn worker(&self, name: &str) -> Worker {
+        Worker {
+            coordinator: Coordinator::Beside(self.home.clone()),
+            name: name.into(),
+            folder: self.path(&format!("worker-{name}")),
+        }
+    }
+
+    /// Has a worker do everything that waits; says how many tasks that were.
+    pub(super) async fn work(&self, name: &str, stack: &mut EditingStack) -> u64 {
+        let worker = self.worker(name);
+        let mut done = 0;
+        while worker.work_once(stack, self.watch()).await.unwrap() {
+            done += 1;
+        }
+        done
     }
 
     /// Writes a file below the bench's folder.
@@ -266,6 +324,8 @@ pub(super) enum Fail {
     Mount,
     Update,
     NotApplicable,
+    /// One kind of update is refused.
+    Dotnet,
     CleanUp,
     Commit,
     Export,
@@ -346,6 +406,9 @@ impl Stack for EditingStack {
     fn add(&mut self, update: &TaskUpdate, file: &Path) -> Answer<Added> {
         self.calls.push(format!("add {}", update.called));
         self.fails(Fail::Update, 0x800F_0823)?;
+        if update.kind == crate::service::update::Kind::Dotnet {
+            self.fails(Fail::Dotnet, 0x800F_081F)?;
+        }
         if self.fail == Fail::NotApplicable {
             return Ok(Added::NotApplicable);
         }

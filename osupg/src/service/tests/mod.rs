@@ -14,12 +14,18 @@ use super::inventory::{self, WINRE};
 use super::plan::{self, By};
 use super::run::{self, Decision, Run, RunState};
 use super::stack::Became;
+use super::task::Claim;
 use super::update::{Kind, import, list};
-use super::{history, image, worker};
+use super::{history, image, work};
 use crate::db::tests::{Database, on_both};
 use crate::error::Kind as ErrorKind;
 use crate::service::cabinet::tests::written;
 use crate::time::Moment;
+
+mod forms;
+mod kinds;
+mod remote;
+mod schedules;
 
 async fn run(bench: &Bench, recipe: serde_json::Value) -> crate::Result<Run> {
     bench.json::<run::Request>(json!({"package": "OSU00001", "recipe": recipe})).await
@@ -349,12 +355,12 @@ async fn updates_wait_for_a_worker_and_the_rest_goes_on(database: Database) {
     // A worker whose DISM is too old gets nothing, and the run says so.
     let mut old = EditingStack::new(Fail::Never);
     old.build = 22621;
-    assert!(!worker::work_once(&bench.home, "old", &mut old, bench.watch()).await.unwrap());
+    assert_eq!(bench.work("old", &mut old).await, 0);
     let still = bench.json::<history::RetryRequest>(json!({"run": waiting.id})).await.unwrap();
     assert!(still.reason.contains("DISM of build 26100"), "{}", still.reason);
 
     let mut stack = EditingStack::new(Fail::Never);
-    while worker::work_once(&bench.home, "win", &mut stack, bench.watch()).await.unwrap() {}
+    bench.work("win", &mut stack).await;
     let done = bench.json::<history::ShowRequest>(json!({"run": waiting.id})).await.unwrap();
     assert_eq!((done.state, done.revision), (RunState::Succeeded, Some(3)), "{}", done.reason);
     assert_eq!(history(&bench).await.len(), 1);
@@ -403,7 +409,7 @@ async fn whatever_fails_nothing_published_changes_and_the_next_run_is_clean(data
         runs += 1;
         assert_eq!(waiting.state, RunState::Waiting, "{fail:?}: {}", waiting.reason);
         let mut stack = EditingStack::new(fail);
-        while worker::work_once(&bench.home, "win", &mut stack, bench.watch()).await.unwrap() {}
+        bench.work("win", &mut stack).await;
         let failed = bench.json::<history::ShowRequest>(json!({"run": waiting.id})).await.unwrap();
         assert_eq!(failed.state, RunState::Failed, "{fail:?}: {}", failed.reason);
         assert!(failed.reason.contains(reason), "{fail:?}: {}", failed.reason);
@@ -421,7 +427,7 @@ async fn whatever_fails_nothing_published_changes_and_the_next_run_is_clean(data
     assert_eq!(base.revision.digest, before);
     let waiting = run(&bench, recipe).await.unwrap();
     let mut stack = EditingStack::new(Fail::Never);
-    while worker::work_once(&bench.home, "win", &mut stack, bench.watch()).await.unwrap() {}
+    bench.work("win", &mut stack).await;
     let done = bench.json::<history::ShowRequest>(json!({"run": waiting.id})).await.unwrap();
     assert_eq!(done.state, RunState::Succeeded, "{}", done.reason);
     assert!(stack.calls.contains(&"clean up".into()));
@@ -439,7 +445,7 @@ async fn a_wrong_result_does_not_pass_the_checks(database: Database) {
         let waiting = run(&bench, json!({"updates": ["KB5044284"]})).await.unwrap();
         assert_eq!(waiting.revision, None, "nothing native was asked for");
         let mut stack = EditingStack::new(fail);
-        while worker::work_once(&bench.home, "win", &mut stack, bench.watch()).await.unwrap() {}
+        bench.work("win", &mut stack).await;
         let failed = bench.json::<history::ShowRequest>(json!({"run": waiting.id})).await.unwrap();
         assert_eq!(failed.state, RunState::Failed, "{fail:?}");
         assert!(failed.reason.contains(reason), "{fail:?}: {}", failed.reason);
@@ -455,17 +461,21 @@ async fn a_lost_worker_gives_its_task_to_another_until_it_counts_as_failed(datab
     let lcu = bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[]));
     bench.import(&[lcu]).await;
     let waiting = run(&bench, json!({"updates": ["KB5044284"], "keep": ["Core"]})).await.unwrap();
-    let facts = worker::Facts { build: 26100, stack: String::new() };
-    let claim = |name: &str| worker::ClaimRequest { worker: name.into(), facts: facts.clone() };
+    let facts = work::Facts { build: 26100, stack: String::new() };
+    let claim = |name: &str| work::ClaimRequest { worker: name.into(), facts: facts.clone() };
     for number in 0..3 {
         let name = format!("lost-{number}");
         let now = Moment::now();
-        for task in bench.home.db.open_tasks(now).await.unwrap() {
-            assert!(bench.home.db.claim_task(&task.id, &name, now, Moment(0)).await.unwrap());
+        let lost = Claim { worker: &name, by: "token:x", word: &name, until: Moment(0) };
+        for task in bench.home.db.open_tasks(&name, "token:x", now).await.unwrap() {
+            assert!(bench.home.db.claim_task(&task.id, &lost, now).await.unwrap());
         }
     }
+    // One that was thought lost does nothing any more.
     let none = bench.call(&claim("fourth")).await.unwrap();
     assert!(none.is_none(), "{none:?}");
+    let ghost = bench.home.db.renew_claim("lost-2", "token:x", Moment::now()).await.unwrap_err();
+    assert_eq!(ghost.kind(), ErrorKind::NotFound);
     let error = bench.json::<history::RetryRequest>(json!({"run": waiting.id})).await.unwrap_err();
     assert!(error.to_string().contains("was lost with it"), "{error}");
 
@@ -475,18 +485,87 @@ async fn a_lost_worker_gives_its_task_to_another_until_it_counts_as_failed(datab
     let claimed = bench.call(&claim("one")).await.unwrap().unwrap();
     assert_eq!(claimed.input.size, claimed.task.size);
     assert_eq!(claimed.updates[0].files.len(), 1);
-    let report = json!({"worker": "two", "id": claimed.id, "report": {"failure": "no"}});
-    let error = bench.json::<worker::ReportRequest>(report).await.unwrap_err();
-    assert!(error.to_string().contains("two has no task"), "{error}");
-    let forged = json!({"worker": "one", "id": claimed.id, "report": {},
-        "output": {"size": 4, "sha256": "00", "objects": [["../../etc/passwd", 4]]}});
-    let error = bench.json::<worker::ReportRequest>(forged).await.unwrap_err();
-    assert!(error.to_string().contains("is no object"), "{error}");
+    let again = bench.call(&claim("one")).await.unwrap().unwrap();
+    assert!(again.id == claimed.id && again.claim != claimed.claim, "it began anew");
+    let other = bench.call(&claim("two")).await.unwrap();
+    assert!(other.is_none_or(|other| other.id != claimed.id));
+    for stale in [claimed.claim.as_str(), "two", ""] {
+        let report = json!({"claim": stale, "report": {"failure": "no"}});
+        let error = bench.json::<work::ReportRequest>(report).await.unwrap_err();
+        assert!(error.to_string().contains("holds no task"), "{error}");
+    }
+    let offer =
+        |objects: serde_json::Value| json!({"claim": again.claim, "first": 0, "objects": objects});
+    for (objects, reason) in [
+        (json!([["../../etc/passwd", 4]]), "is no object"),
+        (json!([["0".repeat(64), 0]]), "1 to 8388608 bytes"),
+        (json!([["0".repeat(64), 8_388_609]]), "1 to 8388608 bytes"),
+        (json!(vec![json!(["0".repeat(64), 1]); 8_001]), "8000 is the most"),
+        (json!(vec![json!(["0".repeat(64), 8_388_608]); 1_500]), "more than can come of this task"),
+    ] {
+        let error = bench.json::<work::OfferRequest>(offer(objects)).await.unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+    let gap = json!({"claim": again.claim, "first": 5, "objects": []});
+    let error = bench.json::<work::OfferRequest>(gap).await.unwrap_err();
+    assert!(error.to_string().contains("offered in order"), "{error}");
+    // What has not come cannot be reported, and other bytes do not come under a name.
+    let piece = bytes::Bytes::from_static(b"piece");
+    let id = crate::store::layout::ObjectId::of(&piece);
+    let home = &bench.home;
+    let unoffered = work::take_piece(home, &again.claim, &id, &piece).await.unwrap_err();
+    assert_eq!(unoffered.kind(), ErrorKind::NotFound);
+    let missing = bench.json::<work::OfferRequest>(offer(json!([[id.to_string(), 5]]))).await;
+    assert_eq!(missing.unwrap().missing, [0]);
+    let forged = bytes::Bytes::from_static(b"other");
+    assert!(work::take_piece(home, &again.claim, &id, &forged).await.is_err());
+    let output = json!({"size": 5, "sha256": "0".repeat(64)});
+    let report = json!({"claim": again.claim, "report": {}, "output": output});
+    let error = bench.json::<work::ReportRequest>(report.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("1 of them have not come"), "{error}");
+    work::take_piece(home, &again.claim, &id, &piece).await.unwrap();
+    bench.home.collect().await.unwrap();
+    let there =
+        bench.json::<work::OfferRequest>(offer(json!([[id.to_string(), 5]]))).await.unwrap();
+    assert!(there.missing.is_empty(), "no collector takes what is on its way");
+    // It is read by the run: what is not what the worker said makes no revision.
+    bench.json::<work::ReportRequest>(report).await.unwrap();
+    let error = bench.json::<history::RetryRequest>(json!({"run": waiting.id})).await.unwrap_err();
+    assert!(error.to_string().contains("is not the one that it made"), "{error}");
+    assert!(home.db.object_size(&id).await.unwrap().is_none(), "and its pieces are let go");
+
+    // What a worker says is bounded, on one line, and about its task.
+    let waiting = run(&bench, json!({"updates": ["KB5044284"], "keep": ["Core"]})).await.unwrap();
+    let claimed = bench.call(&claim("one")).await.unwrap().unwrap();
+    let index = claimed.task.images[0].index;
+    let said = |index: u32, update: &str| {
+        json!({"wim": "x", "index": index, "update": update,
+        "called": "\u{1b}[31m", "became": "failed", "hresult": "0x1", "reason": "a\r\nb\u{1b}[2J"})
+    };
+    let updates = [
+        said(index, "UPD00001"),
+        said(index, "UPD00001"),
+        said(index, "UPD9"),
+        said(99, "UPD00001"),
+    ];
+    let report = json!({"failure": "x\n".repeat(100_000), "updates": updates,
+        "excerpts": [{"log": "a\nb", "text": "é".repeat(100_000)}]});
+    let report = json!({"claim": claimed.claim, "report": report});
+    bench.json::<work::ReportRequest>(report).await.unwrap();
+    let kept = bench.home.db.servicing_task(&claimed.id).await.unwrap().unwrap().report;
+    assert_eq!((kept.updates.len(), kept.updates[0].reason.as_str()), (1, "a b [2J"), "{kept:?}");
+    assert!(kept.updates[0].called.contains("KB5044284"), "{}", kept.updates[0].called);
+    assert!(kept.failure.len() == 1000 && kept.failure.lines().count() == 1);
+    assert!(kept.excerpts[0].text.len() <= 64 << 10 && kept.excerpts[0].log == "a b");
+    assert!(bench.json::<history::RetryRequest>(json!({"run": waiting.id})).await.is_err());
+
+    let waiting = run(&bench, json!({"updates": ["KB5044284"], "keep": ["Core"]})).await.unwrap();
+    let claimed = bench.call(&claim("one")).await.unwrap().unwrap();
     let cancelled = bench.json::<history::CancelRequest>(json!({"run": waiting.id})).await.unwrap();
     assert_eq!(cancelled.state, RunState::Cancelled);
-    let report = json!({"worker": "one", "id": claimed.id, "report": {"failure": "late"}});
-    let error = bench.json::<worker::ReportRequest>(report).await.unwrap_err();
-    assert!(error.to_string().contains("there is no task"), "{error}");
+    let report = json!({"claim": claimed.claim, "report": {"failure": "late"}});
+    let error = bench.json::<work::ReportRequest>(report).await.unwrap_err();
+    assert!(error.to_string().contains("holds no task"), "{error}");
 }
 
 async fn updates_that_are_not_applicable_are_no_failure(database: Database) {
@@ -496,7 +575,7 @@ async fn updates_that_are_not_applicable_are_no_failure(database: Database) {
     bench.import(&[lcu]).await;
     let waiting = run(&bench, json!({"updates": ["KB5044284"]})).await.unwrap();
     let mut stack = EditingStack::new(Fail::NotApplicable);
-    while worker::work_once(&bench.home, "win", &mut stack, bench.watch()).await.unwrap() {}
+    bench.work("win", &mut stack).await;
     let done = bench.json::<history::ShowRequest>(json!({"run": waiting.id})).await.unwrap();
     assert_eq!(done.state, RunState::Succeeded, "{}", done.reason);
     assert!(done.report.updates.iter().all(|update| update.became == Became::NotApplicable));

@@ -150,6 +150,12 @@ pub struct Update {
 }
 
 impl Update {
+    /// Whether it is a component of Windows PE, which no other Windows takes.
+    pub(super) fn is_for_pe(&self) -> bool {
+        let identity = self.facts.identity.as_ref();
+        identity.is_some_and(|identity| identity.name.to_ascii_lowercase().starts_with("winpe-"))
+    }
+
     /// What it is called in a sentence: `KB5044284 (cumulative, UPD00001)`.
     #[must_use]
     pub fn called(&self) -> String {

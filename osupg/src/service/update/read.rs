@@ -191,7 +191,9 @@ fn kind_of(manifest: &Manifest, file: &str) -> Kind {
     let release = manifest.release_type.to_ascii_lowercase();
     let said = format!("{} {file}", manifest.title).to_ascii_lowercase();
     let dotnet = name.starts_with("package_for_dotnet") || name.contains("netfx");
-    if dotnet {
+    if name.starts_with("winpe-") {
+        Kind::Language
+    } else if dotnet {
         Kind::Dotnet
     } else if name.starts_with("package_for_servicingstack") {
         Kind::ServicingStack

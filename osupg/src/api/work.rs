@@ -1,0 +1,99 @@
+//! `/api/v1/work/…`: what workers fetch and bring, by the claim that they have.
+//!
+//! A piece is taken in whole, under the name of its hash, or not at all; only one that the holder of the
+//! claim has offered, and no byte more than it was said to have.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::Response;
+use serde_json::Value;
+
+use super::Shared;
+use super::identity::Peer;
+use super::problem::Refusal;
+use super::transfer::{Lifetime, Representation, Stored};
+use crate::accounts::Caller;
+use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::operation::{self, Operation};
+use crate::service::work::{self, ClaimRequest};
+use crate::store::cut::MAX_PIECE;
+use crate::text;
+
+/// How long a worker has to send a piece.
+const PIECE_WITHIN: Duration = Duration::from_secs(300);
+
+/// `GET /api/v1/work/{claim}/files/{sha256}`
+pub(super) async fn file(
+    State(service): State<Shared>,
+    Path((claim, digits)): Path<(String, String)>,
+    from: Peer,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let home = worker(&service, from, &headers).await?;
+    let sha256: [u8; 32] = text::unhex(&digits)
+        .ok_or_else(|| Error::not_found(format!("{:?} is no SHA-256", text::clean(&digits))))?;
+    let content = home.db.work_file(&claim, home.by(), &sha256).await?;
+    let what = Representation {
+        bytes: Stored::Pieces(home.library.clone(), content.pieces.into()),
+        tag: text::hex(&sha256),
+        media_type: "application/octet-stream",
+        lifetime: Lifetime::Revalidate,
+    };
+    Ok(service.transfers.send(what, &method, &headers).await?)
+}
+
+/// `PUT /api/v1/work/{claim}/objects/{blake3}`
+pub(super) async fn put(
+    State(service): State<Shared>,
+    Path((claim, digits)): Path<(String, String)>,
+    from: Peer,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    let home = worker(&service, from, &headers).await?;
+    let id = work::object_id(&digits)?;
+    // Before a byte of it is read.
+    let piece = home.db.offered_piece(&claim, home.by(), &id).await?;
+    let most = usize::try_from(piece.size).unwrap_or(MAX_PIECE).min(MAX_PIECE);
+    let _place = service.transfers.place().await?;
+    let bytes = match tokio::time::timeout(PIECE_WITHIN, to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) => {
+            let message = format!("object {id} has {most} bytes, and no more are taken");
+            return Err(Refusal::status(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+        Err(_) => {
+            let message = "the object did not arrive in time";
+            return Err(Refusal::status(StatusCode::REQUEST_TIMEOUT, message));
+        }
+    };
+    // Of its own accord: a worker that goes away leaves nothing half done.
+    let taken = tokio::spawn(async move { work::take_piece(&home, &claim, &id, &bytes).await });
+    taken.await.map_err(Error::from)??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The store in the name of a worker, which is whoever may claim tasks.
+async fn worker(service: &Shared, from: Peer, headers: &HeaderMap) -> Result<Home> {
+    let known = operation::find(ClaimRequest::NAME)
+        .ok_or_else(|| Error::io("internal: nothing can be claimed"))?;
+    let caller: Result<Caller> = service.caller(headers).await;
+    let who = caller.as_ref().ok().cloned();
+    let admitted = match caller {
+        Ok(caller) => caller.may(&service.home, known, None).await.map(|()| caller),
+        Err(error) => Err(error),
+    };
+    match admitted {
+        Ok(caller) => Ok(service.home.acting_for(&caller.name)),
+        Err(error) => {
+            let request = Value::Null;
+            service.refused(who.as_ref(), from, ClaimRequest::NAME, None, &request, &error).await;
+            Err(error)
+        }
+    }
+}
