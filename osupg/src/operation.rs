@@ -71,11 +71,7 @@ impl Right {
     /// What both allow; `None` when that is nothing.
     #[must_use]
     pub fn and(self, other: Self) -> Option<Self> {
-        if self.includes(other) {
-            Some(other)
-        } else {
-            other.includes(self).then_some(self)
-        }
+        if self.includes(other) { Some(other) } else { other.includes(self).then_some(self) }
     }
 
     /// The word for it.

@@ -67,11 +67,7 @@ fn caller(row: &TokenRow) -> Result<Caller> {
             text::clean(&account.name)
         ))
     })?;
-    Ok(Caller {
-        name,
-        right,
-        scopes: scopes.and(Scopes::of(&account.scopes)),
-    })
+    Ok(Caller { name, right, scopes: scopes.and(Scopes::of(&account.scopes)) })
 }
 
 /// A session: the token, which nobody is shown again, and when it ends.

@@ -109,7 +109,9 @@ pub(super) fn right() -> impl clap::builder::TypedValueParser<Value = Right> {
 }
 
 /// The words for rights.
-pub(super) fn words(rights: &[Right]) -> impl clap::builder::TypedValueParser<Value = Right> + use<> {
+pub(super) fn words(
+    rights: &[Right],
+) -> impl clap::builder::TypedValueParser<Value = Right> + use<> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
     PossibleValuesParser::new(rights.iter().map(|right| right.word()))
         .try_map(|word| Right::from_word(&word).ok_or_else(|| format!("{word:?} is no right")))

@@ -306,7 +306,8 @@ impl Db {
     /// # Errors
     /// When the database cannot be read.
     pub async fn run_that_made(&self, package: &str, number: i64) -> Result<Option<Run>> {
-        let query = format!("{RUN} WHERE package_id = $1 AND revision = $2 ORDER BY id DESC LIMIT 1");
+        let query =
+            format!("{RUN} WHERE package_id = $1 AND revision = $2 ORDER BY id DESC LIMIT 1");
         let row = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(package)
             .bind(number)

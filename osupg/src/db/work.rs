@@ -263,8 +263,12 @@ impl Db {
         .await?;
         match size {
             Some(size) => Ok(Piece { id: *id, size: unsigned(size)? }),
-            None => Err(Error::not_found("this claim holds no task that the object was offered for")
-                .advise("offer it first; if the task is gone, discard the work and claim again")),
+            None => {
+                Err(Error::not_found("this claim holds no task that the object was offered for")
+                    .advise(
+                        "offer it first; if the task is gone, discard the work and claim again",
+                    ))
+            }
         }
     }
 

@@ -23,8 +23,8 @@ use serde_json::Value;
 use crate::db::schedules::Claim;
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
-use crate::package::reference;
 use crate::operation::{self, Known, Operation, Right};
+use crate::package::reference;
 use crate::progress::Watch;
 use crate::text;
 use crate::time::Moment;
@@ -151,7 +151,8 @@ fn known(operation: &str) -> Result<&'static Known> {
         Error::usage(format!("there is no operation {:?}", text::clean(operation)))
             .advise("operations are named by area and verb, such as package.verify")
     })?;
-    if matches!(known.right, Right::Administer | Right::Work) || known.name.starts_with("schedule.") {
+    if matches!(known.right, Right::Administer | Right::Work) || known.name.starts_with("schedule.")
+    {
         return Err(Error::usage(format!("{} cannot be scheduled", known.name))
             .advise("only what operators may do can be done on a schedule"));
     }

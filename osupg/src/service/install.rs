@@ -26,8 +26,7 @@ const NAMES: [&str; 3] = ["sources/install.wim", "sources/install.esd", "sources
 /// Chunks of the WIM that an ESD becomes: DISM's usual ones.
 const LZX_CHUNK: u32 = 32 << 10;
 /// Compression of an ESD's metadata, outside of its solid resources.
-const AROUND_SOLID: Compression =
-    Compression::Chunks { codec: Codec::Lzms, chunk_size: 128 << 10 };
+const AROUND_SOLID: Compression = Compression::Chunks { codec: Codec::Lzms, chunk_size: 128 << 10 };
 
 /// The form of the file with the editions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,8 +201,7 @@ fn guid_of(wim: &Wim, images: &[ImageIndex]) -> Result<[u8; 16]> {
 
 /// What is missing of a split set, with what to do; `None` when it is whole.
 pub(super) fn incomplete(open: &OpenWim, entries: &[Entry], first: &Entry) -> Option<String> {
-    let (there, wanted) =
-        (parts(entries, first).len(), usize::from(open.wim.header().total_parts));
+    let (there, wanted) = (parts(entries, first).len(), usize::from(open.wim.header().total_parts));
     (there < wanted).then(|| {
         format!(
             "{} is the first of {wanted} parts, of which the media hold {there}: add the media again \

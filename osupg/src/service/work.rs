@@ -295,7 +295,9 @@ impl OfferRequest {
         let piece = |(hash, size): &(String, u64)| {
             let id = object_id(hash)?;
             if *size == 0 || *size > MAX_PIECE as u64 {
-                return Err(Error::usage(format!("an object has 1 to {MAX_PIECE} bytes, not {size}")));
+                return Err(Error::usage(format!(
+                    "an object has 1 to {MAX_PIECE} bytes, not {size}"
+                )));
             }
             Ok(Piece { id, size: *size })
         };

@@ -32,8 +32,7 @@ pub(super) fn put(work: &Work<'_>, changes: &mut Changes) -> Result<()> {
     let given = given
         .map(|(name, bytes)| {
             let found = Found::read(&bytes);
-            let found = found
-                .map_err(|why| Error::usage(format!("the answer file {name} {why}")));
+            let found = found.map_err(|why| Error::usage(format!("the answer file {name} {why}")));
             found.map(|found| (name, found))
         })
         .transpose()?;
@@ -133,8 +132,13 @@ impl Found {
     fn read(bytes: &[u8]) -> Result<Self, String> {
         let said = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8".to_string())?;
         let said = said.strip_prefix('\u{feff}').unwrap_or(said);
-        let mut found =
-            Self { said: said.to_string(), end: None, servicing_end: None, has_pass: false, is_set: false };
+        let mut found = Self {
+            said: said.to_string(),
+            end: None,
+            servicing_end: None,
+            has_pass: false,
+            is_set: false,
+        };
         let mut reader = Reader::from_str(said);
         let mut open: Vec<String> = Vec::new();
         let mut root = None;
@@ -189,10 +193,12 @@ impl Found {
     fn with(&self, packages: &str, architecture: &str) -> Result<String, String> {
         let Some(end) = self.end else { return Ok(anew(packages, architecture)) };
         if self.has_pass && !self.is_set {
-            return Err("has a pass windowsPE that does not set UseConfigurationSet, without which \
+            return Err(
+                "has a pass windowsPE that does not set UseConfigurationSet, without which \
                         Setup finds no packages on the media: set it to true in \
                         Microsoft-Windows-Setup"
-                .into());
+                    .into(),
+            );
         }
         let pass = if self.has_pass { String::new() } else { configuration_set(architecture) };
         let (before, after) = self.said.split_at(end);
@@ -243,7 +249,10 @@ mod tests {
             ("", "is empty"),
             ("<unattend>", "no XML"),
             ("<unattend></html>", "no XML"),
-            ("<unattend><settings pass=\"windowsPE\"></settings></unattend>", "UseConfigurationSet"),
+            (
+                "<unattend><settings pass=\"windowsPE\"></settings></unattend>",
+                "UseConfigurationSet",
+            ),
             (
                 "<unattend><settings pass=\"windowsPE\"><UseConfigurationSet>false\
                  </UseConfigurationSet></settings></unattend>",

@@ -36,8 +36,7 @@ pub(super) async fn all(work: &Work<'_>, made: &Made, done: &Done) -> Result<Vec
     let entries: Vec<&Entry> = made.entries.iter().filter(new).collect();
     for entry in &entries {
         work.watch.progress.note(&format!("checking {}", entry.path));
-        let verified =
-            tokio::task::block_in_place(|| {
+        let verified = tokio::task::block_in_place(|| {
             inventory::open(work.home, &made.entries, entry)?.verify(work.watch)
         });
         work.watch.check()?;

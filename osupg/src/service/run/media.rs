@@ -11,8 +11,8 @@ use super::super::recipe::Target;
 use super::super::update::container::{Container, Member, Opened, open_file};
 use super::super::update::{Kind, Update};
 use super::tasks::{self, Done, Key};
-use super::{answer, wims};
 use super::{Decision, FileDecision, Work};
+use super::{answer, wims};
 use crate::error::{Error, Result};
 use crate::media::path::MediaPath;
 use crate::package::images::OpenWim;
@@ -145,7 +145,11 @@ pub(super) fn spelled(work: &Work<'_>, path: &str) -> Result<MediaPath> {
 }
 
 /// The update's one file, in the scratch folder; or its files, if it was a folder.
-pub(super) fn bring(work: &Work<'_>, update: &Update, folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+pub(super) fn bring(
+    work: &Work<'_>,
+    update: &Update,
+    folder: &Path,
+) -> Result<Vec<(String, PathBuf)>> {
     let files = work.files.get(&update.id).map_or(&[][..], Vec::as_slice);
     let mut brought = Vec::with_capacity(files.len());
     for (number, (path, content)) in files.iter().enumerate() {
@@ -261,7 +265,11 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// The bytes that a path has so far.
-pub(super) fn there(work: &Work<'_>, changes: &Changes, path: &MediaPath) -> Result<Option<Vec<u8>>> {
+pub(super) fn there(
+    work: &Work<'_>,
+    changes: &Changes,
+    path: &MediaPath,
+) -> Result<Option<Vec<u8>>> {
     match changes.new.get(&path.folded()) {
         Some((_, New::File(file))) => return read_file(file).map(Some),
         Some((_, New::Bytes(bytes))) => return Ok(Some(bytes.clone())),

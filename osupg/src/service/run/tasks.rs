@@ -230,7 +230,10 @@ async fn settle_one(
         }
         (TaskState::Claimed, _) => {
             let until = kept.lease_until.local();
-            let reason = format!("{} is at work on it, and counts as lost if nothing is heard of it until {until}", kept.worker);
+            let reason = format!(
+                "{} is at work on it, and counts as lost if nothing is heard of it until {until}",
+                kept.worker
+            );
             wait(work, run, &task, done, Some(reason)).await
         }
         _ => wait(work, run, &task, done, None).await,

@@ -90,9 +90,8 @@ impl Bench {
             let known = crate::operation::find(&held.operation).unwrap();
             let request = serde_json::from_str(&held.request).unwrap();
             let home = self.home.acting_for(&held.by);
-            let result = known
-                .run(request, home, std::sync::Arc::new(Unwatched), self.cancel.clone())
-                .await;
+            let result =
+                known.run(request, home, std::sync::Arc::new(Unwatched), self.cancel.clone()).await;
             let (ending, words) = match result {
                 Ok(outcome) => (Ending::Succeeded(outcome.to_string()), "succeeded".to_string()),
                 Err(error) => {
@@ -410,6 +409,12 @@ impl Stack for EditingStack {
         }
         if self.fail == Fail::NotApplicable {
             return Ok(Added::NotApplicable);
+        }
+        if update.kind == crate::service::update::Kind::Driver {
+            assert!(file.is_dir(), "a driver that was a folder comes as one: {}", file.display());
+            let inf = fs::read_dir(file).unwrap().next().unwrap().unwrap().path();
+            put(&self.overlay().join("Windows/INF/oem0.inf"), &fs::read(inf).unwrap());
+            return Ok(Added::Installed);
         }
         let Opened::Container(container) = open_file(file).unwrap() else { panic!("no cabinet") };
         let members = container.members().unwrap();

@@ -5,9 +5,11 @@ use crate::service::cabinet::tests::lzx_cabinet;
 
 const SSU: &str = "Package_for_ServicingStack_1738~31bf3856ad364e35~amd64~~26100.1738.1.0";
 const FEATURE: &str = "OpenSSH-Server-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
-const LANGUAGE: &str = "Microsoft-Windows-Client-LanguagePack-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
+const LANGUAGE: &str =
+    "Microsoft-Windows-Client-LanguagePack-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
 const FONTS: &str = "WinPE-FontSupport-JA-JP-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
-const NET35: &str = "Microsoft-Windows-NetFx3-OnDemand-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
+const NET35: &str =
+    "Microsoft-Windows-NetFx3-OnDemand-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
 const OTHER: &str = "Package_for_KB5012345~31bf3856ad364e35~amd64~~26100.1.1.0";
 
 /// The files of a cabinet of each kind, with the targets that its updates go into.
@@ -19,20 +21,41 @@ fn kinds() -> Vec<(Kind, Vec<(&'static str, Vec<u8>)>, &'static [&'static str])>
         vec![("update.mum", said.into_bytes()), ("payload.dll", vec![7; 4_000])]
     };
     let setup = crate::service::file_version::tests::program("10.0.26100.2100", &[0; 8_000]);
-    let inf = "[Version]\r\nClass=Net\r\nDriverVer=06/21/2006,10.0.26100.1\r\n[M]\r\n%x%=y,NTamd64\r\n";
+    let inf =
+        "[Version]\r\nClass=Net\r\nDriverVer=06/21/2006,10.0.26100.1\r\n[M]\r\n%x%=y,NTamd64\r\n";
     let inf = format!("{inf}{}", "; a comment of a driver\r\n".repeat(50)).into_bytes();
     vec![
         (Kind::Cumulative, package(ROLLUP, "KB5044284", "Update", "neutral"), &["boot", "install"]),
-        (Kind::ServicingStack, package(SSU, "KB5043113", "Update", "neutral"), &["winre", "boot", "install"]),
+        (
+            Kind::ServicingStack,
+            package(SSU, "KB5043113", "Update", "neutral"),
+            &["winre", "boot", "install"],
+        ),
         (Kind::Dotnet, package(DOTNET, "KB5044030", "Update", "neutral"), &["install"]),
         (Kind::SafeOs, package(SAFE_OS, "KB5044615", "Update", "neutral"), &["winre"]),
         (Kind::Setup, vec![("SetupHost.exe", setup)], &[]),
-        (Kind::Driver, vec![("net.inf", inf), ("net.sys", vec![1; 9_000])], &["winre", "boot", "install"]),
+        (
+            Kind::Driver,
+            vec![("net.inf", inf), ("net.sys", vec![1; 9_000])],
+            &["winre", "boot", "install"],
+        ),
         (Kind::Feature, package(FEATURE, "KB5000001", "OnDemand Pack", "neutral"), &["install"]),
-        (Kind::Language, package(LANGUAGE, "KB5000002", "Language Pack", "de-DE"), &["winre", "boot", "install"]),
-        (Kind::Language, package(FONTS, "KB5000003", "Feature Pack", "neutral"), &["winre", "boot"]),
+        (
+            Kind::Language,
+            package(LANGUAGE, "KB5000002", "Language Pack", "de-DE"),
+            &["winre", "boot", "install"],
+        ),
+        (
+            Kind::Language,
+            package(FONTS, "KB5000003", "Feature Pack", "neutral"),
+            &["winre", "boot"],
+        ),
         (Kind::Dotnet, package(NET35, "KB5000004", "OnDemand Pack", "neutral"), &["install"]),
-        (Kind::Other, package(OTHER, "KB5012345", "Hotfix", "neutral"), &["winre", "boot", "install"]),
+        (
+            Kind::Other,
+            package(OTHER, "KB5012345", "Hotfix", "neutral"),
+            &["winre", "boot", "install"],
+        ),
     ]
 }
 
@@ -176,6 +199,20 @@ async fn the_plan_says_what_stands_against_a_run() {
     let accept = json!({"package": "OSU00001"});
     bench.json::<crate::package::edit::AcceptLicence>(accept).await.unwrap();
     assert!(plan().await.problems.is_empty());
+}
+
+async fn a_driver_of_one_file_comes_to_the_worker_as_a_folder() {
+    let bench = Bench::new().await;
+    bench.package().await;
+    let driver = bench.path("driver");
+    put(&driver.join("net.inf"), b"[Version]\r\nClass=Net\r\n[M]\r\n%x%=y,NTamd64\r\n");
+    let ids = bench.import(&[driver]).await;
+    let waiting = run(&bench, json!({"updates": ids})).await.unwrap();
+    bench.work("win", &mut EditingStack::new(Fail::Never)).await;
+    let done = bench.json::<history::ShowRequest>(json!({"run": waiting.id})).await.unwrap();
+    assert_eq!(done.state, RunState::Succeeded, "{}", done.reason);
+    let wim = bench.wim("OSU00001", "install.wim").await;
+    assert!(file_in(&wim, 2, "Windows/INF/oem0.inf").unwrap().starts_with(b"[Version]"));
 }
 
 async fn a_base_that_has_lost_something_is_refused_before_anything_runs() {

@@ -1,8 +1,8 @@
 //! A policy at work, with a clock that the test sets.
 
 use super::*;
-use crate::jobs::{self, Submission};
 use crate::jobs::model::{Priority, State as JobState};
+use crate::jobs::{self, Submission};
 use crate::points;
 use crate::schedule::{self, model::Schedule};
 

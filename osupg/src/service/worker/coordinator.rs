@@ -40,12 +40,26 @@ pub enum Coordinator {
 
 impl Coordinator {
     /// Has an operation done. A service that is away is waited for.
-    pub(super) async fn ask<O: Operation>(&self, request: &O, watch: Watch<'_>) -> Result<O::Outcome> {
+    pub(super) async fn ask<O: Operation>(
+        &self,
+        request: &O,
+        watch: Watch<'_>,
+    ) -> Result<O::Outcome> {
+        match self {
+            Self::Beside(_) => self.ask_once(request, watch).await,
+            Self::Remote(_) => patiently(watch, async || self.ask_once(request, watch).await).await,
+        }
+    }
+
+    /// Has an operation done, if that can be had at once.
+    pub(super) async fn ask_once<O: Operation>(
+        &self,
+        request: &O,
+        watch: Watch<'_>,
+    ) -> Result<O::Outcome> {
         match self {
             Self::Beside(home) => request.run(home, watch).await,
-            Self::Remote(client) => {
-                patiently(watch, async || client.call(request, watch).await).await
-            }
+            Self::Remote(client) => client.call(request, watch).await,
         }
     }
 
@@ -81,8 +95,7 @@ impl Coordinator {
         for _ in 0..2 {
             match self {
                 Self::Beside(home) => {
-                    let content =
-                        home.db.work_file(claim, home.by(), &sha256(file)?).await?;
+                    let content = home.db.work_file(claim, home.by(), &sha256(file)?).await?;
                     let name = text::path(place);
                     let source = PieceSource::new(home.library.clone(), &content.pieces, name);
                     let _ = std::fs::remove_file(part);

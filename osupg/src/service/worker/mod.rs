@@ -27,7 +27,7 @@ use wim_extract::source::{Access, FileSource, Source};
 pub use coordinator::Coordinator;
 
 use super::stack::{self, Place, Report, Stack};
-use super::work::{Claimed, ClaimRequest, Facts, MAX_OFFERED, OfferRequest, Output, ReportRequest};
+use super::work::{ClaimRequest, Claimed, Facts, MAX_OFFERED, OfferRequest, Output, ReportRequest};
 use crate::error::{Error, Kind, Result};
 use crate::media::path::MediaPath;
 use crate::progress::{Phase, Watch};
@@ -63,7 +63,9 @@ impl Worker {
             .map_err(|error| Error::file("make the folder of the worker", &self.folder, &error))?;
         stack.discard_stale().map_err(|refusal| {
             Error::io(format!("stale mounts cannot be discarded: {}", stack::reason(&refusal)))
-                .advise("close whatever has files open in the worker's folder, or start Windows again")
+                .advise(
+                    "close whatever has files open in the worker's folder, or start Windows again",
+                )
         })
     }
 
@@ -79,7 +81,8 @@ impl Worker {
         let keeper = Keeper::start(&self.coordinator, &claimed.claim, watch.cancel);
         let held = Watch { cancel: &keeper.cancel, ..watch };
         let done = self.perform(&claimed, stack, held).await;
-        let lost = keeper.end();
+        let lost = keeper.is_lost();
+        drop(keeper);
         match done {
             Ok(run) => {
                 self.forget(None)?;
@@ -93,8 +96,23 @@ impl Worker {
                 self.forget(None)?;
                 Ok(true)
             }
-            Err(error) => Err(error),
+            Err(error) if error.kind() == Kind::Cancelled => Err(error),
+            Err(error) => self.say_why(&claimed, error, watch).await.map(|()| true),
         }
+    }
+
+    /// Reports that the task cannot be done here, such as for want of space, so that its run says why.
+    /// Where not even that can be said, the task is gone on with later.
+    async fn say_why(&self, claimed: &Claimed, error: Error, watch: Watch<'_>) -> Result<()> {
+        let failure = format!("{}: {error}", self.name);
+        let report = Report { failure, ..Report::default() };
+        let request = ReportRequest { claim: claimed.claim.clone(), report, output: None };
+        let Ok(reported) = self.coordinator.ask_once(&request, watch).await else {
+            return Err(error);
+        };
+        watch.progress.note(&format!("{} cannot be done here: {error}", claimed.task.wim));
+        let _ = self.forget(None);
+        self.coordinator.go_on(&reported.run, watch).await
     }
 
     /// Does what is left to do of a task; the run that waited for it.
@@ -155,15 +173,14 @@ impl Worker {
         for update in &claimed.updates {
             let at = folder.join("updates").join(plain(&update.id)?);
             for (path, file) in &update.files {
-                let name = match update.files.len() {
-                    1 => &update.file,
-                    _ => path,
-                };
-                let place = at.join(plain(name)?);
-                self.coordinator.fetch(claim, file, &place, watch).await?;
-                let whole = if update.files.len() == 1 { place } else { at.clone() };
-                places.insert(update.id.clone(), whole);
+                self.coordinator.fetch(claim, file, &at.join(plain(path)?), watch).await?;
             }
+            // A folder may hold a single file, too.
+            let whole = match update.files.as_slice() {
+                [(path, _)] if *path == update.file => at.join(plain(path)?),
+                _ => at,
+            };
+            places.insert(update.id.clone(), whole);
         }
         std::fs::rename(&input, &work).map_err(|error| Error::file("move", &input, &error))?;
         let updates = |id: &str| places.get(id).cloned();
@@ -175,7 +192,12 @@ impl Worker {
     }
 
     /// Brings the new WIM, what of it is missing, and reports it.
-    async fn bring(&self, cut: &CutUp, mut request: ReportRequest, watch: Watch<'_>) -> Result<String> {
+    async fn bring(
+        &self,
+        cut: &CutUp,
+        mut request: ReportRequest,
+        watch: Watch<'_>,
+    ) -> Result<String> {
         request.output = Some(Output { size: cut.size, sha256: cut.sha256.clone() });
         let mut round = 1;
         loop {
@@ -278,7 +300,8 @@ fn cut_up(path: &Path, watch: Watch<'_>) -> Result<CutUp> {
     let (mut pieces, mut at, mut sha256) = (Vec::new(), 0, Sha256::new());
     for cut in Pieces::new(&source, &spans) {
         watch.check()?;
-        let bytes = cut.map_err(|e| Error::io(format!("cannot read {}: {e}", source.name())))?.bytes;
+        let bytes =
+            cut.map_err(|e| Error::io(format!("cannot read {}: {e}", source.name())))?.bytes;
         sha256.update(&bytes);
         let size = bytes.len() as u64;
         pieces.push((Piece { id: ObjectId::of(&bytes), size }, at));
@@ -315,9 +338,14 @@ impl Keeper {
         Self { cancel, lost, task }
     }
 
-    /// Ends it; whether the claim was lost.
-    fn end(self) -> bool {
-        self.task.abort();
+    /// Whether the claim was lost.
+    fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
