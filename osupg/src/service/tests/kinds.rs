@@ -12,8 +12,11 @@ const NET35: &str =
     "Microsoft-Windows-NetFx3-OnDemand-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
 const OTHER: &str = "Package_for_KB5012345~31bf3856ad364e35~amd64~~26100.1.1.0";
 
-/// The files of a cabinet of each kind, with the targets that its updates go into.
-fn kinds() -> Vec<(Kind, Vec<(&'static str, Vec<u8>)>, &'static [&'static str])> {
+/// The kind of an update, the files of its cabinet, and what it goes into.
+type Sample = (Kind, Vec<(&'static str, Vec<u8>)>, &'static [&'static str]);
+
+/// One of each kind.
+fn kinds() -> Vec<Sample> {
     let package = |identity: &str, kb: &str, release: &str, language: &str| {
         let said = manifest(identity, kb, &[])
             .replace("releaseType=\"Update\"", &format!("releaseType=\"{release}\""))
