@@ -142,16 +142,28 @@ fn passage(to: SocketAddr, most: u64) -> (u16, Arc<AtomicU64>) {
 fn serve(bench: &Bench) -> (Running, SocketAddr) {
     let (certificate, key) = (bench.path("cert.pem"), bench.path("key.pem"));
     let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
-    openssl.args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+    openssl.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+    ]);
+    openssl.args([
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+    ]);
     openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
     let _ = child::run(&mut openssl).ok();
-    let config = format!(
-        "[serve]\ntls-cert = {:?}\ntls-key = {:?}\n",
-        text(&certificate),
-        text(&key)
-    );
+    let config =
+        format!("[serve]\ntls-cert = {:?}\ntls-key = {:?}\n", text(&certificate), text(&key));
     fs::write(bench.path("osupg.toml"), config).expect("a file");
     let mut process = bench
         .osupg()
@@ -235,7 +247,11 @@ fn a_worker_that_is_killed_while_it_uploads_goes_on_where_it_was() {
     assert_eq!(fs::read_dir(bench.path("worker/tasks")).expect("a folder").count(), 0);
 
     let shown = over(&bench, &run);
-    assert_eq!((shown["state"].as_str(), shown["revision"].as_i64()), (Some("succeeded"), Some(2)), "{shown}");
+    assert_eq!(
+        (shown["state"].as_str(), shown["revision"].as_i64()),
+        (Some("succeeded"), Some(2)),
+        "{shown}"
+    );
     assert_eq!(shown["report"]["updates"][0]["became"], "installed");
     let out = bench.path("out");
     let _ = bench.run(&["package", "export", "OSU00001", text(&out)]).ok();

@@ -340,14 +340,18 @@ async fn work(home: &Home, run: &mut Run, recipe: &Recipe, watch: Watch<'_>) -> 
         // What workers make comes in together, or a revision would depend on who is faster.
         done.outputs.clear();
     }
-    if run.revision.is_some() && !done.waiting.is_empty() {
-        // What could go on without workers has gone on before.
+    let current = survey.package.revision.number;
+    if !done.waiting.is_empty() && (run.revision.is_some() || current != run.base) {
+        // What could go on without workers has gone on before; or it would make a revision without
+        // the updates that the current one has.
         home.db.import_ends(work.import).await?;
         (run.state, run.reason) = stand(run, &done);
+        if run.revision.is_none() {
+            run.reason = format!("revision {current} stays for now; {}", done.waiting.join("; "));
+        }
         return Ok(());
     }
     run.report.made_of = tokio::task::block_in_place(|| made_of::hash(&work, &done))?;
-    let current = survey.package.revision.number;
     let before = home.db.run_that_made(&run.package, current).await?;
     if before.is_some_and(|before| before.report.made_of == run.report.made_of) {
         home.db.import_ends(work.import).await?;

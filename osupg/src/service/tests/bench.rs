@@ -412,6 +412,12 @@ impl Stack for EditingStack {
         if self.fail == Fail::NotApplicable {
             return Ok(Added::NotApplicable);
         }
+        if update.kind == crate::service::update::Kind::Driver {
+            assert!(file.is_dir(), "a driver that was a folder comes as one: {}", file.display());
+            let inf = fs::read_dir(file).unwrap().next().unwrap().unwrap().path();
+            put(&self.overlay().join("Windows/INF/oem0.inf"), &fs::read(inf).unwrap());
+            return Ok(Added::Installed);
+        }
         let Opened::Container(container) = open_file(file).unwrap() else { panic!("no cabinet") };
         let members = container.members().unwrap();
         let mum = members.iter().find(|member| member.path == "update.mum").unwrap();

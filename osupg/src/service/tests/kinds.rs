@@ -12,8 +12,11 @@ const NET35: &str =
     "Microsoft-Windows-NetFx3-OnDemand-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
 const OTHER: &str = "Package_for_KB5012345~31bf3856ad364e35~amd64~~26100.1.1.0";
 
-/// The files of a cabinet of each kind, with the targets that its updates go into.
-fn kinds() -> Vec<(Kind, Vec<(&'static str, Vec<u8>)>, &'static [&'static str])> {
+/// The kind of an update, the files of its cabinet, and what it goes into.
+type Sample = (Kind, Vec<(&'static str, Vec<u8>)>, &'static [&'static str]);
+
+/// One of each kind.
+fn kinds() -> Vec<Sample> {
     let package = |identity: &str, kb: &str, release: &str, language: &str| {
         let said = manifest(identity, kb, &[])
             .replace("releaseType=\"Update\"", &format!("releaseType=\"{release}\""))
@@ -203,6 +206,20 @@ async fn the_plan_says_what_stands_against_a_run(database: Database) {
     assert!(plan().await.problems.is_empty());
 }
 
+async fn a_driver_of_one_file_comes_to_the_worker_as_a_folder(database: Database) {
+    let bench = Bench::new(database).await;
+    bench.package().await;
+    let driver = bench.path("driver");
+    put(&driver.join("net.inf"), b"[Version]\r\nClass=Net\r\n[M]\r\n%x%=y,NTamd64\r\n");
+    let ids = bench.import(&[driver]).await;
+    let waiting = run(&bench, json!({"updates": ids})).await.unwrap();
+    bench.work("win", &mut EditingStack::new(Fail::Never)).await;
+    let done = bench.json::<history::ShowRequest>(json!({"run": waiting.id})).await.unwrap();
+    assert_eq!(done.state, RunState::Succeeded, "{}", done.reason);
+    let wim = bench.wim("OSU00001", "install.wim").await;
+    assert!(file_in(&wim, 2, "Windows/INF/oem0.inf").unwrap().starts_with(b"[Version]"));
+}
+
 async fn a_base_that_has_lost_something_is_refused_before_anything_runs(database: Database) {
     let bench = Bench::new(database).await;
     let package = bench.package().await;
@@ -222,5 +239,6 @@ on_both!(
     each_kind_is_read_from_either_compression_and_goes_where_it_belongs,
     actions_that_wait_keep_superseded_updates_from_being_removed,
     the_plan_says_what_stands_against_a_run,
+    a_driver_of_one_file_comes_to_the_worker_as_a_folder,
     a_base_that_has_lost_something_is_refused_before_anything_runs
 );

@@ -385,6 +385,12 @@ async fn updates_wait_for_a_worker_and_the_rest_goes_on(database: Database) {
     let again = run(&bench, json!({"latest": ["cumulative", "safe-os", "setup"]})).await.unwrap();
     assert_eq!(again.state, RunState::Succeeded);
     assert!(scratch_is_empty(&bench));
+    // Where the current revision has updates, it is not followed by one without them meanwhile.
+    let recipe = json!({"latest": ["cumulative", "safe-os", "setup"], "on_error": "continue"});
+    let waiting = run(&bench, recipe).await.unwrap();
+    assert_eq!((waiting.state, waiting.revision), (RunState::Waiting, None), "{}", waiting.reason);
+    assert!(waiting.reason.contains("revision 3 stays for now"), "{}", waiting.reason);
+    assert_eq!(revision(&bench).await, 3);
 }
 
 async fn whatever_fails_nothing_published_changes_and_the_next_run_is_clean(database: Database) {

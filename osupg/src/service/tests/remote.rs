@@ -204,6 +204,15 @@ async fn whatever_fails_at_a_remote_worker_is_one_line_of_history(database: Data
         assert_eq!((failed.reason.lines().count(), revision(&bench).await), (1, 1));
         assert!(scratch_is_empty(&bench), "{fail:?}");
     }
+    // What is wrong with the worker's own machine is said, too.
+    let waiting = run(&bench, json!({"updates": ["KB5044284"]})).await.unwrap();
+    let worker = worker(&bench, &client, "full");
+    put(&worker.folder.join("tasks"), b"no folder");
+    while worker.work_once(&mut EditingStack::new(Fail::Never), bench.watch()).await.unwrap() {}
+    bench.do_jobs(Moment::now()).await;
+    let failed = bench.json::<history::ShowRequest>(json!({"run": waiting.id})).await.unwrap();
+    assert_eq!(failed.state, RunState::Failed, "{}", failed.reason);
+    assert!(failed.reason.contains("full: cannot make"), "{}", failed.reason);
     served.stop().await;
 }
 

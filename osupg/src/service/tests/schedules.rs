@@ -3,6 +3,7 @@
 use super::*;
 use crate::jobs::model::{Priority, State as JobState};
 use crate::jobs::{self, Submission};
+use crate::operation::Operation;
 use crate::points;
 use crate::schedule::{self, model::Schedule};
 
@@ -210,7 +211,6 @@ async fn one_run_at_a_time_whatever_the_machine() {
     let media = first.media();
     let add: crate::package::add::Request =
         serde_json::from_value(json!({"source": media, "name": "Sample"})).unwrap();
-    use crate::operation::Operation;
     add.run(&one, first.watch()).await.unwrap();
     let now = one.db.now().await.unwrap();
     let request = json!({"package": "OSU00001", "recipe": {"keep": ["Core"]}});

@@ -46,10 +46,20 @@ impl Coordinator {
         watch: Watch<'_>,
     ) -> Result<O::Outcome> {
         match self {
+            Self::Beside(_) => self.ask_once(request, watch).await,
+            Self::Remote(_) => patiently(watch, async || self.ask_once(request, watch).await).await,
+        }
+    }
+
+    /// Has an operation done, if that can be had at once.
+    pub(super) async fn ask_once<O: Operation>(
+        &self,
+        request: &O,
+        watch: Watch<'_>,
+    ) -> Result<O::Outcome> {
+        match self {
             Self::Beside(home) => request.run(home, watch).await,
-            Self::Remote(client) => {
-                patiently(watch, async || client.call(request, watch).await).await
-            }
+            Self::Remote(client) => client.call(request, watch).await,
         }
     }
 

@@ -81,7 +81,8 @@ impl Worker {
         let keeper = Keeper::start(&self.coordinator, &claimed.claim, watch.cancel);
         let held = Watch { cancel: &keeper.cancel, ..watch };
         let done = self.perform(&claimed, stack, held).await;
-        let lost = keeper.end();
+        let lost = keeper.is_lost();
+        drop(keeper);
         match done {
             Ok(run) => {
                 self.forget(None)?;
@@ -95,8 +96,23 @@ impl Worker {
                 self.forget(None)?;
                 Ok(true)
             }
-            Err(error) => Err(error),
+            Err(error) if error.kind() == Kind::Cancelled => Err(error),
+            Err(error) => self.say_why(&claimed, error, watch).await.map(|()| true),
         }
+    }
+
+    /// Reports that the task cannot be done here, such as for want of space, so that its run says why.
+    /// Where not even that can be said, the task is gone on with later.
+    async fn say_why(&self, claimed: &Claimed, error: Error, watch: Watch<'_>) -> Result<()> {
+        let failure = format!("{}: {error}", self.name);
+        let report = Report { failure, ..Report::default() };
+        let request = ReportRequest { claim: claimed.claim.clone(), report, output: None };
+        let Ok(reported) = self.coordinator.ask_once(&request, watch).await else {
+            return Err(error);
+        };
+        watch.progress.note(&format!("{} cannot be done here: {error}", claimed.task.wim));
+        let _ = self.forget(None);
+        self.coordinator.go_on(&reported.run, watch).await
     }
 
     /// Does what is left to do of a task; the run that waited for it.
@@ -157,15 +173,14 @@ impl Worker {
         for update in &claimed.updates {
             let at = folder.join("updates").join(plain(&update.id)?);
             for (path, file) in &update.files {
-                let name = match update.files.len() {
-                    1 => &update.file,
-                    _ => path,
-                };
-                let place = at.join(plain(name)?);
-                self.coordinator.fetch(claim, file, &place, watch).await?;
-                let whole = if update.files.len() == 1 { place } else { at.clone() };
-                places.insert(update.id.clone(), whole);
+                self.coordinator.fetch(claim, file, &at.join(plain(path)?), watch).await?;
             }
+            // A folder may hold a single file, too.
+            let whole = match update.files.as_slice() {
+                [(path, _)] if *path == update.file => at.join(plain(path)?),
+                _ => at,
+            };
+            places.insert(update.id.clone(), whole);
         }
         std::fs::rename(&input, &work).map_err(|error| Error::file("move", &input, &error))?;
         let updates = |id: &str| places.get(id).cloned();
@@ -323,9 +338,14 @@ impl Keeper {
         Self { cancel, lost, task }
     }
 
-    /// Ends it; whether the claim was lost.
-    fn end(self) -> bool {
-        self.task.abort();
+    /// Whether the claim was lost.
+    fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
