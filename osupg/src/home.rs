@@ -150,7 +150,7 @@ fn prepare(root: &Path) -> Result<(PathBuf, Lease)> {
         Error::file("make the folder of the store", root, &error)
             .advise("choose another folder with --home or the variable OSUPG_HOME")
     })?;
-    let root = system::real_path(root)
+    let root = wim_extract::beneath::real_path(root)
         .map_err(|error| Error::file("open the folder of the store", root, &error))?;
     let lock = Lease::exclusive(&root.join("open.lock"))?;
     Ok((root, lock))

@@ -97,7 +97,7 @@ fn parent_of(target: &Path) -> Result<PathBuf> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    crate::system::real_path(parent)
+    wim_extract::beneath::real_path(parent)
         .map_err(|error| Error::file("open the folder", parent, &error).advise("make it first"))
 }
 

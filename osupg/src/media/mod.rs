@@ -97,7 +97,7 @@ impl Media {
     /// # Errors
     /// When it cannot be read, or holds something that a package cannot.
     pub fn open(path: &Path) -> Result<Self> {
-        let origin = crate::system::real_path(path)
+        let origin = wim_extract::beneath::real_path(path)
             .map_err(|error| Error::file("open the source", path, &error))?;
         let meta = std::fs::metadata(&origin)
             .map_err(|error| Error::file("open the source", &origin, &error))?;

@@ -148,7 +148,7 @@ fn address(kind: Kind, given: &str, store: &Path) -> Result<String> {
     match kind {
         Kind::Folder => {
             let path = Path::new(given);
-            let real = crate::system::real_path(path).map_err(|error| {
+            let real = wim_extract::beneath::real_path(path).map_err(|error| {
                 Error::file("open the folder", path, &error)
                     .advise("make the folder, or mount the share, before it becomes a point")
             })?;

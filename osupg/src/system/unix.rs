@@ -30,11 +30,6 @@ pub(crate) fn machine_settings() -> PathBuf {
 /// Variables that name a person's folder of data, for messages.
 pub(crate) const DATA_VARIABLES: &str = "neither XDG_DATA_HOME nor HOME is set";
 
-/// The absolute path of what is there, with links followed.
-pub(crate) fn real_path(path: &Path) -> io::Result<PathBuf> {
-    path.canonicalize()
-}
-
 /// Makes a folder, and those above it, that only its owner can look into.
 pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)

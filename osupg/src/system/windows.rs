@@ -1,10 +1,9 @@
 //! Windows.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
-use std::path::{Component, Path, PathBuf, Prefix};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, CtrlShutdown};
@@ -36,28 +35,6 @@ pub(crate) fn machine_settings() -> PathBuf {
 
 /// Variables that name a person's folder of data, for messages.
 pub(crate) const DATA_VARIABLES: &str = "LOCALAPPDATA is not set";
-
-/// The absolute path of what is there, with links followed, as people and other programs write it: the
-/// form of the kernel (`\\?\C:\…`) is one that DISM and many more do not take.
-pub(crate) fn real_path(path: &Path) -> io::Result<PathBuf> {
-    let real = path.canonicalize()?;
-    let mut parts = real.components();
-    let Some(Component::Prefix(prefix)) = parts.next() else { return Ok(real) };
-    let plain = match prefix.kind() {
-        Prefix::VerbatimDisk(letter) => format!("{}:", char::from(letter)).into(),
-        Prefix::VerbatimUNC(server, share) => {
-            let mut plain = OsString::from(r"\\");
-            plain.push(server);
-            plain.push(r"\");
-            plain.push(share);
-            plain
-        }
-        _ => return Ok(real),
-    };
-    let mut path = PathBuf::from(plain);
-    path.push(parts.as_path());
-    Ok(path)
-}
 
 /// Makes a folder, and those above it. Who may look into it is inherited from the folder above: below a
 /// profile nobody but its owner and administrators.
@@ -186,7 +163,7 @@ pub(crate) struct ReloadRequests;
 impl ReloadRequests {
     /// There are none.
     pub(crate) fn listen() -> Option<Self> {
-        None
+        Some(Self)
     }
 
     /// None comes.

@@ -19,7 +19,11 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-use std::{borrow::Cow, io, path::Path};
+use std::{
+    borrow::Cow,
+    io,
+    path::{Path, PathBuf},
+};
 
 #[cfg(unix)]
 use self::unix as system;
@@ -91,12 +95,21 @@ pub enum Node {
     BlockDevice(u64),
 }
 
-/// The absolute path of an existing directory, with links followed.
+/// The absolute path of what is there, with links followed, as people and other programs write it. The
+/// form that Windows has for itself (`\\?\C:\…`) is one that DISM and many more do not take.
+///
+/// # Errors
+/// Those of looking it up.
+pub fn real_path(path: &Path) -> io::Result<PathBuf> {
+    std::fs::canonicalize(path).map(system::as_written)
+}
+
+/// The absolute path of an existing directory, with links followed, WTF-8.
 ///
 /// # Errors
 /// Those of looking it up.
 pub fn absolute(path: &Path) -> io::Result<Vec<u8>> {
-    let path = std::fs::canonicalize(path)?;
+    let path = real_path(path)?;
     Ok(os_bytes(path.as_os_str()).into_owned())
 }
 

@@ -42,6 +42,11 @@ pub(super) fn cleaned(name: &str) -> String {
     name.replace(['/', '\0'], "?")
 }
 
+/// A path has one form.
+pub(super) fn as_written(path: PathBuf) -> PathBuf {
+    path
+}
+
 pub(super) fn path(name: &[u8]) -> Cow<'_, Path> {
     Cow::Borrowed(Path::new(OsStr::from_bytes(name)))
 }

@@ -5,13 +5,14 @@
 
 use std::{
     borrow::Cow,
+    ffi::OsString,
     fs::{File, OpenOptions},
     io,
     os::windows::{
         fs::OpenOptionsExt,
         io::{AsHandle, AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle},
     },
-    path::Path,
+    path::{self, Path, PathBuf, Prefix},
     ptr,
 };
 
@@ -100,6 +101,22 @@ pub(super) fn cleaned(name: &str) -> String {
     let keep = |c: char| (c as u32) >= 0x20 && !(c.is_ascii() && FORBIDDEN.contains(&(c as u8)));
     let kept: String = name.chars().map(|c| if keep(c) { c } else { '\u{fffd}' }).collect();
     if is_device(kept.as_bytes()) { format!("_{kept}") } else { kept }
+}
+
+/// A path without the prefix that keeps Windows from looking at the rest.
+pub(super) fn as_written(path: PathBuf) -> PathBuf {
+    let mut parts = path.components();
+    let Some(path::Component::Prefix(prefix)) = parts.next() else { return path };
+    let plain = match prefix.kind() {
+        Prefix::VerbatimDisk(letter) => format!("{}:", char::from(letter)).into(),
+        Prefix::VerbatimUNC(server, share) => {
+            [r"\\".as_ref(), server, r"\".as_ref(), share].into_iter().collect::<OsString>()
+        }
+        _ => return path,
+    };
+    let mut written = PathBuf::from(plain);
+    written.push(parts.as_path());
+    written
 }
 
 pub(super) fn path(name: &[u8]) -> Cow<'_, Path> {

@@ -14,6 +14,7 @@ use std::{
 };
 
 use super::{reserve, sync_directory, try_lock, write_all_at};
+use crate::beneath::real_path;
 use crate::error::{Action, Error};
 
 /// How the names of temporary files end.
@@ -111,7 +112,7 @@ fn resolve(target: &Path) -> io::Result<PathBuf> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not the name of a file"));
     }
     match fs::metadata(target) {
-        Ok(found) if found.is_file() => fs::canonicalize(target),
+        Ok(found) if found.is_file() => real_path(target),
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
             "something that is not a regular file has this name",

@@ -130,7 +130,7 @@ fn examine_all(
                 .advise("import them in several runs"));
         }
         watch.check()?;
-        let path = crate::system::real_path(&path)
+        let path = wim_extract::beneath::real_path(&path)
             .map_err(|error| Error::file("open the update", &path, &error))?;
         let files = files_of(&path)?;
         let folder = scratch.folder(&format!("update-{number}"))?;

@@ -16,6 +16,7 @@ use super::{UnixData, warnings::Warnings};
 /// Sets what an image says of a file that has been made.
 pub(super) struct Restore<'a> {
     pub(super) dentry: &'a Dentry<'a>,
+    #[cfg_attr(windows, expect(dead_code, reason = "refused before there"))]
     pub(super) unix_data: UnixData,
     pub(super) warnings: &'a Warnings<'a>,
     /// The path of the file, for messages.

@@ -41,17 +41,15 @@ pub(in crate::apply) fn target(
     let (target, print) = match moved {
         None => (target.to_owned(), print.to_owned()),
         Some((root, rest)) => {
-            // What `canonicalize` gives begins with `\\?\`, which the kernel spells `\??\`.
-            let plain = root.strip_prefix(br"\\?\").unwrap_or(root);
-            let plain = plain.strip_suffix(b"\\").unwrap_or(plain);
+            let root = root.strip_suffix(b"\\").unwrap_or(root);
             let name = |parts: [&[u8]; 3]| {
                 Utf16NameBuf::from_wtf8(&parts.concat()).map_err(|_| "its target is no text")
             };
-            let shown: (&[u8], &[u8]) = match plain.strip_prefix(br"UNC\") {
-                Some(share) => (br"\\", share),
-                None => (b"", plain),
+            let kernel = match root.strip_prefix(br"\\") {
+                Some(share) => name([br"\??\UNC\", share, &rest])?,
+                None => name([br"\??\", root, &rest])?,
             };
-            (name([br"\??\", plain, &rest])?, name([shown.0, shown.1, &rest])?)
+            (kernel, name([b"", root, &rest])?)
         }
     };
     let data = match tag {
@@ -100,7 +98,7 @@ mod tests {
 
     #[test]
     fn absolute_targets_are_put_below_the_target_and_others_stay() {
-        let root = br"\\?\D:\out";
+        let root = br"D:\out";
         for (given, fixed) in [
             (r"\??\C:\Users\x", r"\??\D:\out\Users\x"),
             (r"\??\C:", r"\??\D:\out"),

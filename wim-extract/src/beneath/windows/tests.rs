@@ -89,6 +89,19 @@ fn what_is_no_name() {
 }
 
 #[test]
+fn paths_are_written_without_what_the_kernel_puts_in_front() {
+    for (given, written) in [
+        (r"\\?\C:\a\b", r"C:\a\b"),
+        (r"\\?\C:\", r"C:\"),
+        (r"\\?\UNC\server\share\a", r"\\server\share\a"),
+        (r"C:\a", r"C:\a"),
+        (r"\\?\Volume{1}\a", r"\\?\Volume{1}\a"),
+    ] {
+        assert_eq!(as_written(PathBuf::from(given)), Path::new(written), "{given}");
+    }
+}
+
+#[test]
 fn files_directories_and_further_names_are_made() {
     let t = target();
     assert_eq!(t.dir.make_dir(component("d")).unwrap(), Made::New);

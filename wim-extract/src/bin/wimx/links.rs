@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory};
 use serde::Serialize;
 use wim_extract::Error;
+use wim_extract::beneath::real_path;
 use wim_extract::error::Action;
 use wim_extract::status::Status;
 
@@ -57,7 +58,7 @@ struct Document {
 /// Runs the command.
 pub(crate) fn run(args: &LinksArgs, global: &Global) -> Result<(), Failure> {
     let directory = &args.directory;
-    let program = std::env::current_exe().and_then(fs::canonicalize);
+    let program = std::env::current_exe().and_then(|path| real_path(&path));
     let program = program.map_err(Error::io(Action::Stat, "wimx"))?;
     if !fs::metadata(directory).map_err(Error::io(Action::Open, directory))?.is_dir() {
         let message = format!("{}: is no directory", directory.display());

@@ -21,6 +21,7 @@ use windows_sys::Win32::System::IO::DeviceIoControl;
 use windows_sys::Win32::System::Ioctl::FSCTL_GET_REPARSE_POINT;
 
 use super::{Link, impossible};
+use crate::beneath::real_path;
 use crate::error::{Action, Error};
 
 /// The longest reparse point that there is, with its header.
@@ -34,15 +35,13 @@ pub(crate) struct LinkRoot(Utf16NameBuf);
 
 impl LinkRoot {
     pub(crate) fn of(directory: &Path) -> io::Result<Self> {
-        let real = std::fs::canonicalize(directory)?;
-        let name = Utf16NameBuf::from_os_str(real.as_os_str())
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let (separator, verbatim) = (u16::from(b'\\'), 4);
-        let mut units: Vec<u16> = name.as_name().units().skip(verbatim).collect();
-        if units.last() == Some(&separator) {
-            units.pop();
-        }
-        Ok(Self(Utf16NameBuf::from_units(r"\??\".encode_utf16().chain(units))))
+        let real = real_path(directory)?;
+        let text = real.to_str().ok_or(io::ErrorKind::InvalidFilename)?.trim_end_matches('\\');
+        let kernel = match text.strip_prefix(r"\\") {
+            Some(share) => format!(r"\??\UNC\{share}"),
+            None => format!(r"\??\{text}"),
+        };
+        Ok(Self(Utf16NameBuf::from(kernel.as_str())))
     }
 
     /// What of `target` lies behind this directory, with a separator in front; `None` when it is
