@@ -69,7 +69,8 @@ pub struct Settings {
     /// Folders of this machine that requests may name files in, as source of a package or target of
     /// an export. Who may write to them must be trusted: links in them are followed.
     pub sources: Vec<PathBuf>,
-    /// Whether content is given to everybody, without a token.
+    /// Whether content is given to everybody, without a token; and who asks as a device is told of all
+    /// packages, with the points that have them.
     pub anonymous_content: bool,
     /// Whether metrics are given to everybody, without a token.
     pub anonymous_metrics: bool,

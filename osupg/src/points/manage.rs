@@ -101,6 +101,7 @@ impl Operation for Add {
             return Err(Error::conflict(format!("there is a point named {name:?} already")));
         }
         let address = address(self.kind, &self.target, home.root())?;
+        check_no_source(home, self.kind, &address).await?;
         let mark = match self.kind {
             Kind::Node => String::new(),
             kind => {
@@ -178,6 +179,32 @@ fn address(kind: Kind, given: &str, store: &Path) -> Result<String> {
         }
         Kind::Node => Ok(given.to_string()),
     }
+}
+
+/// Checks that a folder lies in no package's source: those are only read.
+async fn check_no_source(home: &Home, kind: Kind, address: &str) -> Result<()> {
+    let folder = match kind {
+        Kind::Folder => Some(address),
+        Kind::Objects => address.strip_prefix("file://"),
+        Kind::Node => None,
+    };
+    let Some(Ok(folder)) = folder.map(|folder| Path::new(folder).canonicalize()) else {
+        return Ok(());
+    };
+    for package in home.db.packages().await? {
+        // A package of another store has the name of that for its source.
+        let source = Path::new(&package.source_path);
+        let real = source.is_absolute().then(|| source.canonicalize());
+        if real.is_some_and(|real| real.is_ok_and(|real| folder.starts_with(real))) {
+            return Err(Error::usage(format!(
+                "{} is in the source of {}, which is only read",
+                crate::text::path(&folder),
+                package.id
+            ))
+            .advise("choose a folder outside the sources of packages"));
+        }
+    }
+    Ok(())
 }
 
 /// Points, by name. The answer is a page.
