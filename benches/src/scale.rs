@@ -188,6 +188,20 @@ fn row(question: &str, times: &mut [Duration], answer: &str) {
     println!("| {question} | {median} | {slowest} | {answer} |");
 }
 
+/// What takes SQLite's triggers and indexes of `presence` away for as long as it is filled, and what
+/// brings them back.
+async fn without_upkeep(pool: &AnyPool) -> Result<(Vec<String>, Vec<String>)> {
+    let found: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT type, name, sql FROM sqlite_master \
+         WHERE tbl_name = 'presence' AND type IN ('trigger', 'index') AND sql IS NOT NULL",
+    )
+    .fetch_all(pool)
+    .await?;
+    let away = found.iter().map(|(kind, name, _)| format!("DROP {kind} {name}"));
+    let set = ["PRAGMA foreign_keys = OFF", "PRAGMA cache_size = -200000"].map(String::from);
+    Ok((set.into_iter().chain(away).collect(), found.into_iter().map(|(_, _, sql)| sql).collect()))
+}
+
 /// Writes the rows, by the database's own hand.
 async fn fill(home: &Home, options: &Options, database: Option<&str>) -> Result<()> {
     sqlx::any::install_default_drivers();
@@ -213,6 +227,11 @@ async fn fill(home: &Home, options: &Options, database: Option<&str>) -> Result<
     let (packages, points) = (options.packages, options.points);
     let standing = "CASE (n * 7 + p) % 100 WHEN 0 THEN 'error' WHEN 1 THEN 'progress' \
                     ELSE 'success' END";
+    // Millions of rows are written at once, and counted and indexed afterwards.
+    let (before, after) = match postgres {
+        true => (vec!["SET session_replication_role = replica".to_string()], Vec::new()),
+        false => without_upkeep(&pool).await?,
+    };
     let mut texts = vec![
         format!(
             "INSERT INTO package (id, name, name_key, version, comment, architecture, \
@@ -241,10 +260,18 @@ async fn fill(home: &Home, options: &Options, database: Option<&str>) -> Result<
              reason, sent, to_send, retry_at, changed_at) SELECT p, {id}, 1, 1, 'medium', \
              CASE {standing} WHEN 'success' THEN 'installed' WHEN 'error' THEN 'failed' \
              ELSE 'waiting' END, {standing}, '', 0, 0, CASE {standing} WHEN 'progress' THEN \
-             CASE (n + p) % 100 WHEN 0 THEN {now} ELSE {now} + 3600000000 END END, {now} FROM {}, \
-             (SELECT id AS p FROM point) points",
+             CASE p % 100 WHEN 5 THEN {now} ELSE {now} + 3600000000 END END, {now} \
+             FROM (SELECT id AS p FROM point) points CROSS JOIN {}",
             numbers(packages)
         ),
+        // What the triggers would have counted.
+        "INSERT INTO package_tally (package_id, standing, points) \
+         SELECT package_id, standing, COUNT(*) FROM presence GROUP BY package_id, standing"
+            .to_string(),
+        "INSERT INTO point_tally (point_id, standing, packages) SELECT point.id, word, \
+         (SELECT COUNT(*) FROM presence WHERE point_id = point.id AND standing = word) \
+         FROM point CROSS JOIN (SELECT DISTINCT standing AS word FROM package_tally) standings"
+            .to_string(),
         format!(
             "INSERT INTO job (operation, request, subject, submitted_by, place, lane, priority, \
              state, reason, not_before, attempts, failures, cancel_by, worker, beat_at, phase, \
@@ -274,6 +301,12 @@ async fn fill(home: &Home, options: &Options, database: Option<&str>) -> Result<
     ));
     // What PostgreSQL does by itself after a while, and osupg has SQLite do.
     texts.push(if postgres { "ANALYZE" } else { "PRAGMA optimize = 0x10002" }.into());
+    let tallies = texts.iter().position(|text| text.contains("INTO package_tally"));
+    let mut texts: Vec<String> = before.into_iter().chain(texts).collect();
+    if let Some(at) = tallies {
+        let at = at + texts.iter().position(|text| text.contains("INTO package (")).unwrap_or(0);
+        texts.splice(at..at, after);
+    }
     for text in texts {
         pool.execute(AssertSqlSafe(text.clone()))
             .await
