@@ -27,11 +27,11 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// A page of no more than `limit` items, from those found when asking for one more than that.
-    pub(crate) fn cut(mut found: Vec<T>, limit: u32, place: impl Fn(&T) -> &str) -> Self {
+    pub(crate) fn cut(mut found: Vec<T>, limit: u32, place: impl Fn(&T) -> String) -> Self {
         let more = found.len() > limit as usize;
         found.truncate(limit as usize);
         let last = found.last().filter(|_| more);
-        Self { next: last.map(|item| place(item).to_string()), items: found }
+        Self { next: last.map(place), items: found }
     }
 
     /// Leaves only what is about packages that are seen, in a list by their ids. Where to go on
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_page_says_where_to_go_on() {
         let found = |letters: &str| letters.chars().map(String::from).collect::<Vec<_>>();
-        let cut = |letters: &str| Page::cut(found(letters), 3, |item: &String| item);
+        let cut = |letters: &str| Page::cut(found(letters), 3, String::clone);
         assert_eq!(cut("abcd"), Page { items: found("abc"), next: Some("c".into()) });
         assert_eq!(cut("abc"), Page { items: found("abc"), next: None });
         assert_eq!(cut(""), Page { items: Vec::new(), next: None });

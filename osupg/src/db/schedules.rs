@@ -104,13 +104,13 @@ impl Db {
         Ok(added.rows_affected() == 1)
     }
 
-    /// The schedules with names after this one, by name, no more than `most`.
+    /// The schedules with numbers after this one, in that order, no more than `most`.
     ///
     /// # Errors
     /// When the database cannot be read or holds something that was never written.
-    pub async fn schedules(&self, after: &str, most: i64) -> Result<Vec<Schedule>> {
-        sqlx::query(schedules!("WHERE s.name_key > $1 ORDER BY s.name_key LIMIT $2"))
-            .bind(name_key(after))
+    pub async fn schedules(&self, after: i64, most: i64) -> Result<Vec<Schedule>> {
+        sqlx::query(schedules!("WHERE s.id > $1 ORDER BY s.id LIMIT $2"))
+            .bind(after)
             .bind(most)
             .fetch_all(self.pool())
             .await?

@@ -53,7 +53,7 @@ impl Operation for Request {
             ..self.clone()
         };
         let found = home.db.find_packages(&filter, i64::from(limit) + 1).await?;
-        Ok(Page::cut(found, limit, |package| &package.id))
+        Ok(Page::cut(found, limit, |package| package.id.clone()))
     }
 }
 

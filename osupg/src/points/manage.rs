@@ -241,7 +241,7 @@ impl Operation for List {
             let packages = tallies.get(&point.key).copied().unwrap_or_default();
             Listed { point, packages }
         });
-        Ok(Page::cut(list.collect(), limit, |listed: &Listed| &listed.point.name))
+        Ok(Page::cut(list.collect(), limit, |listed: &Listed| listed.point.name.clone()))
     }
 }
 

@@ -40,7 +40,7 @@ impl Operation for PointRequest {
         let point = home.db.point(&self.point).await?;
         let after = self.after.as_deref().unwrap_or_default();
         let found = home.db.presences_at_after(point.key, after, i64::from(limit) + 1).await?;
-        Ok(Page::cut(found, limit, |presence| &presence.package))
+        Ok(Page::cut(found, limit, |presence| presence.package.clone()))
     }
 }
 
@@ -89,7 +89,7 @@ impl Operation for PackageRequest {
         let package = home.db.package(&self.package).await?;
         let after = self.after.as_deref().unwrap_or_default();
         let found = home.db.presences_of_after(&package.id, after, i64::from(limit) + 1).await?;
-        let Page { items, next } = Page::cut(found, limit, |presence| &presence.point);
+        let Page { items, next } = Page::cut(found, limit, |presence| presence.point.clone());
         Ok(PackageStatus {
             tally: home.db.package_tally(&package.id).await?,
             current: package.revision.number,
@@ -146,7 +146,7 @@ impl Operation for OverviewRequest {
         let after = self.after.as_deref().unwrap_or_default();
         let found = home.db.package_tallies(after, i64::from(limit) + 1).await?.into_iter();
         let found = found.map(|(package, tally)| Overview { package, tally }).collect();
-        Ok(Page::cut(found, limit, |one: &Overview| &one.package))
+        Ok(Page::cut(found, limit, |one: &Overview| one.package.clone()))
     }
 }
 

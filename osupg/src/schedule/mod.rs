@@ -191,11 +191,11 @@ async fn show(home: &Home, name: &str) -> Result<Shown> {
     Ok(Shown { schedule, upcoming, runs })
 }
 
-/// Schedules, by name. The answer is a page.
+/// Schedules, in the order in which they were made. The answer is a page.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct List {
-    /// Only those after this name: where the page before ended.
+    /// Only those made after this one: what the page before said is next.
     pub after: Option<String>,
     /// No more than so many, 1 to 1,000; 100 when left out.
     pub limit: Option<u32>,
@@ -207,16 +207,19 @@ impl Operation for List {
     const RIGHT: Right = Right::Read;
     const REACH: Reach = Reach::Visible;
 
-    /// Where to go on may name a schedule that is not seen, which tells nothing of its package.
     fn limit(schedules: &mut Page<Schedule>, sight: &Sight) {
         schedules.items.retain(|one| one.package.as_deref().is_some_and(|id| sight.sees(id)));
     }
 
     async fn run(&self, home: &Home, _watch: Watch<'_>) -> Result<Page<Schedule>> {
         let limit = page::limit(self.limit)?;
-        let after = self.after.as_deref().unwrap_or_default();
+        let after = self.after.as_deref().map_or(Ok(0), str::parse::<i64>).map_err(|_| {
+            Error::usage("`after` is no place in the list of schedules")
+                .advise("give what the page before said is next")
+        })?;
         let found = home.db.schedules(after, i64::from(limit) + 1).await?;
-        Ok(Page::cut(found, limit, |schedule| &schedule.name))
+        // A number, since a name may be that of a schedule which whoever asks must not see.
+        Ok(Page::cut(found, limit, |schedule| schedule.key.to_string()))
     }
 }
 
