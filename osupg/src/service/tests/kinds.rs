@@ -192,7 +192,7 @@ async fn the_plan_says_what_stands_against_a_run(database: Database) {
     let noted = plan().await.notes;
     assert!(!noted.iter().any(|note| note.contains("DISM")), "{noted:?}");
     // Terms that nobody has accepted, with what to do about it.
-    let edit = json!({"package": "OSU00001", "set": {"licence_required": true}});
+    let edit = json!({"package": "OSU00001", "set": {"licence-required": true}});
     bench.json::<crate::package::edit::Request>(edit).await.unwrap();
     let problems = plan().await.problems;
     assert!(
