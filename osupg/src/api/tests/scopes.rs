@@ -102,7 +102,8 @@ async fn deliveries_and_reports_are_about_packages_that_are_seen(database: Datab
     assert_eq!(job["subject"], "");
 
     let (_, overview) = bench.call("point.overview", &west, &json!({})).await;
-    let seen: Vec<_> = overview["items"].as_array().unwrap().iter().map(|one| &one["package"]).collect();
+    let seen: Vec<_> =
+        overview["items"].as_array().unwrap().iter().map(|one| &one["package"]).collect();
     assert_eq!(seen, [&*ours]);
 
     let (status, wanted) = bench.call("point.wanted", &west, &json!({ "point": "Node" })).await;
