@@ -69,8 +69,10 @@ macro_rules! paged {
     ($request:ty) => {
         impl $crate::page::Paged for $request {
             fn following(&self, answer: &Self::Outcome) -> Option<Self> {
-                let after = Some(answer.next.clone()?);
-                Some(Self { after, limit: Some($crate::page::LONGEST), ..self.clone() })
+                let mut following = self.clone();
+                following.after = Some(answer.next.clone()?);
+                following.limit = Some($crate::page::LONGEST);
+                Some(following)
             }
 
             fn append(answers: &mut Self::Outcome, later: Self::Outcome) {
