@@ -8,6 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use wim_extract::output::set_times;
 
 use super::model::{Content, Entry, Package};
 use super::reference::Reference;
@@ -139,9 +140,7 @@ fn set_folder_times(root: &Path, entries: &[Entry]) -> Result<()> {
 
 fn set_folder_time(folder: &Path, modified: FileTime) -> Result<()> {
     let times = times(folder, modified)?;
-    File::open(folder)
-        .and_then(|folder| folder.set_times(times))
-        .map_err(|error| Error::file("set the time of", folder, &error))
+    set_times(folder, times).map_err(|error| Error::file("set the time of", folder, &error))
 }
 
 fn times(path: &Path, modified: FileTime) -> Result<FileTimes> {

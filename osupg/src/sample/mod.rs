@@ -9,11 +9,12 @@ mod text;
 mod tree;
 mod wim;
 
-use std::fs::{self, File, FileTimes};
+use std::fs::{self, FileTimes};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
+use wim_extract::output::set_times;
 
 use crate::error::{Error, Result};
 use crate::progress::{Phase, Watch};
@@ -130,7 +131,6 @@ fn settle(folder: &Path) -> Result<(u64, u64)> {
 
 fn set_time(path: &Path) -> Result<()> {
     let time = UNIX_EPOCH + Duration::from_secs(u64::from(EPOCH));
-    File::open(path)
-        .and_then(|file| file.set_times(FileTimes::new().set_modified(time)))
+    set_times(path, FileTimes::new().set_modified(time))
         .map_err(|error| Error::file("set the time of", path, &error))
 }

@@ -4,7 +4,7 @@
 //! maps to read from. A file is checked whenever it is opened. The folder is bounded: what was used
 //! longest ago goes first. Removing it at any time does no harm.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileTimes};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use serde::Deserialize;
 use wim_extract::map::Map;
+use wim_extract::output::set_times;
 
 use super::cut::MAX_PIECE;
 use super::layout::{ObjectId, Piece};
@@ -105,7 +106,7 @@ impl Cache {
             return Ok(None);
         }
         // What was used last goes last. Should the time not be settable, it goes sooner.
-        let _ = file.set_modified(SystemTime::now());
+        let _ = set_times(path, FileTimes::new().set_modified(SystemTime::now()));
         Ok(Some(bytes))
     }
 

@@ -391,20 +391,15 @@ impl<'a> Writer<'a> {
         Err(Error::io(Action::Create, path)(error))
     }
 
-    /// As [`cannot_make`](Self::cannot_make), of a link. Windows lets only some accounts make symbolic
-    /// links; all else is of use without them.
+    /// As [`cannot_make`](Self::cannot_make), of a link, which not every account may make on Windows
+    /// nor every file system has; all else is of use without it.
     fn cannot_make_link(&self, link: Link, error: io::Error) -> Result<(), Error> {
-        if cfg!(windows) && links::needs_privilege(&error) {
-            self.warnings.one_of("symbolic links that this account may not make", || {
-                format!(
-                    "not extracting the link {}: {error} (run as administrator, or switch on \
-                     developer mode)",
-                    self.directories.path_of(link).display()
-                )
-            });
-            return Ok(());
-        }
-        self.cannot_make(link, error)
+        let Some(advice) = links::refusal(&error) else { return self.cannot_make(link, error) };
+        self.warnings.one_of("links that could not be made", || {
+            let path = self.directories.path_of(link);
+            format!("not extracting the link {}: {error} ({advice})", path.display())
+        });
+        Ok(())
     }
 
     fn with_restore<T>(&self, id: FileId, act: impl FnOnce(Restore<'_>) -> T) -> T {

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{reserve, sync_directory, try_lock, write_all_at};
+use super::{replace::replace, reserve, sync_directory, try_lock, write_all_at};
 use crate::beneath::real_path;
 use crate::error::{Action, Error};
 
@@ -90,8 +90,7 @@ impl AtomicFile {
             kept.map_err(Error::io(Action::SetAttributes, &self.target))?;
         }
         self.file.sync_all().map_err(Error::io(Action::Write, &self.target))?;
-        fs::rename(&self.temporary, &self.target)
-            .map_err(Error::io(Action::Rename, &self.target))?;
+        replace(&self.temporary, &self.target).map_err(Error::io(Action::Rename, &self.target))?;
         self.committed = true;
         sync_directory(self.directory()).map_err(Error::io(Action::Write, &self.target))
     }

@@ -5,6 +5,7 @@ mod copy;
 mod durable;
 mod kind;
 mod lock;
+mod replace;
 mod space;
 
 pub use self::{
@@ -61,6 +62,26 @@ pub fn reserve(file: &File, len: u64) -> io::Result<()> {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (file, len);
     Ok(())
+}
+
+/// Sets times of a file or directory.
+///
+/// # Errors
+/// Those of opening it and of setting them.
+pub fn set_times(path: &std::path::Path, times: std::fs::FileTimes) -> io::Result<()> {
+    let mut options = File::options();
+    #[cfg(not(windows))]
+    options.read(true);
+    #[cfg(windows)]
+    {
+        use std::os::windows::fs::OpenOptionsExt;
+        use windows_sys::Win32::Storage::FileSystem::{
+            FILE_FLAG_BACKUP_SEMANTICS, FILE_WRITE_ATTRIBUTES,
+        };
+        // Reading is not enough there, and directories are opened on demand only.
+        options.access_mode(FILE_WRITE_ATTRIBUTES).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
+    }
+    options.open(path)?.set_times(times)
 }
 
 /// Says that zeros of a file which are not written need not be stored, where a file system has to be

@@ -18,9 +18,16 @@ pub(super) fn len_to_keep(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX).min(MAX_DATA + 1)
 }
 
-/// Whether a link could not be made because the account has no right to.
-pub(super) fn needs_privilege(error: &std::io::Error) -> bool {
-    /// `ERROR_PRIVILEGE_NOT_HELD`.
-    const NOT_HELD: i32 = 1314;
-    error.raw_os_error() == Some(NOT_HELD)
+/// Why Windows makes no links here, if that is what an error says: what there is to do about it.
+pub(super) fn refusal(error: &std::io::Error) -> Option<&'static str> {
+    if !cfg!(windows) {
+        return None;
+    }
+    match error.raw_os_error()? {
+        // ERROR_PRIVILEGE_NOT_HELD
+        1314 => Some("run as administrator, or switch on developer mode"),
+        // ERROR_INVALID_FUNCTION and ERROR_NOT_SUPPORTED, of FAT and the like.
+        1 | 50 => Some("this file system has no links"),
+        _ => None,
+    }
 }
