@@ -130,7 +130,7 @@ fn fill(folder: &Path, bytes: u64, month: u64, seed: u64) -> Result<()> {
             let version = if number % CHANGED == CHANGED / 2 { month } else { 0 };
             let path = folder.join(format!("{size}-{number}.bin"));
             let file = File::create(&path).with_context(|| path.display().to_string())?;
-            write(file, size, seed << 48 | version << 40 | (size as u64) << 8 ^ number << 16)?;
+            write(file, size, seed << 56 | version << 52 | (size as u64) << 20 | number)?;
         }
     }
     Ok(())

@@ -31,7 +31,7 @@ pub struct Options {
     /// Jobs, nine in ten of them over.
     #[arg(long, default_value_t = 200_000)]
     jobs: u32,
-    /// The URL of an empty PostgreSQL database, or `own` for a server that lives as long as this
+    /// The URL of an empty PostgreSQL database, as a superuser, or `own` for a server that lives as long as this
     /// command, with its data below /tmp; SQLite when left out.
     #[arg(long, value_name = "URL")]
     database: Option<String>,

@@ -339,13 +339,21 @@ impl<'a> Writer<'a> {
         for &link in self.layout.more_links(id) {
             let Some(new_dir) = self.directory(link)? else { continue };
             let new_name = self.layout.name_of(link);
-            let Err(error) = new_dir.hard_link(&dir, name, new_name) else { continue };
+            // Where all was made by this run, a name that is taken is another of this image, which
+            // differs in case alone.
+            let made = match self.directories.is_new(link.directory) {
+                true => new_dir.new_hard_link(&dir, name, new_name),
+                false => new_dir.hard_link(&dir, name, new_name),
+            };
+            let Err(error) = made else { continue };
             match file {
                 Some(file) if error.kind() == io::ErrorKind::TooManyLinks => {
                     self.make_another(id, link, &new_dir, file)?;
                     (dir, name) = (new_dir, new_name);
                 }
-                _ if is_about_the_name(&error) => self.cannot_make(link, error)?,
+                _ if is_about_the_name(&error) || error.kind() == io::ErrorKind::AlreadyExists => {
+                    self.cannot_make(link, error)?;
+                }
                 _ => return Err(Error::io(Action::Link, self.directories.path_of(link))(error)),
             }
         }

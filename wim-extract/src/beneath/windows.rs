@@ -237,8 +237,8 @@ impl Dir {
     /// Opens the file `name` for reading.
     ///
     /// # Errors
-    /// [`io::ErrorKind::IsADirectory`] for a directory, [`io::ErrorKind::FilesystemLoop`] for a link,
-    /// else those of `NtCreateFile`.
+    /// [`io::ErrorKind::IsADirectory`] for a directory, [`io::ErrorKind::NotADirectory`] for a link, which
+    /// is not followed, else those of `NtCreateFile`.
     pub fn open_file(&self, name: Component<'_>) -> io::Result<File> {
         self.open_existing(name, FILE_GENERIC_READ, FILE_OPEN)
     }
@@ -256,7 +256,7 @@ impl Dir {
         match sort(handle.as_handle())? {
             Sort::File => Ok(handle.into()),
             Sort::Directory => Err(io::ErrorKind::IsADirectory.into()),
-            Sort::Link => Err(io::Error::other("it is a link, which is not followed here")),
+            Sort::Link => Err(io::ErrorKind::NotADirectory.into()),
         }
     }
 
@@ -293,11 +293,23 @@ impl Dir {
     /// # Errors
     /// As [`create_file`](Dir::create_file), and those of `NtSetInformationFile`.
     pub fn hard_link(&self, dir: &Dir, of: Component<'_>, name: Component<'_>) -> io::Result<()> {
+        self.replacing(name, || self.new_hard_link(dir, of, name))
+    }
+
+    /// As [`hard_link`](Dir::hard_link), of a name that nothing has.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] where something has the name, else those of
+    /// `NtSetInformationFile`.
+    pub fn new_hard_link(
+        &self,
+        dir: &Dir,
+        of: Component<'_>,
+        name: Component<'_>,
+    ) -> io::Result<()> {
         let access = FILE_WRITE_ATTRIBUTES | SYNCHRONIZE;
         let file = dir.open_at(of, access, FILE_OPEN, 0)?;
-        self.replacing(name, || {
-            set_name(file.as_handle(), self, name, FileLinkInformation, 0).map_err(io::Error::from)
-        })
+        Ok(set_name(file.as_handle(), self, name, FileLinkInformation, 0)?)
     }
 
     /// There are no special files on Windows.

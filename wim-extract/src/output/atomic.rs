@@ -13,7 +13,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{replace::replace, reserve, sync_directory, try_lock, write_all_at};
+use super::{
+    replace::{bring_back, replace},
+    reserve, sync_directory, try_lock, write_all_at,
+};
 use crate::beneath::real_path;
 use crate::error::{Action, Error};
 
@@ -43,6 +46,9 @@ impl AtomicFile {
     pub fn create(target: &Path) -> Result<AtomicFile, Error> {
         let target = resolve(target).map_err(Error::io(Action::Create, target))?;
         remove_litter(&target);
+        if cfg!(windows) {
+            bring_back(&target);
+        }
         let (file, temporary) =
             create_locked(&target).map_err(Error::io(Action::Create, &target))?;
         Ok(AtomicFile { file: Arc::new(file), temporary, target, committed: false })

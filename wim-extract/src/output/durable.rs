@@ -32,6 +32,14 @@ pub fn sync_tree(directory: &Path) -> io::Result<()> {
     sync_each(directory)
 }
 
+/// Whether somebody else's use of a file keeps it from being opened for writing, or it is read-only.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_in_use(error: &io::Error) -> bool {
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    error.kind() == io::ErrorKind::PermissionDenied
+        || cfg!(windows) && error.raw_os_error() == Some(ERROR_SHARING_VIOLATION)
+}
+
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn sync_each(directory: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
@@ -40,8 +48,12 @@ fn sync_each(directory: &Path) -> io::Result<()> {
         if kind.is_dir() {
             sync_each(&entry.path())?;
         } else if kind.is_file() {
-            // Only who may write may make durable.
-            std::fs::File::options().write(true).open(entry.path())?.sync_all()?;
+            // Only who may write may make durable. What cannot be opened is not new: somebody runs it.
+            match std::fs::File::options().write(true).open(entry.path()) {
+                Ok(file) => file.sync_all()?,
+                Err(error) if is_in_use(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     sync_directory(directory)

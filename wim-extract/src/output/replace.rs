@@ -2,6 +2,9 @@
 
 use std::{fs, io, path::Path};
 
+/// How the name of an old file ends while it stands aside.
+const ASIDE: &str = ".wimx-old";
+
 /// Gives the file `from` the name `to`, in one step for whoever looks: the old file or the new one is
 /// there.
 ///
@@ -20,9 +23,33 @@ pub(super) fn replace(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Brings back an old file whose process was killed while it stood aside, or removes it if there is a
+/// new one.
+pub(super) fn bring_back(target: &Path) {
+    let (Some(directory), Some(name)) = (target.parent(), target.file_name()) else { return };
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let own = entry.file_name();
+        let random = own
+            .as_encoded_bytes()
+            .strip_prefix(name.as_encoded_bytes())
+            .and_then(|rest| rest.strip_prefix(b"."))
+            .and_then(|rest| rest.strip_suffix(ASIDE.as_bytes()));
+        if !random.is_some_and(|hex| hex.len() == 32 && hex.iter().all(u8::is_ascii_hexdigit)) {
+            continue;
+        }
+        // The writer that is in between the two steps at this moment has no file to lose by it: its
+        // second step replaces this one.
+        let _ = match target.exists() {
+            true => fs::remove_file(entry.path()),
+            false => fs::rename(entry.path(), target),
+        };
+    }
+}
+
 fn step_aside(from: &Path, to: &Path, refused: io::Error) -> io::Result<()> {
     let mut name = to.as_os_str().to_owned();
-    name.push(format!(".{}.wimx-old", uuid::Uuid::new_v4().simple()));
+    name.push(format!(".{}{ASIDE}", uuid::Uuid::new_v4().simple()));
     let aside = Path::new(&name);
     if fs::rename(to, aside).is_err() {
         return Err(refused);
@@ -39,6 +66,22 @@ fn step_aside(from: &Path, to: &Path, refused: io::Error) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_file_that_stood_aside_comes_back_unless_there_is_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.wim");
+        let aside = folder.path().join(format!("a.wim.{}{ASIDE}", "0".repeat(32)));
+        let other = folder.path().join(format!("b.wim.{}{ASIDE}", "0".repeat(32)));
+        fs::write(&aside, "old").unwrap();
+        fs::write(&other, "other").unwrap();
+        bring_back(&target);
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        fs::write(&aside, "older").unwrap();
+        bring_back(&target);
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        assert!(!aside.exists() && other.exists());
+    }
 
     #[test]
     fn an_old_file_that_is_open_is_replaced_either_way() {

@@ -16,8 +16,8 @@ pub use self::windows::Status;
 pub struct FileId {
     /// Its file system.
     pub volume: u64,
-    /// Its number in there.
-    pub number: u64,
+    /// Its number in there, of 64 bits but on some file systems of Windows.
+    pub number: u128,
 }
 
 /// A point in time as systems give it: seconds since 1970 and nanoseconds within the second.

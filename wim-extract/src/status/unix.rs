@@ -41,7 +41,7 @@ impl Status {
     /// What tells it from all others.
     #[must_use]
     pub fn id(&self) -> FileId {
-        FileId { volume: self.0.dev(), number: self.0.ino() }
+        FileId { volume: self.0.dev(), number: self.0.ino().into() }
     }
 
     /// How many names it has.

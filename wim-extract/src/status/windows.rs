@@ -12,9 +12,9 @@ use wim_format::metadata::FileAttributes;
 use wim_format::time::FileTime;
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_BASIC_INFO, FILE_FLAG_BACKUP_SEMANTICS,
-    FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ,
-    FILE_SHARE_WRITE, FILE_STANDARD_INFO, FileBasicInfo, FileStandardInfo,
-    GetFileInformationByHandle, GetFileInformationByHandleEx,
+    FILE_FLAG_OPEN_REPARSE_POINT, FILE_ID_INFO, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE,
+    FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_STANDARD_INFO, FileBasicInfo, FileIdInfo,
+    FileStandardInfo, GetFileInformationByHandle, GetFileInformationByHandleEx,
 };
 
 use super::{FileId, UnixTime};
@@ -59,6 +59,7 @@ impl Status {
         }
         let mut basic = FILE_BASIC_INFO::default();
         let mut standard = FILE_STANDARD_INFO::default();
+        let mut id = FILE_ID_INFO::default();
         // SAFETY: the handle is open; each structure is the one of its class, and as long as is said.
         let read = unsafe {
             GetFileInformationByHandleEx(
@@ -77,14 +78,30 @@ impl Status {
         if !read {
             return Err(io::Error::last_os_error());
         }
+        // SAFETY: as above.
+        let has_id = unsafe {
+            GetFileInformationByHandleEx(
+                handle,
+                FileIdInfo,
+                ptr::from_mut(&mut id).cast(),
+                size_of::<FILE_ID_INFO>() as u32,
+            ) != 0
+        };
         let wide = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
         let time = |ticks: i64| FileTime(ticks.cast_unsigned());
         Ok(Self {
             kind: metadata.file_type(),
             attributes: FileAttributes::from_bits_retain(metadata.file_attributes()),
-            id: FileId {
-                volume: info.dwVolumeSerialNumber.into(),
-                number: wide(info.nFileIndexHigh, info.nFileIndexLow),
+            // Numbers of 64 bits are not unique on every file system; old ones have no others.
+            id: match has_id {
+                true => FileId {
+                    volume: id.VolumeSerialNumber,
+                    number: u128::from_le_bytes(id.FileId.Identifier),
+                },
+                false => FileId {
+                    volume: info.dwVolumeSerialNumber.into(),
+                    number: wide(info.nFileIndexHigh, info.nFileIndexLow).into(),
+                },
             },
             links: info.nNumberOfLinks.into(),
             len: wide(info.nFileSizeHigh, info.nFileSizeLow),

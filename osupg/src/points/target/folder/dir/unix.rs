@@ -96,7 +96,7 @@ impl Handle {
     /// Which file `name` is.
     pub(super) fn id(&self, name: &str) -> io::Result<FileId> {
         let stat = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(FileId { volume: stat.st_dev, number: stat.st_ino })
+        Ok(FileId { volume: stat.st_dev, number: stat.st_ino.into() })
     }
 
     /// Removes `name`, which is no folder.
