@@ -40,6 +40,7 @@ pub mod points;
 pub mod precache;
 pub mod progress;
 pub mod remote;
+mod resolve;
 pub mod sample;
 pub mod schedule;
 pub mod service;

@@ -134,6 +134,11 @@ pub trait Operation:
         None
     }
 
+    /// The packages that it names beside its [`subject`](Self::subject), by id or name.
+    fn named(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// The package of which no other job may run beside it.
     fn alone(&self) -> Option<&str> {
         self.subject()
@@ -197,6 +202,8 @@ pub trait Operation:
 pub struct Facts {
     /// The package, by id or name.
     pub subject: Option<String>,
+    /// The packages that it names beside that, by id or name.
+    pub named: Vec<String>,
     /// The package of which no other job may run beside it.
     pub alone: Option<String>,
     /// The security scopes of the package that it makes.
@@ -254,6 +261,7 @@ impl Known {
                 request.check()?;
                 Ok(Facts {
                     subject: request.subject().map(str::to_string),
+                    named: request.named().into_iter().map(str::to_string).collect(),
                     alone: request.alone().map(str::to_string),
                     makes_in: request.makes_in(),
                     job: request.job(),

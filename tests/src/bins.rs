@@ -23,10 +23,17 @@ pub fn wimx_path() -> &'static Path {
     PATH.get_or_init(|| folder().join("wimx"))
 }
 
-/// `osupg`, ready for arguments.
+/// What has `osupg` work through a service. Whoever runs the tests may use one.
+pub const OF_A_SERVICE: [&str; 3] = ["OSUPG_SERVER", "OSUPG_SERVER_CA", "OSUPG_TOKEN"];
+
+/// `osupg`, ready for arguments; it works through no service.
 #[must_use]
 pub fn osupg() -> Command {
-    Command::new(osupg_path())
+    let mut command = Command::new(osupg_path());
+    for name in OF_A_SERVICE {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// The path of `osupg`.

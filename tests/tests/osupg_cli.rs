@@ -10,6 +10,10 @@ use osupg_tests::bins;
 /// them; what differs from run to run has to be left open again.
 #[test]
 fn commands_print_what_their_cases_say() {
+    // Cases inherit what is set here, and nothing takes it from them.
+    for name in bins::OF_A_SERVICE {
+        assert!(std::env::var_os(name).is_none(), "unset {name}: these cases use no service");
+    }
     let scratch = tempfile::TempDir::new().expect("a scratch folder");
     let home = scratch.path().join("home");
     // Where it is decides nothing: no configuration of this machine is read.

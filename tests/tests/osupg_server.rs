@@ -29,7 +29,6 @@ impl<'b> Served<'b> {
         let mut command = bench.osupg();
         command.args(["serve", "--listen", "127.0.0.1:0", "--config", text(&config)]);
         let mut process = command
-            .env_remove("OSUPG_SERVER")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -1,7 +1,7 @@
 //! Who may ask a service for what: accounts with passwords, API tokens, rights and security scopes.
 //!
-//! A right says what may be done (read, operate, administer), scopes say to which packages. Who
-//! works on the machine itself with the command line needs no account: there the permissions of the
+//! A right says what may be done (read, operate, administer, or work alone), scopes say to which
+//! packages. Who works on the machine itself with the command line needs no account: there the permissions of the
 //! store's folder decide, and whoever may write to it may do everything.
 
 pub mod limit;
@@ -293,6 +293,17 @@ impl Caller {
         } else {
             Err(crate::db::packages::no_package(subject))
         }
+    }
+
+    /// Checks that every one of these packages is one that the caller may see.
+    ///
+    /// # Errors
+    /// As [`may_see`](Self::may_see), for the first that is not.
+    pub async fn may_see_all(&self, home: &Home, packages: &[String]) -> Result<()> {
+        for package in packages {
+            self.may_see(home, package).await?;
+        }
+        Ok(())
     }
 }
 

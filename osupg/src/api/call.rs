@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
 use wim_extract::Cancel;
 
 use super::identity::Peer;
@@ -19,8 +20,9 @@ use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::jobs::model::Priority;
 use crate::jobs::{self, Submission};
-use crate::operation::{self, Facts, Known, Length, Right};
+use crate::operation::{self, Facts, Known, Length, Operation, Right};
 use crate::progress::Silent;
+use crate::service::work::ReportRequest;
 use crate::text;
 
 /// How often an operation may have another one done later that has another one done later.
@@ -52,40 +54,64 @@ pub(super) async fn call(
         return Err(Refusal::status(StatusCode::NOT_FOUND, message));
     };
     let caller = known_caller(&service, known, from, &headers).await?;
+    if known.name != ReportRequest::NAME {
+        let request = read(&headers, body).await?;
+        return have_done(service, known, caller, from, request, None).await;
+    }
     // What a worker reports lists every package of every image.
-    let most = if known.right == Right::Work { LARGEST_REPORT } else { LARGEST_BODY };
-    let request = read_within(&headers, body, most).await?;
-    have_done(service, known, caller, from, request).await
+    let place = Arc::clone(&service.reports).acquire_owned().await.ok();
+    let request = read_within(&headers, body, LARGEST_REPORT).await?;
+    have_done(service, known, caller, from, request, place).await
 }
 
-/// Whoever asks for an operation; a refusal is written down.
+/// Whoever asks for an operation and has the right that it takes; a refusal is written down. Nothing
+/// of the request has been read until then.
 pub(super) async fn known_caller(
     service: &Shared,
     known: &Known,
     from: Peer,
     headers: &HeaderMap,
 ) -> Result<Caller> {
-    match service.caller(headers).await {
-        Ok(caller) => Ok(caller),
-        Err(error) => {
-            service.refused(None, from, known.name, None, &Value::Null, &error).await;
-            Err(error)
-        }
-    }
+    let (who, error) = match service.caller(headers).await {
+        Ok(caller) => match caller.has(known) {
+            Ok(()) => return Ok(caller),
+            Err(error) => (Some(caller), error),
+        },
+        Err(error) => (None, error),
+    };
+    service.refused(who.as_ref(), from, known.name, None, &Value::Null, &error).await;
+    Err(error)
 }
 
-/// Has an operation done if the caller may.
+/// Has an operation done if the caller may. A large request keeps its `place` as long as it is there.
 pub(super) async fn have_done(
     service: Shared,
     known: &'static Known,
     caller: Caller,
     from: Peer,
     request: Value,
+    place: Option<OwnedSemaphorePermit>,
 ) -> Result<Response, Refusal> {
     let call = admit(&service, known, caller, from, request).await?;
-    let _turn = service.calls.acquire().await;
-    // Of its own accord: a client that goes away leaves neither half a change nor a gap in the log.
-    tokio::spawn(carry_out(Arc::clone(&service), call)).await.map_err(Error::from)?
+    let turn = Arc::clone(&service.calls).acquire_owned().await;
+    let cancel = Cancel::new();
+    let _unheard = (known.right == Right::Read).then(|| CancelOnDrop(cancel.clone()));
+    // Of its own accord: a client that goes away leaves neither half a change nor a gap in the log, and
+    // its turn is over when the work is.
+    let done = tokio::spawn(async move {
+        let _held = (turn, place);
+        carry_out(service, call, cancel).await
+    });
+    done.await.map_err(Error::from)?
+}
+
+/// Stops work when the client that waits for its answer goes away.
+pub(super) struct CancelOnDrop(pub(super) Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 /// The JSON of a body; an empty one is an empty request.
@@ -199,15 +225,16 @@ async fn about(
         return Ok(home.db.schedule(name).await?.package);
     }
     caller.may(home, known, facts.subject.as_deref()).await?;
+    caller.may_see_all(home, &facts.named).await?;
     Ok(facts.subject.clone())
 }
 
-async fn carry_out(service: Shared, call: Call) -> Result<Response, Refusal> {
+async fn carry_out(service: Shared, call: Call, cancel: Cancel) -> Result<Response, Refusal> {
     let home = service.home.acting_for(&call.caller.name);
     if call.known.length == Length::Long {
         return submit(&service, &home, &call).await;
     }
-    let done = call.known.run(call.request.clone(), home, Arc::new(Silent), Cancel::new()).await;
+    let done = call.known.run(call.request.clone(), home, Arc::new(Silent), cancel).await;
     if call.known.right > Right::Read {
         record(&service, &call, done.as_ref().map_or_else(Outcome::Failed, |_| Outcome::Done))
             .await?;

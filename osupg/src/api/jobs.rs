@@ -150,7 +150,7 @@ async fn change(
     let known = operation::find(name).ok_or_else(|| no_job(id))?;
     let caller = call::known_caller(&service, known, from, &headers).await?;
     let number: i64 = id.parse().map_err(|_| no_job(id))?;
-    call::have_done(service, known, caller, from, json!({ "id": number })).await
+    call::have_done(service, known, caller, from, json!({ "id": number }), None).await
 }
 
 async fn known(

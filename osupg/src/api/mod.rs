@@ -53,6 +53,10 @@ use transfer::Transfers;
 const LARGEST_BODY: usize = 1 << 20;
 /// Calls that are worked on at the same time; more wait for their turn.
 const CALLS_AT_ONCE: usize = 128;
+/// Reports of workers that are read and taken in at the same time.
+const REPORTS_AT_ONCE: usize = 4;
+/// Devices for which it is looked at the same time what they fetch.
+const DEVICES_AT_ONCE: usize = 8;
 
 /// What `[serve]` in the configuration sets.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -106,7 +110,9 @@ pub(crate) struct Service {
     settings: Settings,
     limiter: Limiter,
     refusals: identity::Refusals,
-    calls: Semaphore,
+    calls: Arc<Semaphore>,
+    reports: Arc<Semaphore>,
+    devices: Arc<Semaphore>,
     transfers: Transfers,
     manifests: content::Manifests,
     metrics: Metrics,
@@ -123,7 +129,9 @@ impl Service {
             home,
             limiter: Limiter::default(),
             refusals: identity::Refusals::default(),
-            calls: Semaphore::new(CALLS_AT_ONCE),
+            calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+            reports: Arc::new(Semaphore::new(REPORTS_AT_ONCE)),
+            devices: Arc::new(Semaphore::new(DEVICES_AT_ONCE)),
             transfers: Transfers::new(settings.transfers, metrics.sent.clone()),
             manifests: content::Manifests::default(),
             metrics,

@@ -3,7 +3,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use wim_extract::beneath::real_path;
+
 use crate::error::{Error, Result};
+use crate::resolve::resolve;
 use crate::text;
 
 /// Checks that every place lies below one of `roots`, links resolved.
@@ -28,7 +31,7 @@ fn check_one(roots: &[PathBuf], place: &Path) -> Result<()> {
     }
     let resolved = resolve(place);
     let below = |root: &PathBuf| {
-        root.canonicalize().is_ok_and(|root| root.is_absolute() && resolved.starts_with(root))
+        real_path(root).is_ok_and(|root| root.is_absolute() && resolved.starts_with(root))
     };
     if roots.iter().any(below) {
         return Ok(());
@@ -42,24 +45,6 @@ fn check_one(roots: &[PathBuf], place: &Path) -> Result<()> {
         format!("the service may use these folders: {}", roots.join(", "))
     };
     Err(Error::forbidden(format!("the service may not use {shown}")).advise(advice))
-}
-
-/// The path with its links resolved as far as it exists.
-fn resolve(place: &Path) -> PathBuf {
-    for above in place.ancestors() {
-        if let Ok(real) = above.canonicalize() {
-            return match place.strip_prefix(above) {
-                Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
-                _ => real,
-            };
-        }
-        // A link that leads nowhere could be made to lead anywhere: what is below it is refused,
-        // for this is below no root.
-        if above.is_symlink() {
-            return PathBuf::new();
-        }
-    }
-    PathBuf::new()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 use wim_extract::Cancel;
 
+use super::call::CancelOnDrop;
 use super::identity::Peer;
 use super::problem::Refusal;
 use super::{Shared, content};
@@ -43,8 +44,19 @@ pub(super) async fn precache(
     let caller = content::reader(&service, from, &headers).await?;
     let request = request(parameters)?;
     let known = const { Known::of::<Request>() };
-    let _turn = service.calls.acquire().await;
-    let answer = known.run(request, service.home.clone(), Arc::new(Silent), Cancel::new()).await?;
+    let named = known.facts(&request)?.named;
+    if let Some(caller) = &caller {
+        caller.may_see_all(&service.home, &named).await?;
+    }
+    let turn = Arc::clone(&service.devices).acquire_owned().await;
+    let (home, cancel) = (service.home.clone(), Cancel::new());
+    let _unheard = CancelOnDrop(cancel.clone());
+    // The turn is over when the work is, even if the device has gone away.
+    let work = tokio::spawn(async move {
+        let _turn = turn;
+        known.run(request, home, Arc::new(Silent), cancel).await
+    });
+    let answer = work.await.map_err(Error::from)??;
     let Some(Caller { scopes: scopes @ Scopes::Only(_), .. }) = &caller else {
         return Ok(Json(answer));
     };

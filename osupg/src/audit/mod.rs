@@ -10,6 +10,8 @@ use crate::operation::{Operation, Right};
 use crate::progress::Watch;
 use crate::time::Moment;
 
+/// A day in microseconds.
+const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 /// Bytes of a request that a line keeps, and of an error.
 const LONGEST: usize = 4096;
 /// Lines that one question may ask for.
@@ -135,7 +137,7 @@ pub async fn forget(home: &Home, now: Moment) -> Result<u64> {
     if days == 0 {
         return Ok(0);
     }
-    let before = Moment(now.0.saturating_sub(days * 24 * 3600 * 1_000_000));
+    let before = Moment(now.0.saturating_sub(days.saturating_mul(DAY)));
     let line = |forgotten: u64| Line {
         number: 0,
         at: now,
@@ -235,7 +237,6 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn old_lines_are_forgotten_and_that_is_written_down() {
         crate::home::tests::each(Default::default(), async |home| {
-            let day = 24 * 3600 * 1_000_000;
             let now = Moment::now();
             let kept = i64::from(home.config().audit.keep_days);
             for age in [0, kept - 1, kept + 1, kept + 2] {
@@ -247,7 +248,7 @@ mod tests {
                     request: &Value::Null,
                 };
                 record(&home, &deed, Outcome::Done).await.unwrap();
-                home.db.age_audit(&format!("x.{age}"), Moment(now.0 - age * day)).await;
+                home.db.age_audit(&format!("x.{age}"), Moment(now.0 - age * DAY)).await;
             }
             assert_eq!(forget(&home, now).await.unwrap(), 2);
             assert_eq!(forget(&home, now).await.unwrap(), 0, "and nothing more is written down");
@@ -258,6 +259,30 @@ mod tests {
             assert!(lines[0].detail.starts_with("forgot 2 lines"), "{}", lines[0].detail);
         })
         .await;
+    }
+
+    /// So many days are more microseconds than a number holds.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn lines_that_are_kept_for_longer_than_time_goes_are_kept() {
+        for keep_days in [106_751_992, u32::MAX] {
+            let folder = tempfile::tempdir().unwrap();
+            let config = crate::config::Config {
+                home: Some(folder.path().join("home")),
+                audit: Settings { keep_days },
+                ..Default::default()
+            };
+            let home = Home::open_with(config).await.unwrap();
+            let deed = Deed {
+                who: "anna",
+                address: "",
+                operation: "x.kept",
+                subject: None,
+                request: &Value::Null,
+            };
+            record(&home, &deed, Outcome::Done).await.unwrap();
+            assert_eq!(forget(&home, Moment::now()).await.unwrap(), 0, "{keep_days}");
+            home.close().await;
+        }
     }
 
     #[test]

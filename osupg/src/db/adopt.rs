@@ -5,7 +5,7 @@ use sqlx::{Any, Transaction};
 use super::Db;
 use super::packages::{self, NewRevision, name_key};
 use crate::error::Result;
-use crate::package::adopt::{Arrival, Current};
+use crate::package::adopt::{Arrival, Current, check_source};
 use crate::package::document::Document;
 use crate::time::Moment;
 
@@ -37,9 +37,7 @@ impl Db {
         .fetch_optional(self.pool())
         .await?)
     }
-}
 
-impl Db {
     /// Drops every revision but this one of a package that another store has made.
     ///
     /// # Errors
@@ -83,7 +81,7 @@ pub(crate) async fn insert_adopted(
 }
 
 /// Makes the package of a document, or gives it the fields of this one if its revision is to be the
-/// current one.
+/// current one. A package from elsewhere than its signer is an error, whatever its revision.
 pub(crate) async fn upsert_adopted(
     tx: &mut Transaction<'static, Any>,
     document: &Document,
@@ -134,6 +132,13 @@ pub(crate) async fn upsert_adopted(
     .bind(below)
     .execute(&mut **tx)
     .await?;
+    // Looked at last: the row is there now, and nobody else changes it before this is over.
+    let (kind, source): (String, String) =
+        sqlx::query_as("SELECT source_kind, source_path FROM package WHERE id = $1")
+            .bind(&facts.id)
+            .fetch_one(&mut **tx)
+            .await?;
+    check_source(&facts.id, (&kind, &source), signer)?;
     keep_number_free(tx, &facts.id).await
 }
 

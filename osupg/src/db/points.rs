@@ -680,7 +680,8 @@ impl Db {
              (SELECT 1 FROM point_slot s WHERE s.point_id = cut.point_id \
              AND s.package_id = cut.package_id AND s.beat_at >= $3)) pr \
              JOIN point ON point.id = pr.point_id \
-             WHERE point.kind <> 'node' AND point.maintenance = 0 ORDER BY CASE pr.priority WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, \
+             WHERE point.kind <> 'node' AND point.maintenance = 0 \
+             ORDER BY CASE pr.priority WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, \
              pr.retry_at LIMIT $2",
         )
         .bind(now.0)

@@ -58,8 +58,36 @@ impl Operation for Wait {
     }
 }
 
+/// Whether this is noted in [`RUNS`].
+pub(crate) fn has_run(mark: &str) -> bool {
+    RUNS.lock().unwrap().iter().any(|run| run == mark)
+}
+
+/// Looks until it is stopped, and notes in [`RUNS`] when it has begun and when it has stopped.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Look {
+    mark: String,
+}
+
+impl Operation for Look {
+    type Outcome = ();
+    const NAME: &'static str = "test.look";
+    const RIGHT: Right = Right::Read;
+
+    async fn run(&self, _home: &Home, watch: Watch<'_>) -> Result<()> {
+        let note = |word: &str| RUNS.lock().unwrap().push(format!("{} {word}", self.mark));
+        note("begun");
+        while watch.check().is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        note("stopped");
+        watch.check()
+    }
+}
+
 /// The operations that only tests know.
-pub(crate) const OPERATIONS: &[Known] = &[Known::of::<Wait>()];
+pub(crate) const OPERATIONS: &[Known] = &[Known::of::<Wait>(), Known::of::<Look>()];
 
 /// Settings with which nothing takes long.
 fn quick() -> Settings {

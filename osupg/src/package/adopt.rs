@@ -68,6 +68,16 @@ pub async fn standing(home: &Home, document: &Document, signer: &str) -> Result<
         }
         None => {}
     }
+    check_source(id, (&kind, &source), signer)?;
+    Ok(if current > number { Standing::Stale(current) } else { Standing::New })
+}
+
+/// Checks that the package with this id, which is here and has this kind of source and that source,
+/// came from the store whose key is called `signer`: nobody else continues it.
+///
+/// # Errors
+/// When this store made it, or another one did.
+pub(crate) fn check_source(id: &str, (kind, source): (&str, &str), signer: &str) -> Result<()> {
     if kind != STORE {
         return Err(Error::usage(format!("this store has a package {id} of its own")).advise(
             "stores that exchange packages need site codes of their own: set site-code in the \
@@ -77,12 +87,12 @@ pub async fn standing(home: &Home, document: &Document, signer: &str) -> Result<
     if source != signer {
         return Err(Error::usage(format!(
             "{id} came from {:?} and cannot be continued by {:?}",
-            text::clean(&source),
+            text::clean(source),
             text::clean(signer)
         ))
         .advise("remove the package first if it is to come from the other store from now on"));
     }
-    Ok(if current > number { Standing::Stale(current) } else { Standing::New })
+    Ok(())
 }
 
 /// Which revision of the package is the current one afterwards.

@@ -1,10 +1,11 @@
 //! Adds, lists, edits and removes points.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use futures_util::{StreamExt, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wim_extract::beneath::real_path;
 
 use super::deliver;
 use super::model::{Kind, Point, Settings, State, Tally};
@@ -18,6 +19,7 @@ use crate::operation::{Length, Operation, Reach, Right};
 use crate::package::fields;
 use crate::page::{self, Page, paged};
 use crate::progress::Watch;
+use crate::resolve::resolve;
 
 /// Characters of an address.
 const MAX_TARGET: usize = 2000;
@@ -149,21 +151,14 @@ fn address(kind: Kind, given: &str, store: &Path) -> Result<String> {
     match kind {
         Kind::Folder => {
             let path = Path::new(given);
-            let real = wim_extract::beneath::real_path(path).map_err(|error| {
+            let real = real_path(path).map_err(|error| {
                 Error::file("open the folder", path, &error)
                     .advise("make the folder, or mount the share, before it becomes a point")
             })?;
             if !real.is_dir() {
                 return Err(Error::usage(format!("{} is no folder", crate::text::path(&real))));
             }
-            if store.starts_with(&real) || real.starts_with(store) {
-                return Err(Error::usage(format!(
-                    "{} and the store {} are one inside the other",
-                    crate::text::path(&real),
-                    crate::text::path(store)
-                ))
-                .advise("choose a folder outside the store"));
-            }
+            check_outside(&real, store)?;
             real.to_str().map(str::to_string).ok_or_else(|| {
                 Error::usage(format!("the path {} is not UTF-8", crate::text::path(&real)))
             })
@@ -171,7 +166,11 @@ fn address(kind: Kind, given: &str, store: &Path) -> Result<String> {
         Kind::Objects
             if ["s3://", "azure://", "file:///"].iter().any(|scheme| given.starts_with(scheme)) =>
         {
-            Ok(given.trim_end_matches('/').to_string())
+            let address = given.trim_end_matches('/');
+            if let Some(folder) = address.strip_prefix("file://") {
+                check_outside(&folder_to_be(folder)?, store)?;
+            }
+            Ok(address.to_string())
         }
         Kind::Objects => {
             Err(Error::usage(format!("{:?} is no address", crate::text::clean(given)))
@@ -181,20 +180,52 @@ fn address(kind: Kind, given: &str, store: &Path) -> Result<String> {
     }
 }
 
+/// Where a folder is, or will be once it is made: with links followed.
+fn folder_to_be(given: &str) -> Result<PathBuf> {
+    let given = Path::new(given);
+    let wrong = |what: &str| {
+        Err(Error::usage(format!("{} {what}", crate::text::path(given)))
+            .advise("write the path as it is, without `..`"))
+    };
+    if given.components().any(|part| part == Component::ParentDir) {
+        return wrong("leads upwards");
+    }
+    let real = resolve(given);
+    if real.as_os_str().is_empty() {
+        wrong("is behind a link that leads nowhere")
+    } else {
+        Ok(real)
+    }
+}
+
+/// Checks that a folder and the store are not one inside the other.
+fn check_outside(folder: &Path, store: &Path) -> Result<()> {
+    if !store.starts_with(folder) && !folder.starts_with(store) {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "{} and the store {} are one inside the other",
+        crate::text::path(folder),
+        crate::text::path(store)
+    ))
+    .advise("choose a folder outside the store"))
+}
+
 /// Checks that a folder lies in no package's source: those are only read.
 async fn check_no_source(home: &Home, kind: Kind, address: &str) -> Result<()> {
     let folder = match kind {
-        Kind::Folder => Some(address),
-        Kind::Objects => address.strip_prefix("file://"),
-        Kind::Node => None,
+        Kind::Folder => address,
+        Kind::Objects => match address.strip_prefix("file://") {
+            Some(folder) => folder,
+            None => return Ok(()),
+        },
+        Kind::Node => return Ok(()),
     };
-    let Some(Ok(folder)) = folder.map(|folder| Path::new(folder).canonicalize()) else {
-        return Ok(());
-    };
+    let folder = folder_to_be(folder)?;
     for package in home.db.packages().await? {
         // A package of another store has the name of that for its source.
         let source = Path::new(&package.source_path);
-        let real = source.is_absolute().then(|| source.canonicalize());
+        let real = source.is_absolute().then(|| real_path(source));
         if real.is_some_and(|real| real.is_ok_and(|real| folder.starts_with(real))) {
             return Err(Error::usage(format!(
                 "{} is in the source of {}, which is only read",

@@ -173,6 +173,34 @@ async fn counts_agree_with_rows_whatever_happens(database: Database) {
     assert_eq!(db.package_tallies("", 10).await.unwrap().len(), 1);
 }
 
+/// One package comes to stand as the other stood, and the other way round, again and again.
+async fn counts_are_brought_up_to_date_in_opposite_directions_at_once(database: Database) {
+    let site = Site::new(database).await;
+    let root = site.point("A").await;
+    assert!(root.is_dir());
+    for id in ["OSU00001", "OSU00002"] {
+        site.release(id, 1, &media()).await;
+        site.publish(id, &["A"]).await;
+    }
+    let key = site.home.db.point("A").await.unwrap().key;
+    let turn = |id: &'static str, states: [State; 2]| {
+        let db = site.home.db.clone();
+        tokio::spawn(async move {
+            for _ in 0..200 {
+                for state in states {
+                    db.set_state(key, id, state, "", None).await.unwrap();
+                }
+            }
+        })
+    };
+    let there = turn("OSU00001", [State::Failed, State::Installed]);
+    let back = turn("OSU00002", [State::Installed, State::Failed]);
+    there.await.unwrap();
+    back.await.unwrap();
+    let tally = site.home.db.point_tally(key).await.unwrap();
+    assert_eq!(tally, Tally { success: 1, error: 1, ..Tally::default() });
+}
+
 async fn a_point_takes_no_more_packages_than_it_says_and_never_one_twice(database: Database) {
     use super::slot::{Busy, Slot};
     let site = Site::new(database).await;
@@ -355,6 +383,7 @@ on_both!(
     a_point_with_a_forged_or_older_document_is_named_and_repaired,
     a_library_gets_a_lost_piece_back_from_a_point,
     counts_agree_with_rows_whatever_happens,
+    counts_are_brought_up_to_date_in_opposite_directions_at_once,
     a_point_takes_no_more_packages_than_it_says_and_never_one_twice,
     fields_of_points_have_limits,
     how_things_stand_comes_in_pages,

@@ -111,6 +111,17 @@ impl Operation for Request {
     const RIGHT: Right = Right::Read;
     const REACH: Reach = Reach::Visible;
 
+    fn named(&self) -> Vec<&str> {
+        self.packages.iter().map(|reference| &*reference.package).collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.packages.len() > MAX_NAMED {
+            return Err(Error::usage(format!("{MAX_NAMED} packages are the most to ask for")));
+        }
+        Ok(())
+    }
+
     fn limit(answer: &mut Answer, sight: &Sight) {
         answer.packages.retain(|choice| sight.sees(&choice.package));
         answer.size = fetched(&answer.packages);
@@ -189,11 +200,9 @@ impl Request {
     }
 
     async fn candidates(&self, home: &Home) -> Result<Vec<Package>> {
+        self.check()?;
         if self.packages.is_empty() {
             return home.db.packages().await;
-        }
-        if self.packages.len() > MAX_NAMED {
-            return Err(Error::usage(format!("{MAX_NAMED} packages are the most to ask for")));
         }
         let mut packages = Vec::new();
         for reference in &self.packages {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Bench, answer};
 use crate::db::tests::{Database, on_both};
+use crate::jobs;
 use crate::operation::Right;
 
 async fn bodies_that_are_no_requests_are_refused(database: Database) {
@@ -97,6 +98,65 @@ async fn headers_are_not_trusted(database: Database) {
     bench.stop().await;
 }
 
+/// Whoever may not have it done is refused before a body has come, and none is large but a report.
+async fn bodies_are_read_of_those_who_may_send_them(database: Database) {
+    let bench = Bench::new(database).await;
+    let work = bench.token(Right::Work, &[]).await;
+    let read = bench.token(Right::Read, &[]).await;
+    let begun = |operation: &str, token: &str, len: usize| {
+        let request = format!(
+            "POST /api/v1/{operation} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n"
+        );
+        tokio::task::block_in_place(|| raw(&bench, request.as_bytes()))
+    };
+    for operation in ["service/report", "service/claim", "package/remove"] {
+        let answer = begun(operation, &read, 1 << 20);
+        assert!(answer.starts_with("HTTP/1.1 403"), "{operation}: {answer}");
+        let line = bench.audit().await.remove(0);
+        let said = (line.operation.replace('.', "/"), &*line.outcome, &*line.who);
+        assert_eq!(said, (operation.to_string(), "refused", "token:read test"));
+    }
+    let padded = |operation: &str| {
+        let request = bench.request(Method::POST, &format!("/api/v1/{operation}"), &work);
+        let mut body = b"{\"surely no field\": 1}".to_vec();
+        body.resize(2 << 20, b' ');
+        request.header("content-type", "application/json").body(body).send()
+    };
+    let report = padded("service/report").await.unwrap().status();
+    assert_eq!(report, 422, "it was read, and is no report");
+    // A service may stop reading a body that is too large.
+    let claim = padded("service/claim").await.map_or(413, |answer| answer.status().as_u16());
+    assert_eq!(claim, 413);
+    bench.stop().await;
+}
+
+async fn a_look_ends_with_its_client(database: Database) {
+    let bench = Bench::new(database).await;
+    let read = bench.token(Right::Read, &[]).await;
+    let mark = format!("{database:?} looks");
+    let body = json!({ "mark": mark }).to_string();
+    let request = format!(
+        "POST /api/v1/test/look HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {read}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let address = bench.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let comes = async |word: &str| {
+        let said = format!("{mark} {word}");
+        while !jobs::tests::has_run(&said) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    comes("begun").await;
+    drop(stream);
+    let stopped = tokio::time::timeout(Duration::from_secs(60), comes("stopped")).await;
+    assert!(stopped.is_ok(), "it goes on for nobody");
+    bench.stop().await;
+}
+
 async fn connections_are_counted(database: Database) {
     let bench = Bench::with(database, |_, settings| settings.connections = 3).await;
     let address = bench.url.strip_prefix("http://").unwrap().to_string();
@@ -114,4 +174,10 @@ async fn connections_are_counted(database: Database) {
     bench.stop().await;
 }
 
-on_both!(bodies_that_are_no_requests_are_refused, headers_are_not_trusted, connections_are_counted);
+on_both!(
+    bodies_that_are_no_requests_are_refused,
+    headers_are_not_trusted,
+    bodies_are_read_of_those_who_may_send_them,
+    a_look_ends_with_its_client,
+    connections_are_counted
+);

@@ -91,6 +91,24 @@ async fn devices_learn_of_packages_that_they_may_see(database: Database) {
         let status = bench.get(&document, token).await.status();
         assert_eq!(status, if seen == 1 { 200 } else { 404 });
     }
+    // Naming a package tells no more than there being none, whatever its revision.
+    for revision in ["", "@1", "@7"] {
+        let mut told = Vec::new();
+        for named in [&*id, "OSU09999"] {
+            let package = format!("{named}{revision}");
+            let query = format!("{DEVICE}&package={named}&package={package}");
+            let request = json!({ "architecture": "x64", "os_language": "en-US",
+                "packages": [package] });
+            let got = answer(bench.get(&query, &outside).await).await;
+            let posted = bench.call("precache.simulate", &outside, &request).await;
+            assert_eq!((got.0, posted.0), (404, 404), "{got:?} {posted:?}");
+            told.push(json!([got.1, posted.1]).to_string().replace(named, "ID"));
+        }
+        assert_eq!(told[0], told[1]);
+        assert!(told[0].contains("there is no package"), "{}", told[0]);
+    }
+    let named = format!("{DEVICE}&package={id}@1");
+    assert_eq!(bench.get(&named, &inside).await.status(), 200);
     for path in [DEVICE, &document] {
         assert_eq!(bench.get(path, "").await.status(), 401, "{path}");
         let line = bench.audit().await.remove(0);

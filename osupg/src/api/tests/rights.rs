@@ -123,7 +123,36 @@ async fn files_of_the_machine_are_read_below_listed_folders_only(database: Datab
     bench.stop().await;
 }
 
+/// Though they are not there yet: a point makes them.
+async fn points_are_in_no_source_and_not_in_the_store(database: Database) {
+    let bench =
+        Bench::with(database, |folder, settings| settings.sources = vec![folder.into()]).await;
+    bench.package("Small").await;
+    let token = bench.token(Right::Administer, &[]).await;
+    let add = async |name: &str| {
+        let target = format!("file://{}", bench.path(name).display());
+        let request = json!({ "name": "Point", "kind": "objects", "target": target });
+        bench.call("point.add", &token, &request).await
+    };
+    for (name, says) in [
+        ("Small media/new/folder", "is in the source of OSU00001"),
+        ("Small media", "is in the source of OSU00001"),
+        ("home/new/folder", "are one inside the other"),
+        ("home", "are one inside the other"),
+        ("", "are one inside the other"),
+    ] {
+        let (status, refused) = add(name).await;
+        assert_eq!(status, 422, "{name}: {refused}");
+        assert!(refused["detail"].as_str().unwrap().contains(says), "{name}: {refused}");
+    }
+    assert!(!bench.path("Small media/new").exists() && !bench.path("home/new").exists());
+    let (status, added) = add("new/folder").await;
+    assert_eq!(status, 200, "{added}");
+    bench.stop().await;
+}
+
 on_both!(
+    points_are_in_no_source_and_not_in_the_store,
     every_operation_takes_its_right,
     scopes_hide_packages,
     files_of_the_machine_are_read_below_listed_folders_only

@@ -216,6 +216,26 @@ fn bad(site: &Site, how: How) -> Box<dyn Source> {
     Box::new(Bad { inner: Neighbour(site.server.clone()), how, asked: Cell::new(0) })
 }
 
+/// Even when the other one has the very revision that is here.
+async fn a_package_of_another_signer_is_not_taken_over(database: Database) {
+    let (site, wanted) = Site::new(database).await;
+    let cancel = Cancel::new();
+    let document = document_of(&site.server).await;
+    for piece in document.pieces() {
+        let bytes = site.server.library.get(&piece).await.unwrap();
+        site.node.library.put(&piece.id, &bytes).await.unwrap();
+    }
+    crate::package::adopt::tests::adopt(&site.node, &document).await;
+    let before = site.node.db.package("OSU00001").await.unwrap();
+    let sources = [site.neighbour()];
+    let error =
+        pull::pull(&site.node, &sources, &wanted, Depth::Usual, watch(&cancel)).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage, "{error}");
+    assert!(error.to_string().contains("cannot be continued by \"server\""), "{error}");
+    let after = site.node.db.package("OSU00001").await.unwrap();
+    assert_eq!((after.source_path, after.edit_count), (before.source_path, before.edit_count));
+}
+
 async fn a_connection_that_breaks_costs_no_byte_twice(database: Database) {
     let (site, wanted) = Site::new(database).await;
     let cancel = Cancel::new();
@@ -310,6 +330,7 @@ async fn forged_and_replayed_documents_are_refused(database: Database) {
 
 on_both!(
     a_node_fetches_what_is_wanted_and_tells,
+    a_package_of_another_signer_is_not_taken_over,
     a_connection_that_breaks_costs_no_byte_twice,
     a_source_that_is_away_or_lies_is_passed_over,
     a_process_that_was_killed_left_pieces_that_are_gone_on_with,
