@@ -26,6 +26,7 @@ pub mod schedules;
 pub mod service;
 pub mod serving;
 pub mod sources;
+pub mod waits;
 pub mod work;
 
 use std::path::Path;

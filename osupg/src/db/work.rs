@@ -3,6 +3,8 @@
 //! Whoever claims a task gets a word for it that nobody else knows. It changes with every claim, so
 //! that one who was thought lost can do nothing any more.
 
+use std::sync::Once;
+
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
@@ -12,7 +14,7 @@ use super::{Db, hash32, signed, unsigned};
 use crate::error::{Error, Result};
 use crate::package::model::Content;
 use crate::service::stack::{Report, Task};
-use crate::service::task::{Claim, KeptTask, TaskState};
+use crate::service::task::{Claim, KeptTask, OpenTask, TaskState};
 use crate::store::layout::{ObjectId, Piece};
 use crate::store::lease::Lease;
 use crate::time::Moment;
@@ -20,8 +22,11 @@ use crate::time::Moment;
 /// Pieces that one statement puts in.
 const AT_ONCE: usize = 200;
 
-const TASK: &str = "SELECT id, run_id, state, task, input_id, worker, lease_until, attempts, \
+const TASK: &str = "SELECT id, run_id, state, task, input_id, worker, lease_until, \
      result, output_id, output_size, output_sha256 FROM servicing_task ";
+
+/// Tasks that cannot be read are said once: workers ask every few seconds.
+static UNREADABLE: Once = Once::new();
 
 /// What is said to somebody whose claim is none.
 fn no_claim() -> Error {
@@ -57,25 +62,36 @@ impl Db {
     }
 
     /// The tasks that this worker can have: that which it has already (it began anew, or it would
-    /// not ask), those that wait, and those whose worker's time has run out; the oldest first.
+    /// not ask), those whose worker's time has run out, and those that wait; the oldest first.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn open_tasks(&self, worker: &str, by: &str, now: Moment) -> Result<Vec<KeptTask>> {
-        let query = format!(
-            "{TASK} WHERE state = 'waiting' OR (state = 'claimed' AND \
+    pub async fn open_tasks(&self, worker: &str, by: &str, now: Moment) -> Result<Vec<OpenTask>> {
+        let rows = sqlx::query(
+            "SELECT id, task, worker, attempts FROM servicing_task \
+             WHERE state = 'waiting' OR (state = 'claimed' AND \
              (lease_until < $1 OR (worker = $2 AND held_by = $3))) \
-             ORDER BY CASE WHEN state = 'claimed' THEN 0 ELSE 1 END, changed_at LIMIT 100"
-        );
-        let rows = sqlx::query(AssertSqlSafe(query))
-            .bind(now.0)
-            .bind(worker)
-            .bind(by)
-            .fetch_all(self.pool())
-            .await?;
+             ORDER BY CASE WHEN state = 'claimed' AND worker = $2 AND held_by = $3 THEN 0 \
+             WHEN state = 'claimed' THEN 1 ELSE 2 END, changed_at",
+        )
+        .bind(now.0)
+        .bind(worker)
+        .bind(by)
+        .fetch_all(self.pool())
+        .await?;
         let mut tasks = Vec::with_capacity(rows.len());
         for row in &rows {
-            tasks.push(self.task_of(row).await?);
+            let id: String = row.get("id");
+            match serde_json::from_str(row.get("task")) {
+                Ok(task) => {
+                    let (worker, attempts) = (row.get("worker"), row.get("attempts"));
+                    tasks.push(OpenTask { id, task, worker, attempts });
+                }
+                // Perhaps of a later osupg. The others are done all the same.
+                Err(error) => UNREADABLE.call_once(|| {
+                    tracing::warn!("task {id} is given to no worker: it cannot be read: {error}");
+                }),
+            }
         }
         Ok(tasks)
     }
@@ -104,7 +120,6 @@ impl Db {
             input: self.content(row.get("input_id")).await?,
             worker: row.get("worker"),
             lease_until: Moment(row.get("lease_until")),
-            attempts: row.get("attempts"),
             report,
             reported,
             output,
@@ -242,6 +257,13 @@ impl Db {
                 insert = insert.bind(task.clone()).bind(seq).bind(hash).bind(signed(piece.size)?);
             }
             insert.execute(&mut *tx).await?;
+        }
+        if !pieces.is_empty() {
+            // It got somewhere: who is lost from here on is not lost for the task's sake.
+            sqlx::query("UPDATE servicing_task SET attempts = 0 WHERE id = $1")
+                .bind(&task)
+                .execute(&mut *tx)
+                .await?;
         }
         tx.commit().await?;
         Ok(())
@@ -383,24 +405,59 @@ impl Db {
         Ok(())
     }
 
-    /// Ends a task without a new WIM, whoever has it.
+    /// Ends a task whose new WIM was read and is not what the worker said.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn fail_task(&self, task: &str, report: &Report) -> Result<()> {
+    pub async fn refuse_output(&self, task: &str, report: &Report) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(
-            "UPDATE servicing_task SET state = 'failed', result = $2, claim = '', changed_at = $3 \
-             WHERE id = $1 AND state IN ('claimed', 'reported')",
+        let failed = sqlx::query(
+            "UPDATE servicing_task SET state = 'failed', result = $2, changed_at = $3 \
+             WHERE id = $1 AND state = 'reported'",
         )
         .bind(task)
         .bind(to_json("a report", report)?)
         .bind(Moment::now().0)
         .execute(&mut *tx)
         .await?;
-        forget_pieces(&mut tx, task).await?;
+        if failed.rows_affected() > 0 {
+            forget_pieces(&mut tx, task).await?;
+        }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Ends a task with which workers were lost, unless something was heard of the last of them
+    /// since it was read; says whether it did.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn end_lost_task(
+        &self,
+        lost: &OpenTask,
+        claim: &Claim<'_>,
+        report: &Report,
+        now: Moment,
+    ) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let failed = sqlx::query(
+            "UPDATE servicing_task SET state = 'failed', result = $2, claim = '', changed_at = $3 \
+             WHERE id = $1 AND state = 'claimed' AND attempts = $4 \
+             AND (lease_until < $3 OR (worker = $5 AND held_by = $6))",
+        )
+        .bind(&lost.id)
+        .bind(to_json("a report", report)?)
+        .bind(now.0)
+        .bind(lost.attempts)
+        .bind(claim.worker)
+        .bind(claim.by)
+        .execute(&mut *tx)
+        .await?;
+        if failed.rows_affected() > 0 {
+            forget_pieces(&mut tx, &lost.id).await?;
+        }
+        tx.commit().await?;
+        Ok(failed.rows_affected() > 0)
     }
 
     /// Lets a task wait again: it failed, and another run wants it.
@@ -421,31 +478,14 @@ impl Db {
         Ok(())
     }
 
-    /// Takes back the tasks of a run that nobody has done.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn drop_tasks(&self, run: &str) -> Result<()> {
-        self.delete_tasks(
-            "DELETE FROM servicing_task WHERE run_id = $1 \
-             AND state IN ('waiting', 'claimed', 'reported')",
-            run,
-        )
-        .await
-    }
-
     /// Forgets a task with its result, which turned out to be wrong.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn forget_task(&self, id: &str) -> Result<()> {
-        self.delete_tasks("DELETE FROM servicing_task WHERE id = $1", id).await
-    }
-
-    /// Deletes tasks, and what only they held.
-    async fn delete_tasks(&self, sql: &'static str, of: &str) -> Result<()> {
         let mut tx = self.begin().await?;
-        if sqlx::query(sql).bind(of).execute(&mut *tx).await?.rows_affected() > 0 {
+        let gone = sqlx::query("DELETE FROM servicing_task WHERE id = $1").bind(id);
+        if gone.execute(&mut *tx).await?.rows_affected() > 0 {
             contents::drop_unreferenced(&mut tx, Moment::now()).await?;
         }
         tx.commit().await?;
