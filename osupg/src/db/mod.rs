@@ -13,6 +13,7 @@
 pub mod accounts;
 pub mod adopt;
 pub mod audit;
+pub mod claims;
 pub mod contents;
 pub mod edits;
 mod health;
