@@ -23,6 +23,8 @@ pub enum Rule {
     CutAfter(u64),
     /// Keeps connections open and lets nothing pass once so many bytes have.
     SilentAfter(u64),
+    /// The same, once so many bytes have gone to the server.
+    SilentAfterSent(u64),
 }
 
 /// The rule, and what has passed since it was set.
@@ -32,6 +34,15 @@ struct State {
     /// Grows with every rule, at which the connections of the one before are cut.
     era: u64,
     passed: u64,
+    /// What of it went to the server.
+    sent: u64,
+}
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Up,
+    Down,
 }
 
 #[derive(Debug)]
@@ -62,7 +73,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its number");
         listener.set_nonblocking(true).expect("a listener need not block");
-        let state = Mutex::new(State { rule: Rule::Pass, era: 0, passed: 0 });
+        let state = Mutex::new(State { rule: Rule::Pass, era: 0, passed: 0, sent: 0 });
         let shared = Arc::new(Shared {
             to,
             state,
@@ -84,7 +95,7 @@ impl Proxy {
     /// Does this to connections from now on, cuts those that there are, and counts from nothing.
     pub fn set(&self, rule: Rule) {
         let mut state = self.shared.state();
-        *state = State { rule, era: state.era + 1, passed: 0 };
+        *state = State { rule, era: state.era + 1, passed: 0, sent: 0 };
         self.shared.up.store(0, Ordering::Relaxed);
         self.shared.down.store(0, Ordering::Relaxed);
     }
@@ -128,25 +139,30 @@ impl Shared {
     }
 
     /// How many of `len` bytes may pass in a connection of this era.
-    fn leave(&self, len: usize, era: u64) -> Leave {
+    fn leave(&self, len: usize, way: Way, era: u64) -> Leave {
         let mut state = self.state();
         // It was silent, or cut, and what comes now belongs to a connection that is over.
         if era != state.era {
             return Leave::Cut;
         }
-        let (limit, beyond) = match state.rule {
+        let (limit, passed, beyond) = match state.rule {
             Rule::Pass => return Leave::Pass(len, Duration::ZERO),
             Rule::Slow(rate) => {
                 return Leave::Pass(len, Duration::from_secs_f64(len as f64 / rate.max(1) as f64));
             }
-            Rule::CutAfter(limit) => (limit, Leave::Cut),
-            Rule::SilentAfter(limit) => (limit, Leave::Wait),
+            Rule::CutAfter(limit) => (limit, state.passed, Leave::Cut),
+            Rule::SilentAfter(limit) => (limit, state.passed, Leave::Wait),
+            Rule::SilentAfterSent(limit) if way == Way::Down && state.sent < limit => {
+                return Leave::Pass(len, Duration::ZERO);
+            }
+            Rule::SilentAfterSent(limit) => (limit, state.sent, Leave::Wait),
         };
-        let left = usize::try_from(limit - state.passed.min(limit)).unwrap_or(usize::MAX);
+        let left = usize::try_from(limit - passed.min(limit)).unwrap_or(usize::MAX);
         match len.min(left) {
             0 => beyond,
             fits => {
                 state.passed += fits as u64;
+                state.sent += if way == Way::Up { fits as u64 } else { 0 };
                 Leave::Pass(fits, Duration::ZERO)
             }
         }
@@ -174,18 +190,22 @@ fn connect(client: &TcpStream, shared: &Shared) {
         let _ = stream.set_nodelay(true);
     }
     thread::scope(|scope| {
-        scope.spawn(|| pass(client, &server, &shared.up, shared));
-        pass(&server, client, &shared.down, shared);
+        scope.spawn(|| pass(client, &server, Way::Up, shared));
+        pass(&server, client, Way::Down, shared);
     });
 }
 
-fn pass(mut from: &TcpStream, mut to: &TcpStream, count: &AtomicU64, shared: &Shared) {
+fn pass(mut from: &TcpStream, mut to: &TcpStream, way: Way, shared: &Shared) {
+    let count = match way {
+        Way::Up => &shared.up,
+        Way::Down => &shared.down,
+    };
     let mut buffer = vec![0; CHUNK];
     let era = shared.state().era;
     while let Some(len) = read(&mut from, &mut buffer, shared) {
         let mut bytes = &buffer[..len];
         while !bytes.is_empty() {
-            match shared.leave(bytes.len(), era) {
+            match shared.leave(bytes.len(), way, era) {
                 Leave::Pass(fits, pause) => {
                     let (now, later) = bytes.split_at(fits);
                     if to.write_all(now).is_err() {

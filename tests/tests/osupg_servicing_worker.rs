@@ -5,38 +5,30 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod media;
 mod osupg_support;
+#[path = "osupg_support/services.rs"]
+mod services;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Cursor, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{Cursor, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{sleep, spawn};
+use std::process::Command;
+use std::thread::sleep;
 use std::time::Duration;
 
 use osupg_support::{Bench, text};
 use osupg_tests::child::{self, Finished};
+use osupg_tests::proxy::{Proxy, Rule};
 use osupg_tests::{bins, corpus, tools};
 use serde_json::Value;
+use services::{Running, serve};
 
 const PACKAGE: &str = "OpenSSH-Server-Package~31bf3856ad364e35~amd64~~10.0.26100.1";
 /// What the update brings: nothing of it is in the library, and none of it can be compressed.
 const PAYLOAD: usize = 64 << 20;
 /// Bytes after which the first connection stalls. At most four pieces of 8 MiB are on their way then.
 const STALLS_AFTER: u64 = 44 << 20;
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// The update: a feature on demand.
 fn update(path: &Path) {
@@ -102,81 +94,15 @@ esac
     program
 }
 
-/// Passes connections on to `to`, and counts what goes there. After `most` bytes nothing more does.
-fn passage(to: SocketAddr, most: u64) -> (u16, Arc<AtomicU64>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("its number").port();
-    let sent = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&sent);
-    spawn(move || {
-        for here in listener.incoming().flatten() {
-            let Ok(there) = TcpStream::connect(to) else { continue };
-            let (mut from, mut into) =
-                (here.try_clone().expect("a handle"), there.try_clone().expect("a handle"));
-            let count = Arc::clone(&count);
-            spawn(move || {
-                let mut buffer = vec![0; 64 << 10];
-                while let Ok(read @ 1..) = from.read(&mut buffer) {
-                    if count.load(Ordering::SeqCst) >= most {
-                        // Neither forward nor back: as a network that has gone away.
-                        sleep(Duration::from_secs(3600));
-                    }
-                    count.fetch_add(read as u64, Ordering::SeqCst);
-                    if into.write_all(&buffer[..read]).is_err() {
-                        break;
-                    }
-                }
-                let _ = into.shutdown(Shutdown::Write);
-            });
-            let (mut from, mut into) = (there, here);
-            spawn(move || {
-                let _ = std::io::copy(&mut from, &mut into);
-                let _ = into.shutdown(Shutdown::Write);
-            });
-        }
-    });
-    (port, sent)
-}
-
 /// `osupg serve` with TLS; where it listens.
-fn serve(bench: &Bench) -> (Running, SocketAddr) {
-    let (certificate, key) = (bench.path("cert.pem"), bench.path("key.pem"));
-    let mut openssl = Command::new("openssl");
-    openssl.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-    ]);
-    openssl.args([
-        "-days",
-        "2",
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=DNS:localhost",
-    ]);
-    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
-    let _ = child::run(&mut openssl).ok();
+fn serve_over_tls(bench: &Bench) -> (Running, SocketAddr) {
+    let (certificate, key) = services::certificate(bench);
     let config =
         format!("[serve]\ntls-cert = {:?}\ntls-key = {:?}\n", text(&certificate), text(&key));
     fs::write(bench.path("osupg.toml"), config).expect("a file");
-    let mut process = bench
-        .osupg()
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("osupg starts");
-    let mut line = String::new();
-    let stdout = process.stdout.take().expect("it is piped");
-    BufReader::new(stdout).read_line(&mut line).expect("it says where it serves");
-    let at = line.trim().strip_prefix("osupg serves at https://").expect("over TLS").to_string();
-    (Running(process), at.parse().expect("an address"))
+    let (process, url) = serve(bench);
+    let at = url.strip_prefix("https://").expect("over TLS");
+    (process, at.parse().expect("an address"))
 }
 
 /// The worker, ready to start: through this port, with a folder and a name of its own.
@@ -216,7 +142,7 @@ fn a_worker_that_is_killed_while_it_uploads_goes_on_where_it_was() {
     assert_eq!(waiting["state"], "waiting", "{waiting}");
     let run = waiting["id"].as_str().expect("an id").to_string();
 
-    let (_served, at) = serve(&bench);
+    let (_served, at) = serve_over_tls(&bench);
     let create = ["token", "create", "win", "--right", "work", "--quiet"];
     let token = bench.run(&create).ok().text().trim().to_string();
     let folder = bench.path("dism");
@@ -226,9 +152,11 @@ fn a_worker_that_is_killed_while_it_uploads_goes_on_where_it_was() {
         calls.matches(what).count()
     };
 
-    let (port, sent) = passage(at, STALLS_AFTER);
+    let proxy = Proxy::start(at);
+    let port = proxy.address().port();
+    proxy.set(Rule::SilentAfterSent(STALLS_AFTER));
     let mut first = Running(worker(&bench, port, &dism, &token).spawn().expect("osupg starts"));
-    while sent.load(Ordering::SeqCst) < STALLS_AFTER {
+    while proxy.up() < STALLS_AFTER {
         assert!(first.0.try_wait().expect("a state").is_none(), "the worker ended");
         sleep(Duration::from_millis(20));
     }
@@ -237,10 +165,10 @@ fn a_worker_that_is_killed_while_it_uploads_goes_on_where_it_was() {
     assert_eq!(bench.json(&["service", "show", &run])["state"], "waiting");
     assert_eq!(bench.json(&["package", "show", "OSU00001"])["revision"]["number"], 1);
 
-    let (port, sent) = passage(at, u64::MAX);
+    proxy.set(Rule::Pass);
     let done: Finished = child::run(&mut worker(&bench, port, &dism, &token)).ok();
     assert_eq!(done.text(), "win: 1 task done\n");
-    let sent = sent.load(Ordering::SeqCst);
+    let sent = proxy.up();
     assert!(sent < PAYLOAD as u64 - (4 << 20), "{sent} bytes were sent again");
     assert_eq!((calls("/Mount-Image"), calls("/Export-Image")), (1, 1), "it was done twice");
     assert!(!bench.path("nowhere").exists(), "a worker has no store");

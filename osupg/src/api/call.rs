@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -120,17 +120,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Value, Refus
 }
 
 async fn read_within(headers: &HeaderMap, body: Body, most: usize) -> Result<Value, Refusal> {
-    let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, most)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            let message = format!("a request has at most {most} bytes");
-            return Err(Refusal::status(StatusCode::PAYLOAD_TOO_LARGE, message));
-        }
-        Err(_) => {
-            let message = "the request did not arrive in time";
-            return Err(Refusal::status(StatusCode::REQUEST_TIMEOUT, message));
-        }
-    };
+    let bytes = super::body::read("a request", body, most, BODY_WITHIN).await?;
     if bytes.is_empty() {
         return Ok(Value::Object(Map::new()));
     }

@@ -13,6 +13,7 @@
 //!
 //! Who asks is known by a bearer token. Errors are problem details (RFC 9457).
 
+mod body;
 mod call;
 mod connections;
 mod content;

@@ -23,7 +23,7 @@ pub(super) async fn observe(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "(none)".to_string(), |path| path.as_str().to_string());
-    let path = request.uri().path().to_string();
+    let path = loggable(&route, request.uri().path()).to_string();
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -38,4 +38,21 @@ pub(super) async fn observe(
         tracing::info!(%method, route, path, status, milliseconds, address = %from.0, "answered");
     }
     response
+}
+
+/// The path as the log may hold it: those of workers have their claims in them, which are secrets.
+fn loggable<'a>(route: &'a str, path: &'a str) -> &'a str {
+    if route.starts_with("/api/v1/work/") { route } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::loggable;
+
+    #[test]
+    fn claims_are_not_in_the_log() {
+        let route = "/api/v1/work/{claim}/objects/{hash}";
+        assert_eq!(loggable(route, "/api/v1/work/secret/objects/00"), route);
+        assert_eq!(loggable("(none)", "/favicon.ico"), "/favicon.ico");
+    }
 }

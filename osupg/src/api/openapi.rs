@@ -344,11 +344,11 @@ fn others(generator: &mut SchemaGenerator) -> Map<String, Value> {
     add(
         "/api/v1/work/{claim}/objects/{hash}",
         json!({
-            "put": get("work.object", "Brings a piece of the new WIM of a claimed task, which was \
+            "put": with_bytes(get("work.object", "Brings a piece of the new WIM of a claimed task, which was \
                 offered before, by its BLAKE3 hash. It takes the right to work", &[
                 claim,
                 parameter("hash", "path", json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })),
-            ], json!({ "204": { "description": "It is there." } })),
+            ], json!({ "204": { "description": "It is there." } }))),
         }),
     );
     add(
@@ -367,6 +367,13 @@ fn others(generator: &mut SchemaGenerator) -> Map<String, Value> {
         add(path, json!({ "get": get(&id, summary, &[], plain("It is so.")) }));
     }
     paths
+}
+
+/// The same call with bytes that are sent along.
+fn with_bytes(mut call: Value) -> Value {
+    call["requestBody"] =
+        json!({ "required": true, "content": { "application/octet-stream": {} } });
+    call
 }
 
 /// Gives a component another name, everywhere.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
@@ -61,17 +61,7 @@ pub(super) async fn put(
     let piece = home.db.offered_piece(&claim, home.by(), &id).await?;
     let most = usize::try_from(piece.size).unwrap_or(MAX_PIECE).min(MAX_PIECE);
     let _place = service.transfers.place().await?;
-    let bytes = match tokio::time::timeout(PIECE_WITHIN, to_bytes(body, most)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            let message = format!("object {id} has {most} bytes, and no more are taken");
-            return Err(Refusal::status(StatusCode::PAYLOAD_TOO_LARGE, message));
-        }
-        Err(_) => {
-            let message = "the object did not arrive in time";
-            return Err(Refusal::status(StatusCode::REQUEST_TIMEOUT, message));
-        }
-    };
+    let bytes = super::body::read(&format!("object {id}"), body, most, PIECE_WITHIN).await?;
     // Of its own accord: a worker that goes away leaves nothing half done.
     let taken = tokio::spawn(async move { work::take_piece(&home, &claim, &id, &bytes).await });
     taken.await.map_err(Error::from)??;

@@ -416,6 +416,7 @@ fn run_text(run: &Run) -> String {
         ("revision", run.revision.map(|number| number.to_string()).unwrap_or_default()),
         ("reason", run.reason.clone()),
         ("began", run.started_at.local()),
+        ("begun by", run.made_by.clone()),
         ("ended", run.ended_at.map(|at| at.local()).unwrap_or_default()),
         ("new in the library", text::size(report.new_size)),
     ]));

@@ -13,6 +13,7 @@
 pub mod accounts;
 pub mod adopt;
 pub mod audit;
+pub mod claims;
 pub mod contents;
 pub mod edits;
 mod health;
@@ -26,6 +27,7 @@ pub mod schedules;
 pub mod service;
 pub mod serving;
 pub mod sources;
+pub mod waits;
 pub mod work;
 
 use std::path::Path;

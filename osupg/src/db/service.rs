@@ -218,8 +218,13 @@ pub(crate) async fn insert_update(
     Ok(id_of(number))
 }
 
-const RUN: &str = "SELECT id, package_id, base, request, state, reason, revision, report, \
-     started_at, ended_at FROM servicing_run ";
+/// How long a worker that does not ask for work is known, in microseconds: 30 days.
+const WORKERS_KEPT: i64 = 30 * 24 * 3_600 * 1_000_000;
+/// Workers that are known.
+const MAX_WORKERS: i64 = 1_000;
+
+const RUN: &str = "SELECT id, package_id, base, request, made_by, state, reason, revision, \
+     report, started_at, ended_at FROM servicing_run ";
 
 fn run_of(row: &AnyRow) -> Result<Run> {
     let report = serde_json::from_str(row.get("report"))
@@ -231,6 +236,7 @@ fn run_of(row: &AnyRow) -> Result<Run> {
         package: row.get("package_id"),
         base: row.get("base"),
         request,
+        made_by: row.get("made_by"),
         state: RunState::from_word(row.get("state")),
         reason: row.get("reason"),
         revision: row.get("revision"),
@@ -248,7 +254,8 @@ impl Db {
     pub async fn run_begins(&self, run: &Run) -> Result<()> {
         sqlx::query(
             "INSERT INTO servicing_run (id, package_id, base, request, state, reason, revision, \
-             report, started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             report, started_at, ended_at, made_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
              ON CONFLICT (id) DO UPDATE SET base = $3, state = $5, reason = $6",
         )
         .bind(&run.id)
@@ -261,6 +268,7 @@ impl Db {
         .bind(to_json("the report of a run", &run.report)?)
         .bind(run.started_at.0)
         .bind(run.ended_at.map(|at| at.0))
+        .bind(&run.made_by)
         .execute(self.pool())
         .await?;
         Ok(())
@@ -338,20 +346,34 @@ pub(super) fn to_json<T: serde::Serialize>(what: &str, value: &T) -> Result<Stri
 }
 
 impl Db {
-    /// Notes that a worker asks for work.
+    /// Notes that a worker asks for work. Who has not for long is forgotten.
     ///
     /// # Errors
-    /// When the database cannot be written.
-    pub async fn worker_seen(&self, name: &str, facts: &str) -> Result<()> {
+    /// When there are too many already, or the database cannot be written.
+    pub async fn worker_seen(&self, name: &str, facts: &str, now: Moment) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM servicing_worker WHERE seen_at < $1")
+            .bind(now.0.saturating_sub(WORKERS_KEPT))
+            .execute(&mut *tx)
+            .await?;
         sqlx::query(
             "INSERT INTO servicing_worker (name, facts, seen_at) VALUES ($1, $2, $3) \
              ON CONFLICT (name) DO UPDATE SET facts = $2, seen_at = $3",
         )
         .bind(name)
         .bind(facts)
-        .bind(Moment::now().0)
-        .execute(self.pool())
+        .bind(now.0)
+        .execute(&mut *tx)
         .await?;
+        let count: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM servicing_worker").fetch_one(&mut *tx).await?;
+        if count > MAX_WORKERS {
+            return Err(Error::usage(format!(
+                "workers of {MAX_WORKERS} names have asked for work within 30 days, and no more may"
+            ))
+            .advise("give workers names that stay, or wait until some are forgotten"));
+        }
+        tx.commit().await?;
         Ok(())
     }
 

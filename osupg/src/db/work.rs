@@ -1,7 +1,4 @@
-//! Work for the servicing stack of Windows hosts: tasks, who holds them, and what comes back.
-//!
-//! Whoever claims a task gets a word for it that nobody else knows. It changes with every claim, so
-//! that one who was thought lost can do nothing any more.
+//! Work for the servicing stack of Windows hosts: tasks, and what comes back.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
@@ -12,7 +9,7 @@ use super::{Db, hash32, signed, unsigned};
 use crate::error::{Error, Result};
 use crate::package::model::Content;
 use crate::service::stack::{Report, Task};
-use crate::service::task::{Claim, KeptTask, TaskState};
+use crate::service::task::{KeptTask, TaskState};
 use crate::store::layout::{ObjectId, Piece};
 use crate::store::lease::Lease;
 use crate::time::Moment;
@@ -20,11 +17,11 @@ use crate::time::Moment;
 /// Pieces that one statement puts in.
 const AT_ONCE: usize = 200;
 
-const TASK: &str = "SELECT id, run_id, state, task, input_id, worker, lease_until, attempts, \
+const TASK: &str = "SELECT id, run_id, state, task, input_id, worker, lease_until, \
      result, output_id, output_size, output_sha256 FROM servicing_task ";
 
 /// What is said to somebody whose claim is none.
-fn no_claim() -> Error {
+pub(super) fn no_claim() -> Error {
     Error::not_found("this claim holds no task: its time ran out, or the run was cancelled")
         .advise("discard the work and claim again")
 }
@@ -56,30 +53,6 @@ impl Db {
         }
     }
 
-    /// The tasks that this worker can have: that which it has already (it began anew, or it would
-    /// not ask), those that wait, and those whose worker's time has run out; the oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn open_tasks(&self, worker: &str, by: &str, now: Moment) -> Result<Vec<KeptTask>> {
-        let query = format!(
-            "{TASK} WHERE state = 'waiting' OR (state = 'claimed' AND \
-             (lease_until < $1 OR (worker = $2 AND held_by = $3))) \
-             ORDER BY CASE WHEN state = 'claimed' THEN 0 ELSE 1 END, changed_at LIMIT 100"
-        );
-        let rows = sqlx::query(AssertSqlSafe(query))
-            .bind(now.0)
-            .bind(worker)
-            .bind(by)
-            .fetch_all(self.pool())
-            .await?;
-        let mut tasks = Vec::with_capacity(rows.len());
-        for row in &rows {
-            tasks.push(self.task_of(row).await?);
-        }
-        Ok(tasks)
-    }
-
     async fn task_of(&self, row: &AnyRow) -> Result<KeptTask> {
         let result: &str = row.get("result");
         let report = if result.is_empty() {
@@ -104,50 +77,10 @@ impl Db {
             input: self.content(row.get("input_id")).await?,
             worker: row.get("worker"),
             lease_until: Moment(row.get("lease_until")),
-            attempts: row.get("attempts"),
             report,
             reported,
             output,
         })
-    }
-
-    /// Gives a task to a worker, unless another was faster.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn claim_task(&self, id: &str, claim: &Claim<'_>, now: Moment) -> Result<bool> {
-        let claimed = sqlx::query(
-            "UPDATE servicing_task SET state = 'claimed', worker = $2, held_by = $3, claim = $4, \
-             lease_until = $5, attempts = attempts + 1, changed_at = $6 WHERE id = $1 AND \
-             (state = 'waiting' OR (state = 'claimed' AND \
-             (lease_until < $6 OR (worker = $2 AND held_by = $3))))",
-        )
-        .bind(id)
-        .bind(claim.worker)
-        .bind(claim.by)
-        .bind(claim.word)
-        .bind(claim.until.0)
-        .bind(now.0)
-        .execute(self.pool())
-        .await?;
-        Ok(claimed.rows_affected() == 1)
-    }
-
-    /// Lets a worker keep its task until `until`.
-    ///
-    /// # Errors
-    /// When the claim holds none.
-    pub async fn renew_claim(&self, claim: &str, by: &str, until: Moment) -> Result<()> {
-        let renewed = sqlx::query(
-            "UPDATE servicing_task SET lease_until = $3 \
-             WHERE claim = $1 AND held_by = $2 AND state = 'claimed'",
-        )
-        .bind(claim)
-        .bind(by)
-        .bind(until.0)
-        .execute(self.pool())
-        .await?;
-        if renewed.rows_affected() == 1 { Ok(()) } else { Err(no_claim()) }
     }
 
     /// A file that a claimed task takes, by its SHA-256: the WIM, or one of an update's.
@@ -242,6 +175,13 @@ impl Db {
                 insert = insert.bind(task.clone()).bind(seq).bind(hash).bind(signed(piece.size)?);
             }
             insert.execute(&mut *tx).await?;
+        }
+        if !pieces.is_empty() {
+            // It got somewhere: who is lost from here on is not lost for the task's sake.
+            sqlx::query("UPDATE servicing_task SET attempts = 0 WHERE id = $1")
+                .bind(&task)
+                .execute(&mut *tx)
+                .await?;
         }
         tx.commit().await?;
         Ok(())
@@ -383,22 +323,24 @@ impl Db {
         Ok(())
     }
 
-    /// Ends a task without a new WIM, whoever has it.
+    /// Ends a task whose new WIM was read and is not what the worker said.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn fail_task(&self, task: &str, report: &Report) -> Result<()> {
+    pub async fn refuse_output(&self, task: &str, report: &Report) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(
-            "UPDATE servicing_task SET state = 'failed', result = $2, claim = '', changed_at = $3 \
-             WHERE id = $1 AND state IN ('claimed', 'reported')",
+        let failed = sqlx::query(
+            "UPDATE servicing_task SET state = 'failed', result = $2, changed_at = $3 \
+             WHERE id = $1 AND state = 'reported'",
         )
         .bind(task)
         .bind(to_json("a report", report)?)
         .bind(Moment::now().0)
         .execute(&mut *tx)
         .await?;
-        forget_pieces(&mut tx, task).await?;
+        if failed.rows_affected() > 0 {
+            forget_pieces(&mut tx, task).await?;
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -421,31 +363,14 @@ impl Db {
         Ok(())
     }
 
-    /// Takes back the tasks of a run that nobody has done.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn drop_tasks(&self, run: &str) -> Result<()> {
-        self.delete_tasks(
-            "DELETE FROM servicing_task WHERE run_id = $1 \
-             AND state IN ('waiting', 'claimed', 'reported')",
-            run,
-        )
-        .await
-    }
-
     /// Forgets a task with its result, which turned out to be wrong.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn forget_task(&self, id: &str) -> Result<()> {
-        self.delete_tasks("DELETE FROM servicing_task WHERE id = $1", id).await
-    }
-
-    /// Deletes tasks, and what only they held.
-    async fn delete_tasks(&self, sql: &'static str, of: &str) -> Result<()> {
         let mut tx = self.begin().await?;
-        if sqlx::query(sql).bind(of).execute(&mut *tx).await?.rows_affected() > 0 {
+        let gone = sqlx::query("DELETE FROM servicing_task WHERE id = $1").bind(id);
+        if gone.execute(&mut *tx).await?.rows_affected() > 0 {
             contents::drop_unreferenced(&mut tx, Moment::now()).await?;
         }
         tx.commit().await?;
@@ -485,7 +410,7 @@ async fn offered(tx: &mut Transaction<'static, Any>, task: &str) -> Result<(u64,
 }
 
 /// Forgets the pieces of a task; what nothing else holds goes.
-async fn forget_pieces(tx: &mut Transaction<'static, Any>, task: &str) -> Result<()> {
+pub(super) async fn forget_pieces(tx: &mut Transaction<'static, Any>, task: &str) -> Result<()> {
     let gone = sqlx::query("DELETE FROM servicing_piece WHERE task_id = $1")
         .bind(task)
         .execute(&mut **tx)

@@ -64,12 +64,25 @@ impl TaskState {
     }
 }
 
+/// A task that a worker may have.
+#[derive(Debug, Clone)]
+pub struct OpenTask {
+    /// Its id.
+    pub id: String,
+    /// What is to be done.
+    pub task: Task,
+    /// The worker that has it, or had it last.
+    pub worker: String,
+    /// How often it was claimed since a worker got anywhere with it.
+    pub attempts: i64,
+}
+
 /// A task as it is kept.
 #[derive(Debug, Clone)]
 pub struct KeptTask {
     /// Its id.
     pub id: String,
-    /// The run that it was first made for.
+    /// The run that it was made for, or that waits for it yet.
     pub run: String,
     /// How far it is.
     pub state: TaskState,
@@ -81,8 +94,6 @@ pub struct KeptTask {
     pub worker: String,
     /// Until when the worker has it.
     pub lease_until: Moment,
-    /// How often it was claimed.
-    pub attempts: i64,
     /// What came of it.
     pub report: Report,
     /// Size and SHA-256 of the new WIM, as the worker says.
@@ -102,6 +113,17 @@ pub struct Claim<'c> {
     pub word: &'c str,
     /// Until when the worker has the task.
     pub until: Moment,
+}
+
+/// What a run waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// The run.
+    pub run: String,
+    /// The task; empty where nobody knows.
+    pub task: String,
+    /// Since when: the run may wait for the same task another time.
+    pub since: Moment,
 }
 
 /// The id of a task.

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::run::{self, RunState};
 use super::stack::{Report, Task};
-use super::task::{Claim, KeptTask, LEASE, MAX_ATTEMPTS, TaskState};
-use crate::error::{Error, Result};
+use super::task::{Claim, KeptTask, LEASE, MAX_ATTEMPTS, OpenTask, Wait};
+use crate::error::{Error, Kind, Result};
 use crate::home::Home;
 use crate::operation::{Operation, Right};
 use crate::package::model::Content;
@@ -30,6 +30,10 @@ use crate::time::Moment;
 
 /// Characters of a worker's name.
 const MAX_NAME: usize = 64;
+/// Characters of what a worker calls its stack.
+const MAX_STACK: usize = 200;
+/// How long a worker that does not ask for work still counts as one, in microseconds: a day.
+const AWAY: i64 = 24 * 3_600 * 1_000_000;
 /// Pieces that one call may offer.
 pub(super) const MAX_OFFERED: usize = 8_000;
 /// Bytes that a new WIM may have beyond twice those of the one that came in.
@@ -136,60 +140,87 @@ impl Operation for ClaimRequest {
 
 /// Gives the oldest task that the worker can do to it.
 async fn claim(home: &Home, worker: &str, facts: &Facts, word: &str) -> Result<Option<KeptTask>> {
-    let name_fits = !worker.is_empty()
-        && worker.chars().count() <= MAX_NAME
-        && !worker.chars().any(char::is_control);
-    if !name_fits {
+    if worker.is_empty() || !is_line(worker, MAX_NAME) {
         return Err(Error::usage(format!("a worker's name has 1 to {MAX_NAME} characters")));
+    }
+    if !is_line(&facts.stack, MAX_STACK) {
+        return Err(Error::usage(format!(
+            "what a worker calls its stack has at most {MAX_STACK} characters, on one line"
+        )));
     }
     let json = serde_json::to_string(facts)
         .map_err(|error| Error::io(format!("the facts of a worker have no JSON: {error}")))?;
-    home.db.worker_seen(worker, &json).await?;
     let now = home.db.now().await?;
-    for mut kept in home.db.open_tasks(worker, home.by(), now).await? {
-        if kept.attempts >= MAX_ATTEMPTS {
-            give_up(home, &kept).await?;
-            continue;
-        }
-        if kept.task.build > facts.build {
-            continue;
-        }
-        let until = Moment(now.0.saturating_add(LEASE));
-        let claim = Claim { worker, by: home.by(), word, until };
-        if home.db.claim_task(&kept.id, &claim, now).await? {
-            kept.worker = worker.to_string();
-            kept.lease_until = until;
-            kept.state = TaskState::Claimed;
-            return Ok(Some(kept));
+    home.db.worker_seen(worker, &json, now).await?;
+    // Whatever kept a run from going on before, it does as long as workers ask.
+    have_runs_go_on(home, &home.db.waits_that_are_over().await?).await;
+    let until = Moment(now.0.saturating_add(LEASE));
+    let claim = Claim { worker, by: home.by(), word, until };
+    for open in home.db.open_tasks(worker, home.by(), now).await? {
+        if open.attempts >= MAX_ATTEMPTS {
+            give_up(home, &open, &claim, now).await?;
+        } else if open.task.build <= facts.build
+            && home.db.claim_task(&open.id, &claim, now).await?
+        {
+            match home.db.claimed_task(word, home.by()).await {
+                // Its run was cancelled at this moment.
+                Err(error) if error.kind() == Kind::NotFound => {}
+                claimed => return claimed.map(Some),
+            }
         }
     }
     Ok(None)
 }
 
-/// Ends a task with which several workers were lost, and has its run say so.
-async fn give_up(home: &Home, kept: &KeptTask) -> Result<()> {
-    let failure = format!(
-        "{} was lost with it, the last of {} workers: look at its host, then retry the run",
-        kept.worker, kept.attempts
-    );
-    home.db.fail_task(&kept.id, &Report { failure, ..Report::default() }).await?;
-    have_run_go_on(home, &kept.run, &kept.id).await.map(drop)
+/// Whether this is one line of at most so many characters.
+fn is_line(text: &str, most: usize) -> bool {
+    text.chars().count() <= most && !text.chars().any(char::is_control)
 }
 
-/// Has the run that waits for a task go on, as a job; how it stands until then.
-async fn have_run_go_on(home: &Home, run: &str, task: &str) -> Result<Reported> {
-    let run = home.db.servicing_run(run).await?;
-    if run.state == RunState::Waiting {
-        run::after::go_on(home, &run, task).await?;
+/// Ends a task with which several workers were lost, and has its runs say so.
+async fn give_up(home: &Home, lost: &OpenTask, claim: &Claim<'_>, now: Moment) -> Result<()> {
+    let failure = format!(
+        "{} was lost with it, the last of {} workers: look at its host, then retry the run",
+        lost.worker, lost.attempts
+    );
+    let report = Report { failure, ..Report::default() };
+    if home.db.end_lost_task(lost, claim, &report, now).await? {
+        have_runs_go_on(home, &home.db.waits_for(&lost.id).await?).await;
     }
-    Ok(Reported { run: run.id, state: run.state })
+    Ok(())
+}
+
+/// Has runs go on whose wait is over, as jobs. One that is under way goes on once more when it has
+/// ended: what it waits for may have come too late for it. What fails here is tried again when a
+/// worker asks for work.
+async fn have_runs_go_on(home: &Home, waits: &[Wait]) {
+    for wait in waits {
+        let gone_on = async {
+            let run = home.db.servicing_run(&wait.run).await?;
+            if matches!(run.state, RunState::Waiting | RunState::Running) {
+                run::after::go_on(home, &run, wait).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = gone_on.await {
+            tracing::warn!("run {} of servicing does not go on yet: {error}", wait.run);
+        }
+    }
 }
 
 /// Why no worker takes tasks for images of this build; `None` where one could.
 pub(super) async fn why_none(home: &Home, build: u32) -> Result<Option<String>> {
     let workers = home.db.servicing_workers().await?;
+    let since = home.db.now().await?.0.saturating_sub(AWAY);
+    if let Some((_, _, seen)) = workers.first().filter(|(_, _, seen)| seen.0 < since) {
+        return Ok(Some(format!(
+            "it needs the servicing stack of Windows, and no worker has asked for work since {}",
+            seen.local()
+        )));
+    }
     let builds = workers
         .iter()
+        .filter(|(_, _, seen)| seen.0 >= since)
         .filter_map(|(_, facts, _)| serde_json::from_str::<Facts>(facts).ok())
         .map(|facts| facts.build);
     Ok(match builds.max() {
@@ -276,10 +307,13 @@ impl Operation for OfferRequest {
             .try_filter_map(|missing| async move { Ok(missing) })
             .try_collect()
             .await?;
-        let mut seen = std::collections::HashSet::new();
-        missing.retain(|place| pieces.get(*place as usize).is_some_and(|p| seen.insert(p.id)));
-        let bytes = seen.iter().filter_map(|id| pieces.iter().find(|p| p.id == *id));
-        home.library.require_space(bytes.map(|piece| piece.size).sum())?;
+        let (mut seen, mut bytes) = (std::collections::HashSet::new(), 0);
+        missing.retain(|place| {
+            let once = pieces.get(*place as usize).filter(|piece| seen.insert(piece.id));
+            bytes += once.map_or(0, |piece| piece.size);
+            once.is_some()
+        });
+        home.library.require_space(bytes)?;
         Ok(Missing { missing })
     }
 }
@@ -393,6 +427,8 @@ impl Operation for ReportRequest {
         report.keep_to(&kept.task);
         report.bound();
         home.db.report_task(&self.claim, home.by(), &report, output).await?;
-        have_run_go_on(home, &kept.run, &kept.id).await
+        have_runs_go_on(home, &home.db.waits_for(&kept.id).await.unwrap_or_default()).await;
+        let run = home.db.servicing_run(&kept.run).await?;
+        Ok(Reported { run: run.id, state: run.state })
     }
 }

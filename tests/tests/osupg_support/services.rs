@@ -4,10 +4,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use osupg_tests::child;
 
 use crate::osupg_support::Bench;
 
@@ -56,6 +58,20 @@ fn ask(at: SocketAddr, what: &str) -> std::io::Result<String> {
 /// How many objects the bucket holds, as its XML says.
 pub(crate) fn bucket_keys(at: SocketAddr) -> usize {
     ask(at, "GET /site?list-type=2").expect("it is up").matches("<Key>").count()
+}
+
+/// A certificate for `localhost` that vouches for itself, made by openssl; and its key.
+pub(crate) fn certificate(bench: &Bench) -> (PathBuf, PathBuf) {
+    let (certificate, key) = (bench.path("cert.pem"), bench.path("key.pem"));
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+    let _ = child::run(&mut openssl).ok();
+    (certificate, key)
 }
 
 /// `osupg serve`, and where.

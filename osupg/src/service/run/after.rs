@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::super::task::Wait;
 use super::Run;
 use crate::error::{Error, Result};
 use crate::home::Home;
@@ -62,16 +63,16 @@ pub(super) async fn publish(home: &Home, run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// Has a run that waited for a worker go on, as a job.
-pub(in crate::service) async fn go_on(home: &Home, run: &Run, task: &str) -> Result<()> {
+/// Has a run that waited for a worker go on, as a job of whoever began it.
+pub(in crate::service) async fn go_on(home: &Home, run: &Run, wait: &Wait) -> Result<()> {
     let request = super::Request { run: Some(run.id.clone()), ..run.request.clone() };
     let request = serde_json::to_value(&request)
         .map_err(|error| Error::io(format!("the request of a run has no JSON: {error}")))?;
     let submission = Submission {
         operation: <super::Request as operation::Operation>::NAME,
         request: &request,
-        by: home.by(),
-        key: Some(&format!("servicing {} after {task}", run.id)),
+        by: if run.made_by.is_empty() { home.by() } else { &run.made_by },
+        key: Some(&format!("servicing {} after {} since {}", run.id, wait.task, wait.since.0)),
         priority: Priority::Normal,
         not_before: None,
     };

@@ -120,6 +120,9 @@ pub struct Run {
     pub base: i64,
     /// What was asked for.
     pub request: Request,
+    /// Who began it, in whose name it goes on.
+    #[serde(default)]
+    pub made_by: String,
     /// How it stands.
     pub state: RunState,
     /// Why, in one sentence.
@@ -283,6 +286,7 @@ async fn begin(home: &Home, request: &Request, package: &str) -> Result<Run> {
             package: package.to_string(),
             base: 0,
             request: Request { run: None, ..request.clone() },
+            made_by: home.by().to_string(),
             state: RunState::Running,
             reason: String::new(),
             revision: None,

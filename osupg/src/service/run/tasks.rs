@@ -16,10 +16,11 @@ use super::super::stack::{
     Became, ImageAfter, Report, Task, TaskImage, TaskUpdate, UpdateResult, When,
 };
 use super::super::survey::Surveyed;
-use super::super::task::{self, KeptTask, TaskState};
+use super::super::task::{self, KeptTask, TaskState, Wait};
 use super::super::update::Kind;
 use super::{Run, Work};
 use crate::db::contents::ContentWriter;
+use crate::db::waits::insert_wait;
 use crate::db::work as db_work;
 use crate::error::{Error, Result};
 use crate::package::model::Content;
@@ -61,6 +62,7 @@ pub(super) struct Output {
 /// Makes the tasks of a run, or finds them. A task that failed fails the run.
 pub(super) async fn settle(work: &Work<'_>, run: &mut Run) -> Result<Done> {
     let mut done = Done::default();
+    let since = Moment::now();
     let surveyed = work.survey.surveyed();
     let mut groups: BTreeMap<Key, Vec<&Surveyed<'_>>> = BTreeMap::new();
     for image in surveyed.iter().filter(|image| !image.ordered.updates.is_empty()) {
@@ -77,8 +79,9 @@ pub(super) async fn settle(work: &Work<'_>, run: &mut Run) -> Result<Done> {
         work.watch.check()?;
         let input = input(work, &key, &mut done).await?;
         let task = make(work, &key, &images, &input).await?;
-        settle_one(work, run, key, task, input, &mut done).await?;
+        settle_one(work, run, key, (task, input), since, &mut done).await?;
     }
+    work.home.db.forget_waits(&run.id, since).await?;
     Ok(done)
 }
 
@@ -186,19 +189,20 @@ async fn settle_one(
     work: &Work<'_>,
     run: &mut Run,
     key: Key,
-    task: Task,
-    input: Content,
+    (task, input): (Task, Content),
+    since: Moment,
     done: &mut Done,
 ) -> Result<()> {
     let id = task::id_of(&task)?;
     let db = &work.home.db;
+    let waited = db.run_waits_for(&run.id, &id).await?;
     let mut kept = db.servicing_task(&id).await?;
     if let Some(reported) = kept.as_ref().filter(|kept| kept.state == TaskState::Reported) {
         take_in(work, reported).await?;
         kept = db.servicing_task(&id).await?;
     }
     if let Some(failed) = kept.as_ref().filter(|kept| kept.state == TaskState::Failed) {
-        if failed.run == run.id {
+        if waited {
             run.report.updates.extend(failed.report.updates.clone());
             run.report.excerpts.extend(failed.report.excerpts.clone());
             return Err(Error::usage(format!(
@@ -207,37 +211,31 @@ async fn settle_one(
             ))
             .advise("nothing was changed; the history holds the worker's report"));
         }
-        // Another run has seen it fail; this one wants it tried again.
+        // Other runs have seen it fail; this one wants it tried again.
         db.reopen_task(&id, &run.id).await?;
         kept = db.servicing_task(&id).await?;
     }
-    let Some(kept) = kept else {
-        let mut tx = db.begin().await?;
-        let mut contents = ContentWriter::default();
-        db_work::insert_task(&mut tx, &mut contents, &id, &run.id, &task, &input, Moment::now())
-            .await?;
-        tx.commit().await?;
-        return wait(work, run, &task, done, None).await;
-    };
-    match (kept.state, kept.output) {
-        (TaskState::Done, Some(content)) => {
-            run.report.updates.extend(kept.report.updates.clone());
-            run.report.excerpts.extend(kept.report.excerpts.clone());
-            let (images, updates) = (kept.report.images, kept.report.updates);
-            let output = Output { task: id, content, images, updates };
-            done.outputs.insert(key, output);
-            Ok(())
-        }
-        (TaskState::Claimed, _) => {
-            let until = kept.lease_until.local();
-            let reason = format!(
-                "{} is at work on it, and counts as lost if nothing is heard of it until {until}",
-                kept.worker
-            );
-            wait(work, run, &task, done, Some(reason)).await
-        }
-        _ => wait(work, run, &task, done, None).await,
+    if let Some(KeptTask { state: TaskState::Done, output: Some(content), report, .. }) = kept {
+        run.report.updates.extend(report.updates.clone());
+        run.report.excerpts.extend(report.excerpts);
+        let (images, updates) = (report.images, report.updates);
+        done.outputs.insert(key, Output { task: id, content, images, updates });
+        return Ok(());
     }
+    // Together, and whatever was there a moment ago: another run may have taken it back meanwhile.
+    let mut tx = db.begin().await?;
+    let mut contents = ContentWriter::default();
+    db_work::insert_task(&mut tx, &mut contents, &id, &run.id, &task, &input, since).await?;
+    insert_wait(&mut tx, &Wait { run: run.id.clone(), task: id, since }).await?;
+    tx.commit().await?;
+    let at_work = kept.filter(|kept| kept.state == TaskState::Claimed).map(|kept| {
+        format!(
+            "{} is at work on it, and counts as lost if nothing is heard of it until {}",
+            kept.worker,
+            kept.lease_until.local()
+        )
+    });
+    wait(work, run, &task, done, at_work).await
 }
 
 /// Reads the new WIM that a worker has brought: it is what the worker says, or the task has failed.
@@ -254,7 +252,7 @@ async fn take_in(work: &Work<'_>, kept: &KeptTask) -> Result<()> {
         return work.home.db.accept_output(&kept.id, &Content { size, sha256, pieces }).await;
     }
     let failure = "the new WIM that came is not the one that it made".to_string();
-    work.home.db.fail_task(&kept.id, &Report { failure, ..kept.report.clone() }).await
+    work.home.db.refuse_output(&kept.id, &Report { failure, ..kept.report.clone() }).await
 }
 
 /// Says what a task waits for.

@@ -26,6 +26,7 @@ mod forms;
 mod kinds;
 mod remote;
 mod schedules;
+mod waits;
 
 async fn run(bench: &Bench, recipe: serde_json::Value) -> crate::Result<Run> {
     bench.json::<run::Request>(json!({"package": "OSU00001", "recipe": recipe})).await

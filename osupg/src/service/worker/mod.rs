@@ -13,6 +13,8 @@
 
 mod coordinator;
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,7 +79,11 @@ impl Worker {
     pub async fn work_once(&self, stack: &mut dyn Stack, watch: Watch<'_>) -> Result<bool> {
         let facts = Facts { build: stack.build(), stack: stack.name() };
         let request = ClaimRequest { worker: self.name.clone(), facts };
-        let Some(claimed) = self.coordinator.ask(&request, watch).await? else { return Ok(false) };
+        let Some(claimed) = self.coordinator.ask(&request, watch).await? else {
+            // Whatever is left belongs to a task that this worker does not have any more.
+            self.forget(None)?;
+            return Ok(false);
+        };
         let keeper = Keeper::start(&self.coordinator, &claimed.claim, watch.cancel);
         let held = Watch { cancel: &keeper.cancel, ..watch };
         let done = self.perform(&claimed, stack, held).await;
@@ -131,7 +137,10 @@ impl Worker {
             })?,
             Err(_) => {
                 let report = self.service(claimed, &folder, &output, stack, watch).await?;
-                keep_report(&folder, &saved, &report)?;
+                // What failed is tried anew when it is wanted again.
+                if report.failure.is_empty() {
+                    keep_result(&output, &saved, &report)?;
+                }
                 report
             }
         };
@@ -274,13 +283,24 @@ fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes the report, whole or not at all: from then on the work is not done again.
-fn keep_report(folder: &Path, saved: &Path, report: &Report) -> Result<()> {
+/// Has the new WIM on the disk, and then the report, whole or not at all: from then on the work is not
+/// done again.
+fn keep_result(output: &Path, saved: &Path, report: &Report) -> Result<()> {
     let json = serde_json::to_vec(report)
         .map_err(|error| Error::io(format!("a report has no JSON: {error}")))?;
-    let part = folder.join("report.part");
-    std::fs::write(&part, json)
-        .and_then(|()| std::fs::File::open(&part)?.sync_all())
+    // Windows flushes only what is open for writing.
+    File::options()
+        .write(true)
+        .open(output)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::file("write", output, &error))?;
+    let part = saved.with_extension("part");
+    let write = || {
+        let mut file = File::create(&part)?;
+        file.write_all(&json)?;
+        file.sync_all()
+    };
+    write()
         .and_then(|()| std::fs::rename(&part, saved))
         .map_err(|error| Error::file("write", saved, &error))
 }
