@@ -223,7 +223,7 @@ impl Dir {
     /// # Errors
     /// As [`create_file`](Dir::create_file), and those of `linkat(2)`.
     pub fn hard_link(&self, dir: &Dir, of: Component<'_>, name: Component<'_>) -> io::Result<()> {
-        self.replacing(name, || self.new_hard_link(dir, of, name))
+        self.replacing(name, || fs::linkat(&dir.0, of.0, &self.0, name.0, AtFlags::empty()))
     }
 
     /// As [`hard_link`](Dir::hard_link), of a name that nothing has.
