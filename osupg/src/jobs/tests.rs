@@ -356,7 +356,7 @@ async fn jobs_are_taken_by_priority_then_in_order_and_never_two_of_a_package() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_workers_do_each_job_once() {
     each(Settings { work: 2, ..quick() }, async |home| {
-        let prefix = format!("{:?}", home.db.dialect());
+        let prefix = format!("once each {:?}", home.db.dialect());
         let mut last = 0;
         for number in 0..60 {
             let mark = format!("{prefix} {number}");
