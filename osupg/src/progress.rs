@@ -1,6 +1,7 @@
 //! What a long operation tells whoever watches it.
 
 use std::fmt;
+use std::time::Duration;
 
 use wim_extract::Cancel;
 use wim_extract::progress::Amount;
@@ -106,6 +107,19 @@ impl Watch<'_> {
     /// When the command was stopped.
     pub fn check(&self) -> Result<()> {
         self.cancel.check().map_err(|_| Error::cancelled())
+    }
+}
+
+/// How often a pause is looked up from, to see whether it is to be cut short.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Waits so long, or until the work is stopped.
+pub(crate) async fn pause(cancel: &Cancel, length: Duration) {
+    let mut left = length;
+    while !left.is_zero() && !cancel.is_cancelled() {
+        let step = left.min(LOOK);
+        tokio::time::sleep(step).await;
+        left -= step;
     }
 }
 

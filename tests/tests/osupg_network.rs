@@ -58,6 +58,16 @@ struct Node<'b> {
 }
 
 impl<'b> Node<'b> {
+    /// A node whose only source is behind a proxy, and that bears three seconds of silence.
+    fn behind(server: &'b Bench, url: &str, proxy: &Proxy) -> Self {
+        let from = proxy.address();
+        let settings = format!(
+            "server = \"{url}\"\ntimeout-seconds = 3\n\
+             [[dp.sources]]\nfrom = \"http://{from}\"\ntoken-file = \"TOKEN\"\n"
+        );
+        Self::new(server, &settings)
+    }
+
     /// The point `Branch` at the server, to which the package is published; `dp` is what the
     /// section [dp] of the node says beside its point and token.
     fn new(server: &'b Bench, dp: &str) -> Self {
@@ -194,14 +204,7 @@ fn a_silent_source_alone_is_named_and_does_not_hang() {
     let server = store();
     let (_served, url) = serve(&server);
     let proxy = Proxy::start(port(&url));
-    let node = Node::new(
-        &server,
-        &format!(
-            "server = \"{url}\"\ntimeout-seconds = 3\n\
-             [[dp.sources]]\nfrom = \"http://{}\"\ntoken-file = \"TOKEN\"\n",
-            proxy.address()
-        ),
-    );
+    let node = Node::behind(&server, &url, &proxy);
     proxy.set(Rule::SilentAfter(0));
     let done = node.fetch();
     assert_eq!(done.code(), 4, "{} {}", done.text(), done.stderr);
@@ -214,14 +217,7 @@ fn a_slow_line_is_no_silent_one() {
     let server = store_of(4, FILE);
     let (_served, url) = serve(&server);
     let proxy = Proxy::start(port(&url));
-    let node = Node::new(
-        &server,
-        &format!(
-            "server = \"{url}\"\ntimeout-seconds = 3\n\
-             [[dp.sources]]\nfrom = \"http://{}\"\ntoken-file = \"TOKEN\"\n",
-            proxy.address()
-        ),
-    );
+    let node = Node::behind(&server, &url, &proxy);
     // A piece takes longer than the node bears silence.
     proxy.set(Rule::Slow(FILE as u64 / 5));
     let round = parsed(&node.fetch().ok());

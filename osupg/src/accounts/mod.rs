@@ -1,8 +1,8 @@
 //! Who may ask a service for what: accounts with passwords, API tokens, rights and security scopes.
 //!
 //! A right says what may be done (read, operate, administer, or work alone), scopes say to which
-//! packages. Who works on the machine itself with the command line needs no account: there the permissions of the
-//! store's folder decide, and whoever may write to it may do everything.
+//! packages. Who works on the machine itself with the command line needs no account: there the
+//! permissions of the store's folder decide, and whoever may write to it may do everything.
 
 pub mod limit;
 pub mod login;

@@ -12,10 +12,10 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::Shared;
+use super::call::known_caller;
 use super::identity::Peer;
 use super::problem::Refusal;
 use super::transfer::{Lifetime, Representation, Stored};
-use crate::accounts::Caller;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::operation::{self, Operation};
@@ -72,18 +72,10 @@ pub(super) async fn put(
 async fn worker(service: &Shared, from: Peer, headers: &HeaderMap) -> Result<Home> {
     let known = operation::find(ClaimRequest::NAME)
         .ok_or_else(|| Error::io("internal: nothing can be claimed"))?;
-    let caller: Result<Caller> = service.caller(headers).await;
-    let who = caller.as_ref().ok().cloned();
-    let admitted = match caller {
-        Ok(caller) => caller.may(&service.home, known, None).await.map(|()| caller),
-        Err(error) => Err(error),
-    };
-    match admitted {
-        Ok(caller) => Ok(service.home.acting_for(&caller.name)),
-        Err(error) => {
-            let request = Value::Null;
-            service.refused(who.as_ref(), from, ClaimRequest::NAME, None, &request, &error).await;
-            Err(error)
-        }
+    let caller = known_caller(service, known, from, headers).await?;
+    if let Err(error) = caller.may(&service.home, known, None).await {
+        service.refused(Some(&caller), from, known.name, None, &Value::Null, &error).await;
+        return Err(error);
     }
+    Ok(service.home.acting_for(&caller.name))
 }

@@ -12,14 +12,13 @@ use super::{Context, log};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::jobs;
+use crate::progress::pause;
 use crate::service::dism::Dism;
 use crate::service::worker::{Coordinator, Worker};
 use crate::system;
 
 /// How long a worker that found nothing waits before it asks again.
 const PAUSE: Duration = Duration::from_secs(10);
-/// How often it looks meanwhile whether it is to stop.
-const LOOK: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -98,7 +97,7 @@ async fn service(
     let folder = std::path::absolute(folder)
         .map_err(|error| Error::file("open the folder of the worker", folder, &error))?;
     let mut stack = Dism::open(dism, &folder)?;
-    let name = args.name.clone().unwrap_or_else(host);
+    let name = args.name.clone().or_else(system::host).unwrap_or_else(|| "worker".into());
     let (coordinator, home) = match context.client()? {
         Some(client) => (Coordinator::Remote(client), None),
         None => {
@@ -113,11 +112,11 @@ async fn service(
         match worker.work_once(&mut stack, context.watch()).await {
             Ok(true) => done += 1,
             Ok(false) if args.once => break,
-            Ok(false) => pause(context).await,
+            Ok(false) => pause(&context.cancel, PAUSE).await,
             // A service may be away for a night; whoever watches the worker learns of it.
             Err(error) if !args.once && !context.cancel.is_cancelled() => {
                 eprintln!("osupg: {error}");
-                pause(context).await;
+                pause(&context.cancel, PAUSE).await;
             }
             Err(error) => return Err(error),
         }
@@ -129,21 +128,4 @@ async fn service(
         format!("{name}: {} done\n", count(done, "task"))
     })?;
     Ok(0)
-}
-
-async fn pause(context: &Context) {
-    let mut left = PAUSE;
-    while !left.is_zero() && !context.cancel.is_cancelled() {
-        let step = left.min(LOOK);
-        tokio::time::sleep(step).await;
-        left -= step;
-    }
-}
-
-/// The name of this host.
-fn host() -> String {
-    let named = std::env::var("COMPUTERNAME")
-        .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"))
-        .unwrap_or_default();
-    Some(named.trim().to_string()).filter(|name| !name.is_empty()).unwrap_or("worker".into())
 }

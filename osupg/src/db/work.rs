@@ -132,14 +132,7 @@ impl Db {
         bytes: u64,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        let task: Option<String> = sqlx::query_scalar(
-            "SELECT id FROM servicing_task WHERE claim = $1 AND held_by = $2 AND state = 'claimed'",
-        )
-        .bind(claim)
-        .bind(by)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let task = task.ok_or_else(no_claim)?;
+        let task = held(&mut tx, claim, by).await?;
         sqlx::query("DELETE FROM servicing_piece WHERE task_id = $1 AND seq >= $2")
             .bind(&task)
             .bind(signed(first)?)
@@ -237,14 +230,7 @@ impl Db {
         output: Option<(u64, [u8; 32])>,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        let task: Option<String> = sqlx::query_scalar(
-            "SELECT id FROM servicing_task WHERE claim = $1 AND held_by = $2 AND state = 'claimed'",
-        )
-        .bind(claim)
-        .bind(by)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let task = task.ok_or_else(no_claim)?;
+        let task = held(&mut tx, claim, by).await?;
         if let Some((size, _)) = output {
             let missing: i64 = sqlx::query_scalar(
                 "SELECT COUNT(*) FROM servicing_piece p WHERE p.task_id = $1 AND NOT EXISTS \
@@ -395,6 +381,18 @@ impl Db {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// The id of the task that is held by a claim, which holds it as long as `tx` lasts.
+async fn held(tx: &mut Transaction<'static, Any>, claim: &str, by: &str) -> Result<String> {
+    let task: Option<String> = sqlx::query_scalar(
+        "SELECT id FROM servicing_task WHERE claim = $1 AND held_by = $2 AND state = 'claimed'",
+    )
+    .bind(claim)
+    .bind(by)
+    .fetch_optional(&mut **tx)
+    .await?;
+    task.ok_or_else(no_claim)
 }
 
 /// How many pieces of a task are noted, and their bytes.

@@ -42,7 +42,8 @@
 //!   apart.
 //! - Its pools are typed and ours speaks both databases, so a task cannot be added by the
 //!   transaction that writes the row of its job, and each side would have to repair what the other
-//!   lost. Its set-up turns SQLite's syncing off (`PRAGMA synchronous = OFF`). On PostgreSQL it takes the extensions `hstore` and `pgcrypto`, and rights to make them.
+//!   lost. Its set-up turns SQLite's syncing off (`PRAGMA synchronous = OFF`). On PostgreSQL it takes
+//!   the extensions `hstore` and `pgcrypto`, and rights to make them.
 //!
 //! A row with a fence, a lock for each package, signs of life and recovery are needed here in any
 //! case. What a library would add is the delivery of a number, which is one statement.
@@ -61,6 +62,8 @@ mod worker;
 use serde_json::Value;
 
 pub use foreground::foreground;
+#[cfg(test)]
+pub(crate) use worker::submit_due;
 pub use worker::{take_and_put_back, work};
 
 use crate::db::jobs::{NewJob, Wanted};

@@ -76,7 +76,7 @@ pub async fn take_and_put_back(home: &Home) -> Result<Option<i64>> {
 }
 
 /// Makes a job of a schedule that is due.
-async fn submit_due(home: Home, key: String, due: Schedule) -> Result<String> {
+pub(crate) async fn submit_due(home: Home, key: String, due: Schedule) -> Result<String> {
     let submission = Submission {
         operation: &due.operation,
         request: &due.request,

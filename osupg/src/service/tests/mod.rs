@@ -28,6 +28,16 @@ mod remote;
 mod schedules;
 mod waits;
 
+/// Imports what a month brings: updates of Windows, of its recovery environment and of Setup.
+async fn import_a_month(bench: &Bench) {
+    let files = [
+        bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[])),
+        bench.cabinet("safeos.cab", &manifest(SAFE_OS, "KB5044615", &[])),
+        setup_update(bench),
+    ];
+    bench.import(&files).await;
+}
+
 async fn run(bench: &Bench, recipe: serde_json::Value) -> crate::Result<Run> {
     bench.json::<run::Request>(json!({"package": "OSU00001", "recipe": recipe})).await
 }
@@ -335,12 +345,7 @@ async fn native_work_makes_a_revision_and_shares_what_stays(database: Database) 
 async fn updates_wait_for_a_worker_and_the_rest_goes_on(database: Database) {
     let bench = Bench::new(database).await;
     bench.package().await;
-    let files = [
-        bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[])),
-        bench.cabinet("safeos.cab", &manifest(SAFE_OS, "KB5044615", &[])),
-        setup_update(&bench),
-    ];
-    bench.import(&files).await;
+    import_a_month(&bench).await;
     let recipe = json!({"latest": ["cumulative", "safe-os", "setup"]});
     let waiting = run(&bench, recipe).await.unwrap();
     assert_eq!((waiting.state, waiting.revision), (RunState::Waiting, Some(2)), "{waiting:?}");

@@ -93,12 +93,7 @@ impl Progress for StopsInTheMiddle {
 async fn a_worker_does_everything_over_https(database: Database) {
     let bench = Bench::new(database).await;
     bench.package().await;
-    let files = [
-        bench.cabinet("lcu.cab", &manifest(ROLLUP, "KB5044284", &[])),
-        bench.cabinet("safeos.cab", &manifest(SAFE_OS, "KB5044615", &[])),
-        setup_update(&bench),
-    ];
-    bench.import(&files).await;
+    import_a_month(&bench).await;
     let waiting = run(&bench, json!({"latest": ["cumulative", "safe-os", "setup"]})).await.unwrap();
     assert_eq!(waiting.state, RunState::Waiting);
     let served = Served::start(&bench).await;

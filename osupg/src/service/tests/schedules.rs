@@ -1,26 +1,13 @@
 //! A policy at work, with a clock that the test sets.
 
 use super::*;
+use crate::jobs;
 use crate::jobs::model::{Priority, State as JobState};
-use crate::jobs::{self, Submission};
 use crate::operation::Operation;
 use crate::points;
-use crate::schedule::{self, model::Schedule};
+use crate::schedule;
 
 const DAY: i64 = 24 * 3_600 * 1_000_000;
-
-/// What a worker does with a schedule that is due.
-async fn submit(bench: &Bench, key: String, due: Schedule) -> crate::Result<String> {
-    let submission = Submission {
-        operation: &due.operation,
-        request: &due.request,
-        by: &due.created_by,
-        key: Some(&key),
-        priority: Priority::Normal,
-        not_before: None,
-    };
-    Ok(jobs::submit(&bench.home, &submission).await?.id.to_string())
-}
 
 /// Adds a point that is a folder, alone in a group of this name.
 async fn group(bench: &Bench, name: &str) -> std::path::PathBuf {
@@ -58,7 +45,7 @@ async fn patch_tuesday_and_five_days_goes_to_pilot_and_a_week_later_to_all(datab
     ];
     bench.import(&files).await;
     let tick = async |now: Moment| {
-        let submit = async |key: String, due: Schedule| submit(&bench, key, due).await;
+        let submit = |key, due| jobs::submit_due(bench.home.clone(), key, due);
         schedule::tick_with(&bench.home, now, submit).await.unwrap().submitted
     };
     assert_eq!((tick(Moment(due.0 - 1)).await, tick(due).await, tick(due).await), (0, 1, 0));
@@ -169,7 +156,7 @@ async fn a_schedule_can_hold_on_to_a_base_and_happen_once(database: Database) {
         assert_eq!(added.is_ok(), package == "OSU00001@2", "{added:?}");
     }
     let shown = bench.json::<schedule::Show>(json!({"schedule": "OSU00001@2"})).await.unwrap();
-    let submit = async |key: String, due: Schedule| submit(&bench, key, due).await;
+    let submit = |key, due| jobs::submit_due(bench.home.clone(), key, due);
     let due = shown.upcoming[0];
     assert_eq!(schedule::tick_with(&bench.home, due, submit).await.unwrap().submitted, 1);
     assert_eq!(bench.do_jobs(due).await, ["service.run"]);

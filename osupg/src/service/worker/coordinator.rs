@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::home::Home;
 use crate::jobs;
 use crate::operation::Operation;
-use crate::progress::{Silent, Watch};
+use crate::progress::{Silent, Watch, pause};
 use crate::remote::Client;
 use crate::store::layout::Piece;
 use crate::store::source::PieceSource;
@@ -26,8 +26,6 @@ use crate::time::Moment;
 const TRIES: u32 = 25;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// How often it is looked whether the worker is to stop while it waits.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Who gives a worker its tasks.
 #[derive(Debug, Clone)]
@@ -219,13 +217,8 @@ async fn patiently<T>(watch: Watch<'_>, mut attempt: impl AsyncFnMut() -> Result
             }
             other => return other,
         }
-        let mut left = wait;
-        while !left.is_zero() {
-            watch.check()?;
-            let step = left.min(LOOK);
-            tokio::time::sleep(step).await;
-            left -= step;
-        }
+        pause(watch.cancel, wait).await;
+        watch.check()?;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
     attempt().await
