@@ -14,6 +14,8 @@ use crate::points::node::agent::{Authority, Beside, Node, Round};
 use crate::points::node::http::{Http, Server};
 use crate::points::node::settings::{self, Settings, SourceSettings};
 use crate::points::node::source::{Bucket, Neighbour, Source};
+use crate::points::prefix::Prefix;
+use crate::progress::pause;
 use crate::remote::{self, Client};
 use crate::text;
 
@@ -89,15 +91,10 @@ async fn rounds(node: &Node<'_>, every: Duration, context: &Context) -> Result<u
             }
             Err(error) => eprintln!("osupg: {error}"),
         }
-        let mut left = every;
-        while !left.is_zero() {
-            // A node that is told to stop has ended well.
-            if context.cancel.is_cancelled() {
-                return Ok(0);
-            }
-            let step = left.min(Duration::from_millis(200));
-            tokio::time::sleep(step).await;
-            left -= step;
+        pause(&context.cancel, every).await;
+        // A node that is told to stop has ended well.
+        if context.cancel.is_cancelled() {
+            return Ok(0);
         }
     }
 }
@@ -147,7 +144,7 @@ async fn source(
         return Ok(Box::new(Neighbour(Home::open(folder).await?)));
     }
     let store = crate::points::open_place(home, from)?.store;
-    Ok(Box::new(Bucket { store, address: from.clone(), silence }))
+    Ok(Box::new(Bucket(Prefix { store, address: from.clone(), silence })))
 }
 
 /// The client of an osupg, with the token from a file, or from `OSUPG_TOKEN`.

@@ -24,6 +24,7 @@ pub mod manage;
 pub mod model;
 pub mod node;
 pub mod plan;
+pub mod prefix;
 pub mod publish;
 pub mod rate;
 pub mod slot;

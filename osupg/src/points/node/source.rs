@@ -3,18 +3,17 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, TryStreamExt};
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectStore};
 
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::package::document::{self, MAX_SIGNED_BYTES};
 use crate::package::reference::Reference;
+use crate::points::prefix::Prefix;
 use crate::store::layout::{ObjectId, Piece};
 use crate::text;
 use crate::trust::Envelope;
@@ -157,41 +156,11 @@ impl Source for Neighbour {
 
 /// A prefix of an object store that is a point of its own.
 #[derive(Debug)]
-pub struct Bucket {
-    /// The store, beginning at the prefix.
-    pub store: Arc<dyn ObjectStore>,
-    /// For messages.
-    pub address: String,
-    /// How long it may be silent.
-    pub silence: Duration,
-}
-
-impl Bucket {
-    /// Makes a request, or takes the next bytes of an answer; `None` where there is no such object.
-    async fn ask<T>(
-        &self,
-        request: impl Future<Output = object_store::Result<T>>,
-    ) -> Result<Option<T>> {
-        match tokio::time::timeout(self.silence, request).await {
-            Ok(Ok(answer)) => Ok(Some(answer)),
-            Ok(Err(object_store::Error::NotFound { .. })) => Ok(None),
-            Ok(Err(error)) => Err(self.failed(&error)),
-            Err(_) => Err(Error::io(format!(
-                "{} has not sent anything for {} seconds",
-                text::clean(&self.address),
-                self.silence.as_secs()
-            ))),
-        }
-    }
-
-    fn failed(&self, error: &object_store::Error) -> Error {
-        Error::io(format!("{}: {error}", text::clean(&self.address)))
-    }
-}
+pub struct Bucket(pub Prefix);
 
 impl Source for Bucket {
     fn name(&self) -> String {
-        self.address.clone()
+        self.0.address.clone()
     }
 
     fn envelope<'a>(
@@ -201,18 +170,7 @@ impl Source for Bucket {
     ) -> LocalBoxFuture<'a, Result<Option<Envelope>>> {
         async move {
             let at = object_store::path::Path::from_iter(["revisions", &format!("{package}.json")]);
-            let Some(found) = self.ask(self.store.get(&at)).await? else { return Ok(None) };
-            if found.meta.size > MAX_SIGNED_BYTES as u64 {
-                return Err(Error::damaged(format!("{}/{at} is too long", self.address)));
-            }
-            let mut bytes = Vec::new();
-            let mut chunks = found.into_stream();
-            while let Some(chunk) = self.ask(chunks.try_next()).await?.flatten() {
-                if bytes.len() + chunk.len() > MAX_SIGNED_BYTES {
-                    return Err(Error::damaged(format!("{}/{at} is too long", self.address)));
-                }
-                bytes.extend_from_slice(&chunk);
-            }
+            let Some(bytes) = self.0.get(&at, MAX_SIGNED_BYTES).await? else { return Ok(None) };
             Envelope::from_json(&bytes).map(Some)
         }
         .boxed_local()
@@ -226,12 +184,12 @@ impl Source for Bucket {
             let range = GetRange::Bounded(part.len()..piece.size);
             let options = GetOptions { range: Some(range), ..GetOptions::default() };
             let at = piece.id.location();
-            let request = self.store.get_opts(&at, options);
-            let Some(found) = self.ask(request).await? else {
+            let request = self.0.store.get_opts(&at, options);
+            let Some(found) = self.0.ask(request).await? else {
                 return Err(Error::io(format!("it does not have object {}", piece.id)));
             };
             let mut chunks = found.into_stream();
-            while let Some(chunk) = self.ask(chunks.try_next()).await?.flatten() {
+            while let Some(chunk) = self.0.ask(chunks.try_next()).await?.flatten() {
                 part.append(&chunk)?;
             }
             Ok(())

@@ -16,10 +16,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
@@ -30,8 +29,8 @@ use super::{Depth, Flaw, Installed, Plan, Signed, Target};
 use crate::error::{Error, Result};
 use crate::package::document::{self, Document, MAX_SIGNED_BYTES};
 use crate::points::feed::Feed;
+use crate::points::prefix::Prefix;
 use crate::progress::Phase;
-use crate::store::cut::MAX_PIECE;
 use crate::store::layout::{ObjectId, Piece};
 use crate::store::place::Place;
 use crate::store::staging;
@@ -51,11 +50,9 @@ const SLOWEST: u64 = 32 << 10;
 /// A prefix that is a point.
 #[derive(Debug, Clone)]
 pub struct Objects {
-    store: Arc<dyn ObjectStore>,
+    prefix: Prefix,
     /// Where that is a folder of this machine.
     folder: Option<PathBuf>,
-    address: String,
-    timeout: Duration,
 }
 
 impl Objects {
@@ -64,77 +61,23 @@ impl Objects {
     #[must_use]
     pub fn new(place: Place, address: &str, timeout: Duration) -> Self {
         let Place { store, folder } = place;
-        Self { store, folder, address: address.to_string(), timeout }
-    }
-
-    /// Makes a request; `None` where there is no such object.
-    async fn ask<T>(
-        &self,
-        request: impl Future<Output = object_store::Result<T>>,
-    ) -> Result<Option<T>> {
-        self.ask_within(self.timeout, request).await
-    }
-
-    /// Makes a request that may take so long; `None` where there is no such object.
-    async fn ask_within<T>(
-        &self,
-        timeout: Duration,
-        request: impl Future<Output = object_store::Result<T>>,
-    ) -> Result<Option<T>> {
-        let advice = "check the address, the keys and the network";
-        match tokio::time::timeout(timeout, request).await {
-            Ok(Ok(answer)) => Ok(Some(answer)),
-            Ok(Err(object_store::Error::NotFound { .. })) => Ok(None),
-            Ok(Err(error)) => {
-                Err(Error::io(format!("{}: {error}", text::clean(&self.address))).advise(advice))
-            }
-            Err(_) => Err(Error::io(format!(
-                "{} has not answered for {} seconds",
-                text::clean(&self.address),
-                timeout.as_secs()
-            ))
-            .advise(advice)),
-        }
-    }
-
-    /// The bytes of an object of at most `limit`.
-    async fn get(&self, at: &Path, limit: usize) -> Result<Option<Bytes>> {
-        let Some(found) = self.ask(self.store.get(at)).await? else { return Ok(None) };
-        if found.meta.size > limit as u64 {
-            return Err(Error::damaged(format!(
-                "{}/{at} is longer than the {limit} bytes that it can have",
-                text::clean(&self.address)
-            )));
-        }
-        // What is announced is believed as far as a piece goes.
-        let mut bytes = BytesMut::with_capacity(found.meta.size.min(MAX_PIECE as u64) as usize);
-        let mut chunks = found.into_stream();
-        while let Some(chunk) = self.ask(chunks.try_next()).await?.flatten() {
-            if bytes.len() + chunk.len() > limit {
-                return Err(Error::damaged(format!(
-                    "{}/{at} gives more bytes than it said",
-                    text::clean(&self.address)
-                )));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(Some(bytes.freeze()))
+        Self { prefix: Prefix { store, address: address.to_string(), silence: timeout }, folder }
     }
 
     async fn put(&self, at: &Path, bytes: Bytes) -> Result<()> {
-        let timeout = self.timeout + Duration::from_secs(bytes.len() as u64 / SLOWEST);
-        let put = self.store.put(at, PutPayload::from_bytes(bytes));
-        self.ask_within(timeout, put).await.map(|_| ())
+        let timeout = self.prefix.silence + Duration::from_secs(bytes.len() as u64 / SLOWEST);
+        let put = self.prefix.store.put(at, PutPayload::from_bytes(bytes));
+        self.prefix.ask_within(timeout, put).await.map(|_| ())
     }
 
     async fn delete(&self, at: &Path) -> Result<()> {
-        self.ask(self.store.delete(at)).await.map(|_| ())
+        self.prefix.ask(self.prefix.store.delete(at)).await.map(|_| ())
     }
 
     /// A piece, if it is there and right.
     async fn right(&self, piece: &Piece) -> Result<Option<Bytes>> {
         let limit = usize::try_from(piece.size).unwrap_or(usize::MAX);
-        let bytes = match self.get(&piece.id.location(), limit).await {
+        let bytes = match self.prefix.get(&piece.id.location(), limit).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(None),
             // Something else, and longer.
@@ -153,14 +96,14 @@ impl Objects {
         match depth {
             Depth::EveryByte => Ok(self.right(piece).await?.is_some()),
             Depth::Usual => {
-                let meta = self.ask(self.store.head(&piece.id.location())).await?;
+                let meta = self.prefix.ask(self.prefix.store.head(&piece.id.location())).await?;
                 Ok(meta.is_some_and(|meta| meta.size == piece.size))
             }
         }
     }
 
     async fn envelope(&self, at: &Path) -> Result<Option<Envelope>> {
-        let bytes = self.get(at, MAX_SIGNED_BYTES).await?;
+        let bytes = self.prefix.get(at, MAX_SIGNED_BYTES).await?;
         Ok(bytes.and_then(|bytes| Envelope::from_json(&bytes).ok()))
     }
 
@@ -173,13 +116,13 @@ impl Objects {
     /// The objects below a folder of the prefix.
     async fn below(&self, folder: &str) -> Result<Vec<Path>> {
         let prefix = Path::from(folder);
-        let all = self.store.list(Some(&prefix)).map_ok(|meta| meta.location).try_collect();
-        Ok(self.ask(all).await?.unwrap_or_default())
+        let all = self.prefix.store.list(Some(&prefix)).map_ok(|meta| meta.location).try_collect();
+        Ok(self.prefix.ask(all).await?.unwrap_or_default())
     }
 
     /// Puts what was installed of a package among what leaves.
     async fn retire(&self, at: &Path) -> Result<()> {
-        let Some(bytes) = self.get(at, MAX_SIGNED_BYTES).await? else { return Ok(()) };
+        let Some(bytes) = self.prefix.get(at, MAX_SIGNED_BYTES).await? else { return Ok(()) };
         let name = format!("{}.json", ObjectId::of(&bytes));
         self.put(&Path::from_iter([LEAVING, &name]), bytes).await
     }
@@ -188,7 +131,7 @@ impl Objects {
         let document = &signed.document;
         let (installed, next) = places(&document.package.id)?;
         let envelope = Bytes::from(signed.envelope.to_json());
-        let before = self.get(&installed, MAX_SIGNED_BYTES).await?;
+        let before = self.prefix.get(&installed, MAX_SIGNED_BYTES).await?;
         self.put(&next, envelope.clone()).await?;
         let pieces = document.pieces();
         let missing = self.missing(&pieces, depth, feed).await?;
@@ -227,7 +170,7 @@ impl Objects {
         if self.right(piece).await?.is_none() {
             return Err(Error::damaged(format!(
                 "{} gives back another object than was sent ({})",
-                text::clean(&self.address),
+                self.prefix.shown(),
                 piece.id
             ))
             .advise("the store is not reliable: look at its state before trying again"));
@@ -303,7 +246,7 @@ impl Objects {
                 None => {
                     return Err(Error::damaged(format!(
                         "{}/{place} is no signed document, so nothing is taken away there",
-                        text::clean(&self.address)
+                        self.prefix.shown()
                     ))
                     .advise("publish that package to the point again, or remove the object"));
                 }
@@ -321,8 +264,10 @@ impl Objects {
     }
 
     async fn mark(&self) -> Result<Option<String>> {
-        let Some(bytes) = self.get(&Path::from(MARK), MAX_MARK).await? else { return Ok(None) };
-        mark_in(&bytes, &format!("{}/{MARK}", text::clean(&self.address))).map(Some)
+        let Some(bytes) = self.prefix.get(&Path::from(MARK), MAX_MARK).await? else {
+            return Ok(None);
+        };
+        mark_in(&bytes, &format!("{}/{MARK}", self.prefix.shown())).map(Some)
     }
 }
 
@@ -359,7 +304,7 @@ impl Target for Objects {
 
     fn check_mark<'a>(&'a self, mark: &'a str) -> LocalBoxFuture<'a, Result<()>> {
         async move {
-            let address = text::clean(&self.address);
+            let address = self.prefix.shown();
             match self.mark().await? {
                 Some(found) if found == mark => Ok(()),
                 Some(_) => Err(Error::io(format!("{address} is the prefix of another point"))),
