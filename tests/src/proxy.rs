@@ -9,6 +9,9 @@ use std::time::Duration;
 
 /// How long a thread waits before it looks again whether the rule has changed.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long what has passed has to be read before the line is cut: who only then looks finds the end of
+/// the connection, and may have left bytes of others unread.
+const SETTLE: Duration = Duration::from_millis(300);
 /// Bytes that pass at a time.
 const CHUNK: usize = 16 << 10;
 
@@ -216,7 +219,11 @@ fn pass(mut from: &TcpStream, mut to: &TcpStream, way: Way, shared: &Shared) {
                     thread::sleep(pause);
                 }
                 Leave::Wait if !shared.is_closed() => thread::sleep(LOOK),
-                Leave::Wait | Leave::Cut => return cut(from, to),
+                Leave::Wait => return cut(from, to),
+                Leave::Cut => {
+                    thread::sleep(SETTLE);
+                    return cut(from, to);
+                }
             }
         }
     }
