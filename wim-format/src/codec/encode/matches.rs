@@ -11,8 +11,8 @@ const LENGTH_BITS: u32 = 9;
 pub(crate) const MAX_LENGTH: usize = (1 << LENGTH_BITS) - 1;
 /// Room for matches, for each position.
 const ROOM: usize = 8;
-/// Most matches of one position.
-const MOST: usize = 64;
+/// Room for the matches of one position, a power of two: more than the deepest search comes by.
+const MOST: usize = 128;
 
 /// For each position the nearest match of each length, in ascending order.
 #[derive(Debug)]
@@ -21,7 +21,11 @@ pub(crate) struct Matches {
     starts: Vec<u32>,
     /// `offset << 9 | length`.
     packed: Vec<u32>,
-    used: usize,
+}
+
+#[inline(always)]
+fn pack(length: usize, offset: usize) -> u32 {
+    (offset << LENGTH_BITS | length) as u32
 }
 
 /// A match of [`Matches`].
@@ -33,17 +37,7 @@ pub(crate) fn unpack(packed: u32) -> Found {
 impl Matches {
     /// For chunks of up to `chunk_size` bytes.
     pub(crate) fn new(chunk_size: usize) -> Self {
-        Self { starts: vec![0; chunk_size + 1], packed: vec![0; chunk_size * ROOM + MOST], used: 0 }
-    }
-
-    /// Adds a match of the current position if it `is` one, unless there is no room. It is written
-    /// in any case: whether it counts takes no branch, which would be guessed wrongly too often.
-    #[inline(always)]
-    pub(crate) fn push(&mut self, is: bool, length: usize, offset: usize) {
-        if let Some(slot) = self.packed.get_mut(self.used) {
-            *slot = (offset << LENGTH_BITS | length) as u32;
-            self.used += usize::from(is);
-        }
+        Self { starts: vec![0; chunk_size + 1], packed: vec![0; chunk_size * ROOM + MOST] }
     }
 
     /// The matches of each position.
@@ -66,6 +60,13 @@ impl<'a> Lists<'a> {
     pub(crate) fn at(self, at: usize) -> &'a [u32] {
         &self.packed[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
+
+    /// The offset of match number `which` at `at`; some number where there are fewer.
+    #[inline(always)]
+    pub(crate) fn offset(self, at: usize, which: usize) -> usize {
+        let packed = self.packed.get(self.starts[at] as usize + which);
+        unpack(packed.copied().unwrap_or_default()).offset
+    }
 }
 
 /// Finds all matches of a chunk of `shortest` to `longest` bytes. Within a match that is nice enough,
@@ -76,6 +77,9 @@ pub(crate) struct Fill<'a, R: Reach> {
     pub(crate) shortest: usize,
     pub(crate) longest: usize,
     pub(crate) effort: Effort,
+    /// Of the positions within a nice match, so many at its end are entered into the trees: what
+    /// starts at the others has been entered where the match comes from.
+    pub(crate) entered: usize,
     pub(crate) matches: &'a mut Matches,
 }
 
@@ -84,33 +88,71 @@ impl<R: Reach> Stage for Fill<'_, R> {
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) {
-        let Self { text: chunk, trees, shortest, longest, effort, matches } = self;
+        let Self { text: chunk, trees, shortest, longest, effort, entered, matches } = self;
         trees.clear();
-        matches.used = 0;
         let len = chunk.len();
         let text = chunk.view();
+        let packed = &mut matches.packed[..];
+        let starts = &mut matches.starts[..=len];
+        // Behind this there is room for those of one position more, which do not count.
+        let limit = packed.len() - MOST;
+        let mut used = 0;
         let mut at = 0;
         while at < len {
-            matches.starts[at] = matches.used as u32;
+            starts[at] = used as u32;
             let max = (len - at).min(longest);
-            let length =
-                if max < 3 { 0 } else { trees.find(text, at, max, shortest, effort, matches) };
+            let Some(room) = packed[used..].first_chunk_mut() else { break };
+            let mut room = Room { packed: room, used: 0 };
+            trees.expect(text, at);
+            if max >= 3 {
+                trees.find(text, at, max, shortest, effort, &mut room);
+            }
             at += 1;
+            let Found { length, offset } = room.last();
+            used = (used + room.used).min(limit);
             if length < effort.nice {
                 continue;
             }
-            let Some(&packed) = matches.packed[..matches.used].last() else { continue };
-            let offset = unpack(packed).offset;
             for rest in (1..length).rev() {
-                matches.starts[at] = matches.used as u32;
-                let max = (len - at).min(longest);
-                if max >= 3 {
-                    trees.skip(text, at, max, effort, matches);
+                starts[at] = used as u32;
+                // How much longer a match is than nice is of no use here.
+                let max = (len - at).min(effort.nice);
+                if max >= 3 && rest <= entered {
+                    trees.skip(text, at, max, effort);
                 }
-                matches.push(rest >= shortest, rest, offset);
+                if rest >= shortest && used < limit {
+                    packed[used] = pack(rest, offset);
+                    used += 1;
+                }
                 at += 1;
             }
         }
-        matches.starts[len] = matches.used as u32;
+        starts[len] = used as u32;
+    }
+}
+
+/// Room for the matches of one position.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    packed: &'a mut [u32; MOST],
+    used: usize,
+}
+
+impl Room<'_> {
+    /// Adds a match if it `is` one. It is written in any case: whether it counts takes no branch,
+    /// which would be guessed wrongly too often.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, is: bool, length: usize, offset: usize) {
+        self.packed[self.used % MOST] = pack(length, offset);
+        self.used += usize::from(is);
+    }
+
+    /// The last match, or one of no length.
+    #[inline(always)]
+    fn last(&self) -> Found {
+        match self.used {
+            0 => Found::default(),
+            used => unpack(self.packed[(used - 1) % MOST]),
+        }
     }
 }

@@ -5,6 +5,8 @@ use super::super::tables::{
     OFFSET_BASE, RECENT_SLOTS,
 };
 
+use crate::codec::encode::text::{Far, Reach};
+
 /// Longest match.
 pub(super) const MAX_MATCH: usize = 257;
 
@@ -49,10 +51,11 @@ pub(super) fn extra_bits(slot: usize) -> u32 {
 
 /// The slot of an offset that is not one of the recent.
 #[inline(always)]
-pub(super) fn slot_of(offset: usize) -> usize {
+pub(super) fn slot_of<R: Reach>(offset: usize) -> usize {
     let value = offset as u32 + 2;
     let wide = (value >> MAX_EXTRA_BITS) as usize;
-    if wide >= 2 {
+    // No offset of a small chunk reaches that far.
+    if R::SIZE >= 2 << MAX_EXTRA_BITS && wide >= 2 {
         return FIRST_WIDE_SLOT - 2 + wide;
     }
     let order = value.ilog2();
@@ -112,7 +115,7 @@ impl Recent {
         let (slot, extra) = match self.take(offset as u32) {
             Some(slot) => (slot, 0),
             None => {
-                let slot = slot_of(offset);
+                let slot = slot_of::<Far>(offset);
                 (slot, offset as u32 - OFFSET_BASE[slot])
             }
         };
@@ -143,8 +146,8 @@ mod tests {
     fn slots_agree_with_the_tables() {
         for slot in RECENT_SLOTS..MAX_SLOTS {
             let base = OFFSET_BASE[slot] as usize;
-            assert_eq!(slot_of(base), slot);
-            assert_eq!(slot_of(base + (1 << EXTRA_BITS[slot]) - 1), slot);
+            assert_eq!(slot_of::<Far>(base), slot);
+            assert_eq!(slot_of::<Far>(base + (1 << EXTRA_BITS[slot]) - 1), slot);
         }
     }
 }

@@ -69,10 +69,15 @@ impl Encoder {
     }
 }
 
+/// All positions within a nice match are entered.
+const ALL: usize = usize::MAX;
+
 /// How a level works.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     effort: Effort,
+    /// Of the positions within a nice match, so many at its end are entered into the trees.
+    entered: usize,
     /// Times that blocks are cut, each with the costs that the time before shows; at least 1.
     passes: usize,
     gaps: Gaps,
@@ -82,14 +87,15 @@ struct Plan {
 
 impl Plan {
     const fn of(level: Level) -> Self {
-        let (depth, nice, passes, gaps, shortest_block) = match level {
-            Level::Fast => (16, 64, 0, Gaps::Longest, 8192),
-            Level::Balanced => (4, 32, 1, Gaps::Longest, 2048),
-            Level::Usual => (12, 48, 1, Gaps::Longest, 2048),
-            Level::Best => (24, 128, 2, Gaps::All, 2048),
-            Level::Smallest => (32, 257, 6, Gaps::All, 2048),
+        let (depth, nice, entered, passes, gaps, shortest_block) = match level {
+            Level::Fast => (16, 64, ALL, 0, Gaps::Longest, 8192),
+            Level::Balanced => (6, 24, 12, 1, Gaps::Longest, 2048),
+            Level::Usual => (16, 64, 16, 1, Gaps::Longest, 2048),
+            Level::Best => (24, 128, ALL, 2, Gaps::All, 2048),
+            Level::Smallest => (32, 257, ALL, 6, Gaps::All, 2048),
         };
-        Self { effort: Effort { depth, lazy: 4, nice }, passes, gaps, shortest_block }
+        let effort = Effort { depth, lazy: 4, nice };
+        Self { effort, entered, passes, gaps, shortest_block }
     }
 }
 
@@ -205,6 +211,7 @@ impl<R: Reach> Optimal<R> {
             shortest: MIN_MATCH,
             longest: MAX_MATCH,
             effort: plan.effort,
+            entered: plan.entered,
             matches: found,
         });
         let (source, nice) = (found.lists(), plan.effort.nice);

@@ -5,8 +5,8 @@
 //! match at the same offset again: the way over the literal alone would often not be the cheapest
 //! one, and be forgotten.
 
-use super::super::tables::{MAX_SLOTS, MIN_MATCH, RECENT_SLOTS};
-use super::costs::{Costs, LENGTH_SHIFT, ROW};
+use super::super::tables::{MIN_MATCH, RECENT_SLOTS};
+use super::costs::{Costs, LENGTH_SHIFT, ROWS};
 use super::matches::{MAX_MATCH, Match, Recent, slot_of};
 use crate::codec::cpu::Stage;
 use crate::codec::encode::chains::Found;
@@ -97,7 +97,6 @@ impl<R: Reach> Stage for Cut<'_, R> {
             text: self.text.view(),
             found: self.found.lists(),
             costs: self.costs,
-            rows: &self.costs.rows,
             nodes,
             recent: &mut self.ways.recent,
             start,
@@ -121,24 +120,12 @@ struct Forward<'a, R: Reach> {
     text: View<'a, R>,
     found: Lists<'a>,
     costs: &'a Costs,
-    rows: &'a [[u32; ROW]; MAX_SLOTS],
     nodes: &'a mut [u32],
     recent: &'a mut [Recent; RING],
     start: usize,
     end: usize,
     nice: usize,
     gaps: Gaps,
-}
-
-/// A position, and what is the same for all matches there.
-#[derive(Clone, Copy)]
-struct Place {
-    node: usize,
-    at: usize,
-    /// The longest that a match may be.
-    max: usize,
-    /// What the way here costs.
-    base: u32,
 }
 
 impl<R: Reach> Forward<'_, R> {
@@ -153,17 +140,26 @@ impl<R: Reach> Forward<'_, R> {
                 ahead.flush(&mut self.nodes[node + 1..]);
                 lower(&mut self.nodes[node..node + SLACK]);
             }
-            let recent = self.recent_at(node);
+            let Some(nodes) = self.nodes[node..].first_chunk_mut::<SLACK>() else { return };
+            let recent = recent_at(self.recent, self.found, nodes[0], node, at);
             self.recent[node % RING] = recent;
-            let base = self.nodes[node] & !0xFFFF;
+            let base = nodes[0] & !0xFFFF;
             let literal = base + self.costs.literal[usize::from(self.text.byte(at))];
-            let next = &mut self.nodes[node + 1];
-            *next = (*next).min(ahead.advance()).min(literal + (1 << LENGTH_SHIFT));
-            let place = Place { node, at, max: (self.end - at).min(MAX_MATCH), base };
-            let mut longest = self.try_recent(&mut ahead, place, recent);
-            if longest < self.nice {
-                longest = self.try_found(&mut ahead, place);
-            }
+            nodes[1] = nodes[1].min(ahead.advance()).min(literal + (1 << LENGTH_SHIFT));
+            let mut place = Place {
+                text: self.text,
+                costs: self.costs,
+                nodes,
+                at,
+                max: (self.end - at).min(MAX_MATCH),
+                end: self.end,
+                base,
+                gaps: self.gaps,
+            };
+            // Those that were found depend on nothing before, so that they are looked at while the
+            // recent offsets are still being worked out.
+            let found = place.try_found(&mut ahead, self.found.at(at));
+            let longest = found.max(place.try_recent(&mut ahead, recent));
             if longest < self.nice {
                 node += 1;
             } else {
@@ -172,73 +168,89 @@ impl<R: Reach> Forward<'_, R> {
             }
         }
     }
+}
 
-    /// The recent offsets at `node`.
-    #[inline(always)]
-    fn recent_at(&self, node: usize) -> Recent {
-        let step = self.nodes[node] & 0xFFFF;
-        let from = node - (step >> LENGTH_SHIFT) as usize;
-        let mut recent = self.recent[from % RING];
-        let kind = step % GAP;
-        if kind >= FIRST_FOUND {
-            let found = self.found.at(self.start + from)[(kind - FIRST_FOUND) as usize];
-            recent.take(unpack(found).offset as u32);
-        } else if kind >= FIRST_RECENT {
-            recent.take(recent.at((kind - FIRST_RECENT) as usize));
-        }
-        recent
+/// The recent offsets at `node`, given the cheapest way there.
+#[inline(always)]
+fn recent_at(ring: &[Recent; RING], found: Lists<'_>, way: u32, node: usize, at: usize) -> Recent {
+    let step = way & 0xFFFF;
+    let back = (step >> LENGTH_SHIFT) as usize;
+    let mut recent = ring[node.wrapping_sub(back) % RING];
+    let kind = step % GAP;
+    if kind >= FIRST_FOUND {
+        recent.take(found.offset(at.wrapping_sub(back), (kind - FIRST_FOUND) as usize) as u32);
+    } else if kind >= FIRST_RECENT {
+        recent.take(recent.at((kind - FIRST_RECENT) as usize));
     }
+    recent
+}
 
+/// A position, and what is the same for all matches there.
+struct Place<'a, R: Reach> {
+    text: View<'a, R>,
+    costs: &'a Costs,
+    /// The node and those ahead.
+    nodes: &'a mut [u32; SLACK],
+    at: usize,
+    /// The longest that a match may be.
+    max: usize,
+    /// The block's end.
+    end: usize,
+    /// What the way here costs.
+    base: u32,
+    gaps: Gaps,
+}
+
+impl<R: Reach> Place<'_, R> {
     /// Tries the matches at recent offsets, and gives the length of the longest.
     #[inline(always)]
-    fn try_recent(&mut self, ahead: &mut impl Ahead, place: Place, recent: Recent) -> usize {
-        let Place { at, max, .. } = place;
+    fn try_recent(&mut self, ahead: &mut impl Ahead, recent: Recent) -> usize {
+        let (at, max) = (self.at, self.max);
         if max < MIN_MATCH {
             return 0;
         }
         // One branch for all three is seldom guessed wrongly.
         let text = self.text;
-        let word = text.word(at);
+        let pair = text.pair(at);
         let starts_at = |offset: u32| {
             let offset = offset as usize;
-            u32::from((text.word(at.wrapping_sub(offset)) ^ word) as u16 == 0)
-                & u32::from(offset <= at)
+            u32::from(text.pair(at.wrapping_sub(offset)) == pair) & u32::from(offset <= at)
         };
         let [first, second, third] = recent.all().map(starts_at);
         let mut slots = first | second << 1 | third << 2;
         let mut longest = 0;
         while slots != 0 {
-            let slot = slots.trailing_zeros() as usize % RECENT_SLOTS;
+            let slot = slots.trailing_zeros() as usize;
             slots &= slots - 1;
             let offset = recent.at(slot) as usize;
             let length = text.common(at - offset, at, MIN_MATCH, max);
-            let step = place.base + FIRST_RECENT + slot as u32;
-            self.try_match(ahead, place, length, slot, step);
+            let step = self.base + FIRST_RECENT + slot as u32;
+            self.try_match(ahead, length, slot, step);
             if self.gaps == Gaps::All || length > longest {
-                self.try_gap(place, length, offset, slot, step);
+                self.try_gap(length, offset, slot, step);
             }
             longest = longest.max(length);
         }
         longest
     }
 
-    /// Tries the other matches, and gives the length of the longest.
+    /// Tries the matches found here, and gives the length of the longest.
     #[inline(always)]
-    fn try_found(&mut self, ahead: &mut impl Ahead, place: Place) -> usize {
-        let found = self.found.at(place.at);
+    fn try_found(&mut self, ahead: &mut impl Ahead, found: &[u32]) -> usize {
         let mut longest = 0;
-        for (i, &packed) in found[..found.len().min(MOST)].iter().enumerate() {
+        let found = &found[..found.len().min(MOST)];
+        for (i, &packed) in found.iter().enumerate() {
             let Found { length, offset } = unpack(packed);
-            let length = length.min(place.max);
+            let length = length.min(self.max);
             if length < MIN_MATCH {
                 break;
             }
-            let slot = slot_of(offset).min(MAX_SLOTS - 1);
-            let step = (place.base + FIRST_FOUND + i as u32)
-                .wrapping_add(self.costs.aligned(slot, offset));
-            self.try_match(ahead, place, length, slot, step);
+            let slot = slot_of::<R>(offset);
+            let step =
+                (self.base + FIRST_FOUND + i as u32).wrapping_add(self.costs.aligned(slot, offset));
+            self.try_match(ahead, length, slot, step);
             if self.gaps == Gaps::All || i + 1 == found.len() {
-                self.try_gap(place, length, offset, slot, step);
+                self.try_gap(length, offset, slot, step);
             }
             longest = length;
         }
@@ -247,35 +259,27 @@ impl<R: Reach> Forward<'_, R> {
 
     /// Tries all lengths of a match up to `length`.
     #[inline(always)]
-    fn try_match(
-        &mut self,
-        ahead: &mut impl Ahead,
-        place: Place,
-        length: usize,
-        slot: usize,
-        step: u32,
-    ) {
-        ahead.relax(&mut self.nodes[place.node + MIN_MATCH..], &self.rows[slot], step, length - 1);
+    fn try_match(&mut self, ahead: &mut impl Ahead, length: usize, slot: usize, step: u32) {
+        let row = &self.costs.rows[slot % ROWS];
+        ahead.relax(&mut self.nodes[MIN_MATCH..], row, step, length - 1);
     }
 
     /// Tries a match, a literal and the match at the same offset that follows.
     #[inline(always)]
-    fn try_gap(&mut self, place: Place, length: usize, offset: usize, slot: usize, step: u32) {
-        let again = place.at + length + 1;
+    fn try_gap(&mut self, length: usize, offset: usize, slot: usize, step: u32) {
+        let again = self.at + length + 1;
         let text = self.text;
-        if again + MIN_MATCH > self.end
-            || (text.word(again) ^ text.word(again - offset)) as u16 != 0
-        {
+        if again + MIN_MATCH > self.end || text.pair(again) != text.pair(again - offset) {
             return;
         }
         let max = (self.end - again).min(MAX_MATCH);
         let more = text.common(again - offset, again, MIN_MATCH, max);
-        let first = self.rows[slot][length - MIN_MATCH];
+        let first = self.costs.rows[slot % ROWS][(length - MIN_MATCH) % (MAX_MATCH - 1)];
         let literal = self.costs.literal[usize::from(text.byte(again - 1))];
         let step =
             step.wrapping_add(first).wrapping_add(literal).wrapping_add(GAP + (1 << LENGTH_SHIFT));
-        let nodes = &mut self.nodes[place.node + length + 1 + MIN_MATCH..];
-        relax(nodes, &self.rows[0], step, more - 1);
+        let nodes = &mut self.nodes[length + 1 + MIN_MATCH..];
+        relax(nodes, &self.costs.rows[0], step, more - 1);
     }
 }
 

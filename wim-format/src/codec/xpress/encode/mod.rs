@@ -55,6 +55,8 @@ impl Match {
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     effort: Effort,
+    /// Of the positions within a nice match, so many at its end are entered into the trees.
+    entered: usize,
     /// Times that the chunk is cut so that it costs least, each with the costs that the time before
     /// shows; with 0 matches are chosen as they are found.
     passes: usize,
@@ -62,14 +64,14 @@ struct Plan {
 
 impl Plan {
     const fn of(level: Level) -> Self {
-        let (depth, nice, passes) = match level {
-            Level::Fast => (4, 24, 0),
-            Level::Balanced => (16, 64, 0),
-            Level::Usual => (20, 256, 0),
-            Level::Best => (20, 80, 1),
-            Level::Smallest => (64, 256, 4),
+        let (depth, nice, entered, passes) = match level {
+            Level::Fast => (4, 24, 0, 0),
+            Level::Balanced => (16, 64, 0, 0),
+            Level::Usual => (20, 256, 0, 0),
+            Level::Best => (20, 96, 16, 1),
+            Level::Smallest => (64, 256, usize::MAX, 4),
         };
-        Self { effort: Effort { depth, lazy: 4, nice }, passes }
+        Self { effort: Effort { depth, lazy: 4, nice }, entered, passes }
     }
 }
 

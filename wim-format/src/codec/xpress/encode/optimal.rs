@@ -73,6 +73,7 @@ impl Optimal {
             shortest: MIN_MATCH,
             longest: MAX_LENGTH,
             effort,
+            entered: plan.entered,
             matches: found,
         });
         let (source, nice) = (found.lists(), effort.nice);
