@@ -11,9 +11,9 @@
 //! symbols: the frequencies go through a histogram, and [`Shaper`] merges whole runs of equal
 //! weights at once.
 
-use super::bits::{INDEX_BITS, REACH_BITS, Reader};
+use super::bits::{INDEX_BITS, Reader};
 use super::shape::{LengthCounts, MAX_CODE_LENGTH, Shaper};
-use super::slots::Slot;
+use super::slots::{Entry, Slot};
 
 /// Frequencies below this are sorted by counting.
 const COUNTED: usize = 128;
@@ -26,10 +26,8 @@ const SYMBOLS: usize = 1024;
 /// Codewords of up to [`INDEX_BITS`] are looked up.
 const TABLE: usize = 1 << INDEX_BITS;
 /// Bits of a codeword and the extra bits after it.
-const MAX_BITS: u32 = MAX_CODE_LENGTH as u32 + 30;
+pub(super) const MAX_BITS: u32 = MAX_CODE_LENGTH as u32 + 30;
 const _: () = assert!(MAX_BITS + INDEX_BITS < 57);
-/// Symbols that may be read before bits must be refilled.
-pub(super) const MAX_READ: usize = REACH_BITS / MAX_BITS as usize;
 
 /// One adaptive code. All are of one type, so that the same instructions read any of them.
 #[derive(Debug)]
@@ -41,9 +39,9 @@ pub(super) struct AdaptiveCode {
     alphabet: &'static [Slot],
     symbols: usize,
     frequencies: [u16; SYMBOLS],
-    table: [Slot; TABLE],
+    table: [Entry; TABLE],
     /// Entries ordered by codeword.
-    ordered: [Slot; SYMBOLS],
+    ordered: [Entry; SYMBOLS],
     long: [LongCodes; MAX_CODE_LENGTH + 1],
 }
 
@@ -66,8 +64,8 @@ impl AdaptiveCode {
             alphabet,
             symbols: 1,
             frequencies: [1; SYMBOLS],
-            table: [Slot::default(); TABLE],
-            ordered: [Slot::default(); SYMBOLS],
+            table: [Entry::MISSING; TABLE],
+            ordered: [Entry::MISSING; SYMBOLS],
             long: [LongCodes::default(); MAX_CODE_LENGTH + 1],
         }
     }
@@ -79,29 +77,50 @@ impl AdaptiveCode {
         self.left = 0;
     }
 
-    /// Reads one symbol's value, extra bits included, and counts it, rebuilding the code first when
-    /// that is due.
+    /// Reads one symbol and counts it, rebuilding the code first when that is due. Gives the entry
+    /// of the symbol's codeword, still to be taken from `reader`.
     #[inline(always)]
-    pub(super) fn decode(&mut self, reader: &mut Reader<'_>, shaper: &mut Shaper) -> u32 {
+    fn look_up(&mut self, reader: &Reader<'_>, shaper: &mut Shaper) -> Entry {
         let (left, used_up) = self.left.overflowing_sub(1);
         self.left = left;
         if used_up {
             self.rebuild(shaper);
         }
         let mut entry = self.table[reader.index()];
-        if entry.is_missing() {
+        if entry == Entry::MISSING {
             entry = self.long_code(reader.next_16());
         }
-        let frequency = &mut self.frequencies[entry.symbol() & (SYMBOLS - 1)];
+        let frequency = &mut self.frequencies[entry.symbol()];
         *frequency = frequency.wrapping_add(1);
-        reader.take(entry)
+        entry
+    }
+
+    /// Reads one symbol that has no extra bits.
+    #[inline(always)]
+    pub(super) fn symbol(&mut self, reader: &mut Reader<'_>, shaper: &mut Shaper) -> usize {
+        let entry = self.look_up(reader, shaper);
+        reader.take(entry);
+        entry.symbol()
+    }
+
+    /// Reads the value of one symbol of the code's alphabet, `slots`, extra bits included.
+    #[inline(always)]
+    pub(super) fn value(
+        &mut self,
+        slots: &[Slot],
+        reader: &mut Reader<'_>,
+        shaper: &mut Shaper,
+    ) -> u32 {
+        let entry = self.look_up(reader, shaper);
+        let bits = reader.take(entry);
+        slots.get(entry.symbol()).map_or(0, |slot| slot.value(bits))
     }
 
     /// Finds a codeword longer than the table's index: the first length whose codewords go
     /// beyond `value`, the next 16 bits.
     #[cold]
     #[inline(never)]
-    fn long_code(&self, value: u32) -> Slot {
+    fn long_code(&self, value: u32) -> Entry {
         for (length, codes) in (0_u32..).zip(&self.long).skip(INDEX_BITS as usize + 1) {
             if value < codes.limit {
                 let place = (value >> (16 - length)) - codes.first_code + codes.first_place;
@@ -195,17 +214,18 @@ impl AdaptiveCode {
                 0 => codewords.copy_from_slice(now),
                 1 => spread::<2>(codewords, now),
                 2 => spread::<4>(codewords, now),
-                _ => spread::<8>(codewords, now),
+                3 => spread::<8>(codewords, now),
+                _ => spread::<16>(codewords, now),
             }
             (entries, table) = (longer, rest);
         }
-        table.fill(Slot::default());
+        table.fill(Entry::MISSING);
     }
 }
 
 /// Writes each entry as often as fills `codewords`, a multiple of `SPAN` times.
 #[inline(always)]
-fn spread<const SPAN: usize>(codewords: &mut [Slot], entries: &[Slot]) {
+fn spread<const SPAN: usize>(codewords: &mut [Entry], entries: &[Entry]) {
     let (spans, _) = codewords.as_chunks_mut::<SPAN>();
     if entries.is_empty() {
         return;
