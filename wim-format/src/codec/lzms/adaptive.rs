@@ -8,8 +8,7 @@
 //! The lengths are those of Huffman's algorithm over the symbols sorted by (frequency, symbol)
 //! with ties in favour of leaves; the code is canonical. Since only the *number* of codewords of
 //! each length matters until the symbols are dealt out, nothing is sorted but the few frequent
-//! symbols: the frequencies go through a histogram, and [`Shaper`] merges whole runs of equal
-//! weights at once.
+//! symbols: the frequencies go through a histogram.
 
 use super::bits::{INDEX_BITS, Reader};
 use super::shape::{LengthCounts, MAX_CODE_LENGTH, Shaper};
@@ -25,6 +24,10 @@ const MAX_FREQUENT: usize = 28;
 const SYMBOLS: usize = 1024;
 /// Codewords of up to [`INDEX_BITS`] are looked up.
 const TABLE: usize = 1 << INDEX_BITS;
+/// Entries written at once: what is too much is overwritten by those that follow.
+const FILL: usize = 8;
+/// The same for lengths.
+const SPREAD: usize = 32;
 /// Bits of a codeword and the extra bits after it.
 pub(super) const MAX_BITS: u32 = MAX_CODE_LENGTH as u32 + 30;
 const _: () = assert!(MAX_BITS + INDEX_BITS < 57);
@@ -39,7 +42,7 @@ pub(super) struct AdaptiveCode {
     alphabet: &'static [Slot],
     symbols: usize,
     frequencies: [u16; SYMBOLS],
-    table: [Entry; TABLE],
+    table: [Entry; TABLE + FILL],
     /// Entries ordered by codeword.
     ordered: [Entry; SYMBOLS],
     long: [LongCodes; MAX_CODE_LENGTH + 1],
@@ -64,7 +67,7 @@ impl AdaptiveCode {
             alphabet,
             symbols: 1,
             frequencies: [1; SYMBOLS],
-            table: [Entry::MISSING; TABLE],
+            table: [Entry::MISSING; TABLE + FILL],
             ordered: [Entry::MISSING; SYMBOLS],
             long: [LongCodes::default(); MAX_CODE_LENGTH + 1],
         }
@@ -73,7 +76,7 @@ impl AdaptiveCode {
     /// Starts a chunk that uses the first `symbols` symbols of the alphabet, at least one.
     pub(super) fn reset(&mut self, symbols: usize) {
         self.symbols = symbols.clamp(1, SYMBOLS.min(self.alphabet.len()));
-        self.frequencies = [1; SYMBOLS];
+        self.frequencies[..self.symbols].fill(1);
         self.left = 0;
     }
 
@@ -174,28 +177,41 @@ impl AdaptiveCode {
     /// Deals out code lengths, the longest to the first in (frequency, symbol) order, and orders
     /// the symbols as the canonical code wants them: by length, then by number.
     fn order(&mut self, ranking: &mut Ranking, counts: &LengthCounts) {
-        let mut length_at = [0_u8; SYMBOLS];
+        let mut length_at = [0_u8; SYMBOLS + SPREAD];
         let mut filled = 0;
         for (length, &count) in counts.iter().enumerate().rev() {
-            length_at[filled..][..usize::from(count)].fill(length as u8);
-            filled += usize::from(count);
+            let end = filled + usize::from(count);
+            for at in (filled..end).step_by(SPREAD) {
+                length_at[at..at + SPREAD].fill(length as u8);
+            }
+            filled = end;
         }
-        let mut places = [0_u16; MAX_CODE_LENGTH + 1];
+        let mut places = [[0_u16; 2]; MAX_CODE_LENGTH + 1];
         let (mut code, mut place) = (0_u32, 0_u16);
         for (length, &count) in counts.iter().enumerate().skip(1) {
-            places[length] = place;
             code <<= 1;
             let (first_code, first_place) = (code, place.into());
             code += u32::from(count);
             self.long[length] = LongCodes { limit: code << (16 - length), first_code, first_place };
+            places[length] = [place, place + count];
             place += count;
         }
-        for (&symbol, &frequency) in self.alphabet.iter().zip(&self.frequencies[..self.symbols]) {
-            let rank = ranking.next(symbol.symbol(), frequency);
-            let length = length_at[rank & (SYMBOLS - 1)];
-            let place = &mut places[usize::from(length) & MAX_CODE_LENGTH];
-            self.ordered[usize::from(*place) & (SYMBOLS - 1)] = symbol.with_length(length.into());
-            *place += 1;
+        let frequencies = &self.frequencies[..self.symbols];
+        let mut deal = |slot: Slot, rank: usize, end: usize| {
+            let length = length_at[rank % SYMBOLS];
+            let place = &mut places[usize::from(length) & MAX_CODE_LENGTH][end];
+            *place = place.wrapping_sub(end as u16);
+            self.ordered[usize::from(*place) % SYMBOLS] = slot.with_length(length.into());
+            *place += 1 - end as u16;
+        };
+        // Each symbol waits for the one before of its frequency, and for that of its length: so they
+        // are dealt out from both ends.
+        let mut dealt = self.alphabet.iter().zip(frequencies);
+        while let Some((&slot, &frequency)) = dealt.next() {
+            deal(slot, ranking.next(slot.symbol(), frequency), 0);
+            if let Some((&slot, &frequency)) = dealt.next_back() {
+                deal(slot, ranking.next_back(slot.symbol(), frequency), 1);
+            }
         }
     }
 
@@ -206,34 +222,21 @@ impl AdaptiveCode {
             self.table.fill(only);
             return;
         }
-        let mut table = &mut self.table[..];
-        for (spare, &count) in (0..INDEX_BITS as usize).rev().zip(&counts[1..]) {
+        let mut at = 0;
+        for (length, &count) in counts.iter().enumerate().take(INDEX_BITS as usize + 1).skip(1) {
             let (now, longer) = entries.split_at(count.into());
-            let (codewords, rest) = table.split_at_mut(now.len() << spare);
-            match spare {
-                0 => codewords.copy_from_slice(now),
-                1 => spread::<2>(codewords, now),
-                2 => spread::<4>(codewords, now),
-                3 => spread::<8>(codewords, now),
-                _ => spread::<16>(codewords, now),
+            let span = TABLE >> length;
+            for &entry in now {
+                // Whole vectors: what is too much is overwritten by the entries that follow.
+                self.table[at..at + FILL].fill(entry);
+                for more in (at + FILL..at + span).step_by(FILL) {
+                    self.table[more..more + FILL].fill(entry);
+                }
+                at += span;
             }
-            (entries, table) = (longer, rest);
+            entries = longer;
         }
-        table.fill(Entry::MISSING);
-    }
-}
-
-/// Writes each entry as often as fills `codewords`, a multiple of `SPAN` times.
-#[inline(always)]
-fn spread<const SPAN: usize>(codewords: &mut [Entry], entries: &[Entry]) {
-    let (spans, _) = codewords.as_chunks_mut::<SPAN>();
-    if entries.is_empty() {
-        return;
-    }
-    for (spans, &entry) in spans.chunks_exact_mut(spans.len() / entries.len()).zip(entries) {
-        for span in spans {
-            *span = [entry; SPAN];
-        }
+        self.table[at..].fill(Entry::MISSING);
     }
 }
 
@@ -241,6 +244,8 @@ fn spread<const SPAN: usize>(codewords: &mut [Entry], entries: &[Entry]) {
 struct Ranking {
     /// For each frequency the place of its first symbol that was not asked for yet.
     counted: [u16; COUNTED],
+    /// The place after its last symbol that was not asked for yet.
+    ends: [u16; COUNTED],
     /// Frequency << 16 | symbol, of the last symbols in order.
     frequent: [u32; MAX_FREQUENT],
     /// Place of the first of `frequent`.
@@ -254,6 +259,7 @@ impl Ranking {
     fn new(frequencies: &[u16], shaper: &mut Shaper) -> Self {
         let mut ranking = Self {
             counted: [0; COUNTED],
+            ends: [0; COUNTED],
             frequent: [0; MAX_FREQUENT],
             first_frequent: 0,
             frequent_count: 0,
@@ -275,17 +281,14 @@ impl Ranking {
         ranking.frequent[..ranking.frequent_count].sort_unstable();
         shaper.clear();
         let mut place = 0;
-        let (eights, _) = ranking.counted.as_chunks_mut::<8>();
-        for (eight, counts) in (0_u32..).step_by(8).zip(eights) {
-            if *counts == [0; 8] {
-                continue;
-            }
-            for (frequency, slot) in (eight..).zip(counts) {
-                let count = std::mem::replace(slot, place);
-                if count > 0 {
-                    shaper.add(frequency, count.into());
-                    place += count;
-                }
+        for (half, mut seen) in seen(&ranking.counted).into_iter().enumerate() {
+            while seen != 0 {
+                let frequency = 64 * half + seen.trailing_zeros() as usize;
+                let count = std::mem::replace(&mut ranking.counted[frequency], place);
+                shaper.add(frequency as u32, count.into());
+                place += count;
+                ranking.ends[frequency] = place;
+                seen &= seen - 1;
             }
         }
         ranking.first_frequent = place.into();
@@ -295,15 +298,48 @@ impl Ranking {
         ranking
     }
 
-    /// The place of the next symbol; within a frequency, symbols are to be asked for in order.
+    /// The place of a symbol: the first of its frequency that was not asked for.
     #[inline(always)]
     fn next(&mut self, symbol: usize, frequency: u16) -> usize {
-        if let Some(place) = self.counted.get_mut(usize::from(frequency)) {
-            *place += 1;
-            return usize::from(*place) - 1;
+        match self.counted.get_mut(usize::from(frequency)) {
+            Some(place) => {
+                *place += 1;
+                usize::from(*place) - 1
+            }
+            None => self.of_frequent(symbol, frequency),
         }
+    }
+
+    /// The same for the last.
+    #[inline(always)]
+    fn next_back(&mut self, symbol: usize, frequency: u16) -> usize {
+        match self.ends.get_mut(usize::from(frequency)) {
+            Some(place) => {
+                *place -= 1;
+                usize::from(*place)
+            }
+            None => self.of_frequent(symbol, frequency),
+        }
+    }
+
+    fn of_frequent(&self, symbol: usize, frequency: u16) -> usize {
         let wanted = u32::from(frequency) << 16 | symbol as u32;
         let frequent = &self.frequent[..self.frequent_count];
         self.first_frequent + frequent.iter().take_while(|&&other| other < wanted).count()
     }
+}
+
+/// Which of the counts, all below 2^15, are not 0, bit by bit: without a branch for each.
+#[inline(always)]
+fn seen(counts: &[u16; COUNTED]) -> [u64; COUNTED / 64] {
+    let mut seen = [0; COUNTED / 64];
+    let (fours, _) = counts.as_chunks::<4>();
+    for (at, four) in fours.iter().enumerate() {
+        let four = four.iter().rev().fold(0, |all, &count| all << 16 | u64::from(count));
+        let signs = (four + 0x7FFF_7FFF_7FFF_7FFF) >> 15 & 0x0001_0001_0001_0001;
+        // Bit 16i goes to bit 48 + i.
+        let bits = signs.wrapping_mul(0x0001_0002_0004_0008) >> 48;
+        seen[at / 16] |= (bits & 0xF) << (4 * (at % 16));
+    }
+    seen
 }
