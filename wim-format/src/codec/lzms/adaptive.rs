@@ -42,10 +42,29 @@ pub(super) struct AdaptiveCode {
     alphabet: &'static [Slot],
     symbols: usize,
     frequencies: [u16; SYMBOLS],
+    /// Whether the chunk has built no code yet.
+    is_new: bool,
+    built: Built,
+    /// The code before any symbol was counted, and how many symbols that has.
+    first: Built,
+    first_symbols: usize,
+}
+
+/// What symbols are looked up in.
+#[derive(Debug, Clone)]
+struct Built {
     table: [Entry; TABLE + FILL],
     /// Entries ordered by codeword.
     ordered: [Entry; SYMBOLS],
     long: [LongCodes; MAX_CODE_LENGTH + 1],
+}
+
+impl Built {
+    const NONE: Self = Self {
+        table: [Entry::MISSING; TABLE + FILL],
+        ordered: [Entry::MISSING; SYMBOLS],
+        long: [LongCodes { limit: 0, first_code: 0, first_place: 0 }; MAX_CODE_LENGTH + 1],
+    };
 }
 
 /// The codewords of one length.
@@ -67,9 +86,10 @@ impl AdaptiveCode {
             alphabet,
             symbols: 1,
             frequencies: [1; SYMBOLS],
-            table: [Entry::MISSING; TABLE + FILL],
-            ordered: [Entry::MISSING; SYMBOLS],
-            long: [LongCodes::default(); MAX_CODE_LENGTH + 1],
+            is_new: true,
+            built: Built::NONE,
+            first: Built::NONE,
+            first_symbols: 0,
         }
     }
 
@@ -77,7 +97,7 @@ impl AdaptiveCode {
     pub(super) fn reset(&mut self, symbols: usize) {
         self.symbols = symbols.clamp(1, SYMBOLS.min(self.alphabet.len()));
         self.frequencies[..self.symbols].fill(1);
-        self.left = 0;
+        (self.left, self.is_new) = (0, true);
     }
 
     /// Reads one symbol and counts it, rebuilding the code first when that is due. Gives the entry
@@ -89,7 +109,7 @@ impl AdaptiveCode {
         if used_up {
             self.rebuild(shaper);
         }
-        let mut entry = self.table[reader.index()];
+        let mut entry = self.built.table[reader.index()];
         if entry == Entry::MISSING {
             entry = self.long_code(reader.next_16());
         }
@@ -124,10 +144,10 @@ impl AdaptiveCode {
     #[cold]
     #[inline(never)]
     fn long_code(&self, value: u32) -> Entry {
-        for (length, codes) in (0_u32..).zip(&self.long).skip(INDEX_BITS as usize + 1) {
+        for (length, codes) in (0_u32..).zip(&self.built.long).skip(INDEX_BITS as usize + 1) {
             if value < codes.limit {
                 let place = (value >> (16 - length)) - codes.first_code + codes.first_place;
-                return self.ordered[place as usize & (SYMBOLS - 1)];
+                return self.built.ordered[place as usize & (SYMBOLS - 1)];
             }
         }
         // Not reached: the code is complete, so the last limit is 2^16.
@@ -149,10 +169,10 @@ impl AdaptiveCode {
     /// Every symbol with its codeword and the length of that, as the last build left them.
     pub(super) fn codewords(&self) -> impl Iterator<Item = (usize, u32, u32)> + '_ {
         (1..=MAX_CODE_LENGTH).flat_map(|length| {
-            let LongCodes { first_code, first_place, .. } = self.long[length];
-            let next = self.long.get(length + 1);
+            let LongCodes { first_code, first_place, .. } = self.built.long[length];
+            let next = self.built.long.get(length + 1);
             let end = next.map_or(self.symbols, |next| next.first_place as usize);
-            let slots = &self.ordered[first_place as usize..end];
+            let slots = &self.built.ordered[first_place as usize..end];
             let numbered = (first_code..).zip(slots);
             numbered.map(move |(codeword, slot)| (slot.symbol(), codeword, length as u32))
         })
@@ -163,26 +183,38 @@ impl AdaptiveCode {
     #[cold]
     #[inline(never)]
     pub(super) fn rebuild(&mut self, shaper: &mut Shaper) {
+        self.left = self.period - 1;
+        let is_first = std::mem::take(&mut self.is_new);
+        if is_first && self.first_symbols == self.symbols {
+            // All chunks of one size start with the same code.
+            self.built.clone_from(&self.first);
+            return;
+        }
         let mut ranking = Ranking::new(&self.frequencies[..self.symbols], shaper);
         if let Some(counts) = shaper.length_counts() {
             self.order(&mut ranking, &counts);
             self.fill_table(&counts);
         }
+        if is_first {
+            self.first.clone_from(&self.built);
+            self.first_symbols = self.symbols;
+        }
         for frequency in &mut self.frequencies[..self.symbols] {
             *frequency = (*frequency >> 1) + 1;
         }
-        self.left = self.period - 1;
     }
 
     /// Deals out code lengths, the longest to the first in (frequency, symbol) order, and orders
     /// the symbols as the canonical code wants them: by length, then by number.
     fn order(&mut self, ranking: &mut Ranking, counts: &LengthCounts) {
+        let built = &mut self.built;
         let mut length_at = [0_u8; SYMBOLS + SPREAD];
         let mut filled = 0;
         for (length, &count) in counts.iter().enumerate().rev() {
             let end = filled + usize::from(count);
-            for at in (filled..end).step_by(SPREAD) {
-                length_at[at..at + SPREAD].fill(length as u8);
+            while filled < end {
+                length_at[filled..filled + SPREAD].fill(length as u8);
+                filled += SPREAD;
             }
             filled = end;
         }
@@ -192,7 +224,8 @@ impl AdaptiveCode {
             code <<= 1;
             let (first_code, first_place) = (code, place.into());
             code += u32::from(count);
-            self.long[length] = LongCodes { limit: code << (16 - length), first_code, first_place };
+            built.long[length] =
+                LongCodes { limit: code << (16 - length), first_code, first_place };
             places[length] = [place, place + count];
             place += count;
         }
@@ -201,7 +234,7 @@ impl AdaptiveCode {
             let length = length_at[rank % SYMBOLS];
             let place = &mut places[usize::from(length) & MAX_CODE_LENGTH][end];
             *place = place.wrapping_sub(end as u16);
-            self.ordered[usize::from(*place) % SYMBOLS] = slot.with_length(length.into());
+            built.ordered[usize::from(*place) % SYMBOLS] = slot.with_length(length.into());
             *place += 1 - end as u16;
         };
         // Each symbol waits for the one before of its frequency, and for that of its length: so they
@@ -216,27 +249,31 @@ impl AdaptiveCode {
     }
 
     fn fill_table(&mut self, counts: &LengthCounts) {
-        let mut entries = &self.ordered[..self.symbols];
+        let Built { table, ordered, .. } = &mut self.built;
+        let mut entries = &ordered[..self.symbols];
         if let [only] = *entries {
             // A code of one symbol is incomplete; it owns the other half of the table too.
-            self.table.fill(only);
+            table.fill(only);
             return;
         }
         let mut at = 0;
         for (length, &count) in counts.iter().enumerate().take(INDEX_BITS as usize + 1).skip(1) {
             let (now, longer) = entries.split_at(count.into());
             let span = TABLE >> length;
-            for &entry in now {
-                // Whole vectors: what is too much is overwritten by the entries that follow.
-                self.table[at..at + FILL].fill(entry);
-                for more in (at + FILL..at + span).step_by(FILL) {
-                    self.table[more..more + FILL].fill(entry);
+            if span <= FILL {
+                for &entry in now {
+                    table[at..at + FILL].fill(entry);
+                    at += span;
                 }
-                at += span;
+            } else {
+                for &entry in now {
+                    table[at..at + span].fill(entry);
+                    at += span;
+                }
             }
             entries = longer;
         }
-        self.table[at..].fill(Entry::MISSING);
+        table[at..].fill(Entry::MISSING);
     }
 }
 

@@ -69,8 +69,10 @@ impl Shaper {
         }
         let end = (self.leaf_count + count).min(MAX_LEAVES);
         // Whole vectors: what is too much is overwritten by what follows.
-        for at in (self.leaf_count..end).step_by(FILL) {
+        let mut at = self.leaf_count;
+        while at < end {
             self.leaves[at..at + FILL].fill(weight);
+            at += FILL;
         }
         self.leaf_count = end;
     }
