@@ -96,18 +96,28 @@ impl Classes {
         self.is_delta.decide(&mut past.is_delta, range)
     }
 
-    /// The place of an LZ match's offset in its queue.
+    /// The place of an LZ match's offset in its queue, after a run of so many `literals`.
     #[inline(always)]
-    pub(super) fn lz_place(&mut self, past: &mut Contexts, range: &mut RangeDecoder<'_>) -> u8 {
+    pub(super) fn lz_place(
+        &mut self,
+        literals: usize,
+        past: &mut Contexts,
+        range: &mut RangeDecoder<'_>,
+    ) -> u8 {
         let previous = std::mem::replace(&mut past.previous, Previous::Lz);
-        self.place::<LZ>(u8::from(previous == Previous::Lz), past, range)
+        self.place::<LZ>(u8::from((previous == Previous::Lz) & (literals == 0)), past, range)
     }
 
-    /// The place of a delta match's source in its queue.
+    /// The place of a delta match's source in its queue, after a run of so many `literals`.
     #[inline(always)]
-    pub(super) fn delta_place(&mut self, past: &mut Contexts, range: &mut RangeDecoder<'_>) -> u8 {
+    pub(super) fn delta_place(
+        &mut self,
+        literals: usize,
+        past: &mut Contexts,
+        range: &mut RangeDecoder<'_>,
+    ) -> u8 {
         let previous = std::mem::replace(&mut past.previous, Previous::Delta);
-        self.place::<DELTA>(u8::from(previous == Previous::Delta), past, range)
+        self.place::<DELTA>(u8::from((previous == Previous::Delta) & (literals == 0)), past, range)
     }
 
     /// [`NEW`], or which of the three visible entries of a queue, the first being that at place

@@ -144,63 +144,62 @@ impl Parser {
         let mut past = contexts.clone();
         let mut decisions = range.clone();
         let mut reader = bits.reader();
-        let mut read = 0;
-        let mut count = 0;
-        while count < MAX_ITEMS {
-            let limit = MAX_LITERALS.min(read + (dst.len() - at));
-            if read == limit {
-                break;
-            }
-            let mut room = batch.literals[read..limit].iter_mut();
-            let is_cut = loop {
-                let Some(literal) = room.next() else { break true };
-                if classes.is_match(&mut past, &mut decisions) {
-                    break false;
+        let Batch { items, literals: room, count } = batch;
+        let mut room = room[..MAX_LITERALS.min(dst.len() - at)].iter_mut();
+        let mut items = items.iter_mut();
+        while let Some(item) = items.next() {
+            let before = room.len();
+            while room.len() > 0 && !classes.is_match(&mut past, &mut decisions) {
+                if let Some(literal) = room.next() {
+                    *literal = literals.symbol(&mut reader, shaper) as u8;
                 }
-                *literal = literals.symbol(&mut reader, shaper) as u8;
-            };
-            let run = limit - read - room.len() - usize::from(!is_cut);
-            read += run;
-            if run > 0 {
-                past.previous = Previous::Literal;
             }
-            if is_cut {
-                batch.items[count] = Item::run(run);
-                count += 1;
+            let run = before - room.len();
+            if room.len() == 0 {
+                // No decision was made on what follows the run.
+                *item = Item::run(run.min(dst.len() - at));
+                if run > 0 {
+                    past.previous = Previous::Literal;
+                }
                 break;
             }
-            at += run;
+            let start = at + run;
             let source;
             if !classes.is_delta(&mut past, &mut decisions) {
-                let place = classes.lz_place(&mut past, &mut decisions);
+                let place = classes.lz_place(run, &mut past, &mut decisions);
                 let new = match place {
                     NEW => offsets.value(&OFFSETS, &mut reader, shaper),
                     _ => 0,
                 };
                 source = Source { distance: queue.move_to_front(place, new), span: 0 };
             } else {
-                let place = classes.delta_place(&mut past, &mut decisions);
+                let place = classes.delta_place(run, &mut past, &mut decisions);
                 let mut new = DeltaSource { power: 0, offset: 0 };
                 if place == NEW {
                     new.power = powers.symbol(&mut reader, shaper) as u32;
                     new.offset = delta_offsets.value(&OFFSETS, &mut reader, shaper);
                 }
-                source = recent.delta.move_to_front(place, new).locate(at);
+                source = recent.delta.move_to_front(place, new).locate(start);
             }
             let length = lengths.value(&LENGTHS, &mut reader, shaper);
-            let end = at + length as usize;
-            if source.distance as usize > at || end > dst.len() {
-                if end > dst.len() {
+            *item = Item { literals: run as u32, length, source };
+            let end = start + length as usize;
+            if source.distance as usize > start || end >= dst.len() {
+                if start >= dst.len() {
+                    *item = Item::run(dst.len() - at);
+                } else if end > dst.len() {
                     return Err(DecodeError::Overrun);
+                } else if source.distance as usize > start {
+                    return Err(DecodeError::OffsetBeforeStart);
                 }
-                return Err(DecodeError::OffsetBeforeStart);
+                if end >= dst.len() {
+                    break;
+                }
             }
-            prefetch(dst, at - source.distance as usize);
-            batch.items[count] = Item { literals: run as u32, length, source };
-            count += 1;
+            prefetch(dst, start - source.distance as usize);
             at = end;
         }
-        batch.count = count;
+        *count = MAX_ITEMS - items.len();
         *contexts = past;
         *range = decisions;
         let position = reader.position;
