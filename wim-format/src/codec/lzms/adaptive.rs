@@ -32,7 +32,7 @@ const SPREAD: usize = 32;
 pub(super) const MAX_BITS: u32 = MAX_CODE_LENGTH as u32 + 30;
 const _: () = assert!(MAX_BITS + INDEX_BITS < 57);
 
-/// One adaptive code. All are of one type, so that the same instructions read any of them.
+/// One adaptive code.
 #[derive(Debug)]
 pub(super) struct AdaptiveCode {
     /// Uses left until the next build, and between two builds.

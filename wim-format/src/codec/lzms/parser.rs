@@ -147,7 +147,7 @@ impl Parser {
         let Batch { items, literals: room, count } = batch;
         let mut room = room[..MAX_LITERALS.min(dst.len() - at)].iter_mut();
         let mut items = items.iter_mut();
-        while let Some(item) = items.next() {
+        for item in items.by_ref() {
             let before = room.len();
             while room.len() > 0 && !classes.is_match(&mut past, &mut decisions) {
                 if let Some(literal) = room.next() {

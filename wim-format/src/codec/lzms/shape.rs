@@ -38,7 +38,7 @@ pub(super) struct Shaper {
     /// How many children of each internal node are internal nodes.
     children: [u8; NODES],
     leaf_count: usize,
-    /// How many leaves have the least weight.
+    /// How many leaves of the least weight were added at once.
     lightest: usize,
     failed: bool,
 }
@@ -60,8 +60,8 @@ impl Shaper {
         self.leaf_count = 0;
     }
 
-    /// Adds `count` leaves of a weight above that of earlier ones, or not below if those are not the
-    /// lightest; at most 1016 in all.
+    /// Adds `count` leaves of a weight not below that of earlier ones; more than [`MAX_LEAVES`] are
+    /// not taken.
     #[inline(always)]
     pub(super) fn add(&mut self, weight: u32, count: usize) {
         if self.leaf_count == 0 {
@@ -114,9 +114,8 @@ impl Shaper {
         internal[first..*leaf_count + 2].fill(END);
         let (mut leaf, mut node) = (2 * first, 0);
         for made in first..*leaf_count - 1 {
-            let two_of = |queue: &[u32; NODES], at: usize| {
-                [queue[at % NODES], queue[(at + 1) % NODES]]
-            };
+            let two_of =
+                |queue: &[u32; NODES], at: usize| [queue[at % NODES], queue[(at + 1) % NODES]];
             let (l, n) = (two_of(leaves, leaf), two_of(internal, node));
             let (only_leaves, no_leaf) = (l[1] <= n[0], n[1] < l[0]);
             let one = select_unpredictable(no_leaf, n[1], l[0]);

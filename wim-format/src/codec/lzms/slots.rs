@@ -10,8 +10,8 @@ use super::bits::INDEX_BITS;
 pub(super) struct Slot(u64);
 
 /// What the table of a code says of a codeword: [`SHIFT`] less the number of all its bits, codeword
-/// and extra, in bits 0 to 5, symbol in bits 6 to 15. Half the tables of three codes and all else
-/// that is used with each symbol fit the nearest cache, and less is written when a code is rebuilt.
+/// and extra, in bits 0 to 5, symbol in bits 6 to 15. Being small, the tables of all codes fit the
+/// nearest cache, and little is written when a code is rebuilt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Entry(u16);
 
