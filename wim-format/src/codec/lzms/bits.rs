@@ -12,7 +12,7 @@
 //!
 //! A position is 16 bits, so the next bits are one load that needs no check.
 
-use super::slots::Slot;
+use super::slots::Entry;
 use crate::codec::window::Number;
 
 /// Bits of the table index that is ready for the next symbol.
@@ -21,7 +21,7 @@ pub(super) const INDEX_BITS: u32 = 10;
 pub(super) const REACH_BITS: usize = 8 * REACH;
 
 /// Bytes of the same.
-const REACH: usize = 2048;
+const REACH: usize = 2720;
 /// Number of the lowest bit taken from the chunk.
 const BOTTOM: u16 = 8 * REACH as u16;
 /// Bytes before the number, which loads of its lowest bytes include.
@@ -32,7 +32,7 @@ const CAPACITY: usize = size_of::<Number>() - MARGIN - REACH;
 /// The part of the stream that is being read.
 #[derive(Debug)]
 pub(super) struct BackwardBits {
-    bytes: Box<Number>,
+    bytes: Number,
     /// Number of the next bit to read; one less than [`BOTTOM`] when all has been read.
     position: u16,
     /// Bytes of the chunk that have not been taken in.
@@ -41,7 +41,7 @@ pub(super) struct BackwardBits {
 
 impl BackwardBits {
     pub(super) fn new() -> Self {
-        Self { bytes: Box::new([0; size_of::<Number>()]), position: BOTTOM - 1, left: 0 }
+        Self { bytes: [0; size_of::<Number>()], position: BOTTOM - 1, left: 0 }
     }
 
     /// Starts a chunk of `size` bytes; needs a refill.
@@ -114,20 +114,22 @@ impl Reader<'_> {
         (self.word << (!self.position & 7) >> 48) as u32
     }
 
-    /// Takes a codeword, which is that of `slot`, and its extra bits; gives the value.
+    /// Takes a codeword, which is that of `entry`, and its extra bits; gives bits that end with the
+    /// latter.
     #[inline(always)]
-    pub(super) fn take(&mut self, slot: Slot) -> u32 {
-        let shifted = slot.shift_out(self.word, self.position & 7);
+    pub(super) fn take(&mut self, entry: Entry) -> u32 {
+        let shifted = entry.shift_out(self.word, self.position & 7);
         self.index = shifted as usize & ((1 << INDEX_BITS) - 1);
-        self.position = slot.advance(self.position);
+        self.position = entry.advance(self.position);
         self.load();
-        slot.value((shifted >> INDEX_BITS) as u32)
+        (shifted >> INDEX_BITS) as u32
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::lzms::slots::Slot;
     use proptest::prelude::*;
 
     proptest! {
@@ -151,8 +153,9 @@ mod tests {
                 let mut next = |count| naive.by_ref().take(count).fold(0, |v, b| v << 1 | b);
                 let expected = next(codeword as usize);
                 prop_assert_eq!(u64::from(reader.next_16() >> (16 - codeword)), expected);
-                let slot = Slot::new(0, extra, 5).with_length(codeword);
-                prop_assert_eq!(u64::from(reader.take(slot)), 5 + next(extra as usize));
+                let slot = Slot::new(0, extra, 5);
+                let taken = reader.take(slot.with_length(codeword as u16));
+                prop_assert_eq!(u64::from(slot.value(taken)), 5 + next(extra as usize));
                 bits.set_position(reader.position);
             }
         }

@@ -4,7 +4,7 @@
 //! overwritten by what follows. Most runs of literals and most matches are then one load and one
 //! store. What each item asks for is checked here, whoever made it.
 
-use super::batch::{Batch, LITERAL_RUN, Literals, Located, MAX_SYMBOLS, Source};
+use super::batch::{Batch, Item, LITERAL_RUN, Literals, MAX_ITEMS, MAX_LITERALS, Source};
 use crate::codec::copy::{STRIDE, copy, repeat};
 
 /// Bytes of a match copied at once.
@@ -15,42 +15,42 @@ const SLACK: usize = 64;
 const _: () = assert!(LITERAL_RUN <= SLACK && MATCH <= SLACK);
 
 impl Batch {
-    /// Writes the items whose matches are located at `at`, as far as they lie within `dst`; returns
-    /// the position after them.
+    /// Writes the items at `at`, as far as they lie within `dst`; returns the position after them.
     #[inline(always)]
     #[allow(unsafe_code)]
     pub(super) fn write(&self, dst: &mut [u8], mut at: usize) -> usize {
-        for (item, located) in self.items.iter().zip(&self.matches).take(self.located) {
-            let run = usize::from(item.literals);
-            let literals = usize::from(item.own).wrapping_sub(run) % MAX_SYMBOLS;
+        let mut literals = 0;
+        for item in &self.items[..self.count.min(MAX_ITEMS)] {
+            let run = item.literals as usize;
             let start = at + run;
-            let end = start + located.length as usize;
-            let is_near = located.source.distance as usize <= start;
-            if end + SLACK <= dst.len() && located.source.span == 0 && is_near {
+            let end = start + item.length as usize;
+            let is_near = item.source.distance as usize <= start;
+            if end + SLACK <= dst.len() && item.source.span == 0 && is_near {
                 // SAFETY: just checked: all of it, and SLACK bytes more, are within the output, and
                 // so is the source.
                 unsafe {
                     let to = dst.as_mut_ptr().add(at);
-                    write_literals(&self.literals, literals, to, run);
-                    write_match(to.add(run), located);
+                    write_literals(&self.literals, literals % MAX_LITERALS, to, run);
+                    write_match(to.add(run), item);
                 }
             } else {
-                write_exact(located, &self.literals[literals..], run, dst, at);
+                write_exact(item, &self.literals[literals..], dst, at);
             }
+            literals += run;
             at = end;
         }
-        at.min(dst.len())
+        at
     }
 }
 
 /// Writes `run` of the literals from number `first` on, and some bytes more.
 ///
 /// # Safety
-/// `run` bytes and [`SLACK`] more may be written at `to`; `first` is below [`MAX_SYMBOLS`].
+/// `run` bytes and [`SLACK`] more may be written at `to`; `first` is below [`MAX_LITERALS`].
 #[inline(always)]
 #[allow(unsafe_code)]
 unsafe fn write_literals(literals: &Literals, first: usize, to: *mut u8, run: usize) {
-    // SAFETY: behind MAX_SYMBOLS literals there are LITERAL_RUN bytes more.
+    // SAFETY: behind MAX_LITERALS literals there are LITERAL_RUN bytes more.
     unsafe { copy::<LITERAL_RUN>(literals.as_ptr().add(first), to) };
     if run > LITERAL_RUN {
         let literals = &literals[first..][..run];
@@ -66,8 +66,8 @@ unsafe fn write_literals(literals: &Literals, first: usize, to: *mut u8, run: us
 /// before it as the source is away.
 #[inline(always)]
 #[allow(unsafe_code)]
-unsafe fn write_match(to: *mut u8, located: &Located) {
-    let (length, distance) = (located.length as usize, located.source.distance as usize);
+unsafe fn write_match(to: *mut u8, item: &Item) {
+    let (length, distance) = (item.length as usize, item.source.distance as usize);
     // SAFETY: passed on to the caller; a copy starts within the match.
     unsafe {
         let from = to.sub(distance);
@@ -87,11 +87,11 @@ unsafe fn write_match(to: *mut u8, located: &Located) {
 /// Writes one item without touching what comes after it.
 #[cold]
 #[inline(never)]
-fn write_exact(located: &Located, literals: &[u8], run: usize, dst: &mut [u8], at: usize) {
-    let run = run.min(dst.len() - at);
+fn write_exact(item: &Item, literals: &[u8], dst: &mut [u8], at: usize) {
+    let run = item.literals as usize;
     dst[at..at + run].copy_from_slice(&literals[..run]);
-    let (at, length) = (at + run, located.length as usize);
-    let Source { distance, span } = located.source;
+    let (at, length) = (at + run, item.length as usize);
+    let Source { distance, span } = item.source;
     if span == 0 {
         copy_exact(dst, at, distance as usize, length);
     } else {

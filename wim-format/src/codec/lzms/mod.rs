@@ -7,14 +7,13 @@
 //! output undoes a filter for x86 code.
 //!
 //! ```text
-//! decisions ──▶ items (run of literals + kind of match)      [`items`], [`super::range`]
-//! symbols ────▶ literals and values                          [`symbols`], [`adaptive`], [`bits`]
-//! values ─────▶ matches (length, source)                      [`sources`], [`queue`]
-//! both ───────▶ output                                       [`copies`], then [`x86`]
+//! decisions ─┬─▶ items (run of literals, match with its source)  [`parser`]: [`items`], [`queue`],
+//! symbols ───┘                                                    [`adaptive`], [`bits`]
+//! items ───────▶ output                                           [`copies`], then [`x86`]
 //! ```
 //!
-//! Decisions never depend on symbols, nor symbols on output, so each stage runs ahead of the next
-//! by one batch: short loops with their state in registers instead of one long one.
+//! Nothing that is read depends on the output, so the first stage runs ahead of the second by one
+//! batch: then the sources of matches have been asked for when they are needed.
 
 mod adaptive;
 mod batch;
@@ -22,10 +21,10 @@ mod bits;
 mod copies;
 mod encode;
 mod items;
+mod parser;
 mod queue;
 mod shape;
 mod slots;
-mod sources;
 mod stages;
 mod symbols;
 mod x86;
@@ -38,10 +37,8 @@ use crate::codec::cpu::Cpu;
 use crate::codec::range::RangeDecoder;
 use batch::Batch;
 pub(crate) use encode::Encoder;
-use items::Decisions;
-use sources::Recent;
-use stages::{Locate, Plan, Read, UndoX86, Write};
-use symbols::Symbols;
+use parser::Parser;
+use stages::{Parse, UndoX86, Write};
 use x86::TargetUsage;
 
 /// Smallest chunk: two words of the forward stream.
@@ -52,7 +49,7 @@ const MAX_UNCOMPRESSED: usize = 1 << 30;
 /// Decoder state: about 350 KiB, allocated once. Decoding allocates nothing.
 #[derive(Debug)]
 pub struct Decoder {
-    symbols: Symbols,
+    parser: Parser,
     batch: Batch,
     usage: TargetUsage,
     cpu: Cpu,
@@ -62,7 +59,7 @@ impl Decoder {
     /// Makes a decoder for chunks of any size.
     #[must_use]
     pub fn new(cpu: Cpu) -> Self {
-        Self { symbols: Symbols::new(), batch: Batch::new(), usage: TargetUsage::new(), cpu }
+        Self { parser: Parser::new(), batch: Batch::new(), usage: TargetUsage::new(), cpu }
     }
 
     /// Decodes one chunk: `src` is all of its compressed bytes, `dst` exactly its uncompressed
@@ -82,18 +79,12 @@ impl Decoder {
         {
             return Err(DecodeError::BadSize);
         }
-        let Self { symbols, batch, usage, cpu } = self;
-        symbols.reset(src.len(), dst.len());
-        let mut decisions = Decisions::START;
-        let decisions = &mut decisions;
-        let mut recent = Recent::START;
-        let recent = &mut recent;
+        let Self { parser, batch, usage, cpu } = self;
+        parser.start(src.len(), dst.len());
         let range = &mut RangeDecoder::new(src);
         let mut at = 0;
         while at < dst.len() {
-            cpu.run(Plan { decisions, range, batch });
-            cpu.run(Read { symbols, src, batch })?;
-            cpu.run(Locate { recent, batch, dst, at })?;
+            cpu.run(Parse { parser, src, range, batch, dst, at })?;
             at = cpu.run(Write { batch, dst, at });
         }
         cpu.run(UndoX86 { dst, usage });

@@ -1,14 +1,17 @@
-//! Huffman's algorithm on runs of equal weights.
+//! The lengths of codewords by Huffman's algorithm, without branches that would be guessed wrongly.
 //!
 //! The textbook two-queue construction takes the two lightest nodes, leaves before internal nodes
-//! of the same weight, and appends their parent to the queue of internal nodes. While the lightest
-//! run holds `c` nodes of one weight, its pairs follow one another with nothing between them, so
-//! `c / 2` parents are made in one step. Adaptive frequencies are small and mostly equal; a code of
-//! 760 symbols takes some 80 steps instead of 759.
+//! of the same weight, and appends their parent to the queue of internal nodes. Which two is a
+//! question to the first two of each queue alone: two leaves if the second is no heavier than the
+//! first internal node, two internal nodes if the second is lighter than the first leaf, else one
+//! of each. Both comparisons are made at once. Leaves of the least weight, which are many, become
+//! parents all at once.
 //!
 //! Children are consumed in the order in which they were made, so depths never grow along the
-//! queue. Walking the steps backwards from the root, it is enough to count internal nodes per
-//! depth; the leaves of a depth are what its parents' children leave over.
+//! queue. Walking it backwards from the root, it is enough to count internal nodes per depth; the
+//! leaves of a depth are what its parents' children leave over.
+
+use std::hint::select_unpredictable;
 
 /// Longest codeword. LZMS's frequencies cannot make a longer one.
 pub(super) const MAX_CODE_LENGTH: usize = 15;
@@ -16,72 +19,74 @@ pub(super) const MAX_CODE_LENGTH: usize = 15;
 /// Number of codewords of each length.
 pub(super) type LengthCounts = [u16; MAX_CODE_LENGTH + 1];
 
-/// `count` nodes of the same weight.
-#[derive(Debug, Clone, Copy)]
-struct WeightRun {
-    weight: u32,
-    count: u32,
-}
-
-/// `parents` internal nodes made at once, each with `internal` children that are internal nodes.
-#[derive(Debug, Clone, Copy, Default)]
-struct Step {
-    parents: u32,
-    internal: u32,
-}
-
+/// Room for leaves and two nodes behind the last: a power of two, so that masking an index is free
+/// of bounds checks.
+const NODES: usize = 1024;
 /// Most leaves a code can have.
-const MAX_LEAVES: usize = 1024;
-/// Where the queue of internal nodes begins in [`Shaper::runs`], after the leaves and their end.
-const INNER: usize = MAX_LEAVES + 1;
-/// Stands behind the last run of a queue.
-const END: WeightRun = WeightRun { weight: u32::MAX, count: 0 };
+const MAX_LEAVES: usize = NODES - FILL;
+/// Weights written at once.
+const FILL: usize = 8;
+/// Stands behind the last node of a queue.
+const END: u32 = u32::MAX;
 
 /// Working memory, kept from code to code.
 #[derive(Debug)]
 pub(super) struct Shaper {
-    /// Two queues of runs in ascending order of weight, each followed by [`END`].
-    runs: [WeightRun; 2 * (MAX_LEAVES + 1)],
-    leaf_runs: usize,
-    leaves: u32,
-    steps: [Step; MAX_LEAVES],
+    /// Weights in ascending order.
+    leaves: [u32; NODES],
+    internal: [u32; NODES],
+    /// How many children of each internal node are internal nodes.
+    children: [u8; NODES],
+    leaf_count: usize,
+    /// How many leaves of the least weight were added at once.
+    lightest: usize,
     failed: bool,
 }
 
 impl Shaper {
     pub(super) fn new() -> Self {
         Self {
-            runs: [END; 2 * (MAX_LEAVES + 1)],
-            leaf_runs: 0,
-            leaves: 0,
-            steps: [Step::default(); MAX_LEAVES],
+            leaves: [END; NODES],
+            internal: [END; NODES],
+            children: [0; NODES],
+            leaf_count: 0,
+            lightest: 0,
             failed: false,
         }
     }
 
     /// Forgets all leaves.
     pub(super) fn clear(&mut self) {
-        (self.leaf_runs, self.leaves) = (0, 0);
+        self.leaf_count = 0;
     }
 
-    /// Adds `count` leaves of a weight not below that of earlier ones.
+    /// Adds `count` leaves of a weight not below that of earlier ones; more than [`MAX_LEAVES`] are
+    /// not taken.
     #[inline(always)]
-    pub(super) fn add(&mut self, weight: u32, count: u32) {
-        self.runs[self.leaf_runs] = WeightRun { weight, count };
-        self.leaf_runs += 1;
-        self.leaves += count;
+    pub(super) fn add(&mut self, weight: u32, count: usize) {
+        if self.leaf_count == 0 {
+            self.lightest = count;
+        }
+        let end = (self.leaf_count + count).min(MAX_LEAVES);
+        // Whole vectors: what is too much is overwritten by what follows.
+        let mut at = self.leaf_count;
+        while at < end {
+            self.leaves[at..at + FILL].fill(weight);
+            at += FILL;
+        }
+        self.leaf_count = end;
     }
 
     /// Counts the codewords of each length for the leaves added, which are used up. A single leaf
     /// gets one bit. Nothing, if a codeword would be longer than 15 bits.
     pub(super) fn length_counts(&mut self) -> Option<LengthCounts> {
         let mut counts = LengthCounts::default();
-        if self.leaves <= 1 {
-            counts[1] = self.leaves as u16;
+        if self.leaf_count <= 1 {
+            counts[1] = self.leaf_count as u16;
             return Some(counts);
         }
-        let steps = self.merge();
-        let internal = internal_per_depth(&self.steps[..steps]);
+        self.merge();
+        let internal = self.internal_per_depth();
         self.failed |= internal.is_none();
         let internal = internal?;
         for depth in 1..=MAX_CODE_LENGTH {
@@ -95,80 +100,55 @@ impl Shaper {
         std::mem::take(&mut self.failed)
     }
 
-    /// Merges all leaves into one tree and notes how; returns the number of steps.
-    fn merge(&mut self) -> usize {
-        let Self { runs, leaf_runs, leaves, steps, .. } = self;
-        runs[*leaf_runs] = END;
-        runs[INNER] = END;
-        // Fronts of the queue of leaves and of that of internal nodes, and the latter's back.
-        let mut heads = [0, INNER];
-        let mut back = INNER;
-        let mut nodes = *leaves;
-        let mut step = 0;
-        while nodes > 1 {
-            let internal = lightest(runs, heads);
-            let run = runs[heads[internal]];
-            let parents = run.count / 2;
-            let (weight, inner_children) = if parents > 0 {
-                take(runs, &mut heads[internal], 2 * parents);
-                (2 * run.weight, 2 * internal)
-            } else {
-                take(runs, &mut heads[internal], 1);
-                let also_internal = lightest(runs, heads);
-                let other = runs[heads[also_internal]].weight;
-                take(runs, &mut heads[also_internal], 1);
-                (run.weight + other, internal + also_internal)
-            };
-            let parents = parents.max(1);
-            runs[back] = WeightRun { weight, count: parents };
-            back += 1;
-            runs[back] = END;
-            steps[step] = Step { parents, internal: inner_children as u32 };
-            step += 1;
-            nodes -= parents;
-        }
-        step
+    /// The internal nodes whose children are leaves of the least weight.
+    fn first_internal(&self) -> usize {
+        (self.lightest / 2).min(self.leaf_count - 1)
     }
-}
 
-/// The queue whose front is lightest: 0 for leaves, which go first where weights are equal, 1 for
-/// internal nodes.
-#[inline(always)]
-fn lightest(runs: &[WeightRun], heads: [usize; 2]) -> usize {
-    usize::from(runs[heads[1]].weight < runs[heads[0]].weight)
-}
+    /// Merges all leaves into one tree and notes how.
+    fn merge(&mut self) {
+        let first = self.first_internal();
+        let Self { leaves, internal, children, leaf_count, .. } = self;
+        leaves[*leaf_count..][..2].fill(END);
+        internal[..first].fill(2 * leaves[0]);
+        internal[first..*leaf_count + 2].fill(END);
+        let (mut leaf, mut node) = (2 * first, 0);
+        for made in first..*leaf_count - 1 {
+            let two_of =
+                |queue: &[u32; NODES], at: usize| [queue[at % NODES], queue[(at + 1) % NODES]];
+            let (l, n) = (two_of(leaves, leaf), two_of(internal, node));
+            let (only_leaves, no_leaf) = (l[1] <= n[0], n[1] < l[0]);
+            let one = select_unpredictable(no_leaf, n[1], l[0]);
+            let other = select_unpredictable(only_leaves, l[1], n[0]);
+            let taken = 1 - usize::from(only_leaves) + usize::from(no_leaf);
+            internal[made % NODES] = one + other;
+            children[made % NODES] = taken as u8;
+            node += taken;
+            leaf += 2 - taken;
+        }
+    }
 
-/// Removes `count` nodes of the run at `head`, at most as many as it has.
-#[inline(always)]
-fn take(runs: &mut [WeightRun], head: &mut usize, count: u32) {
-    let run = &mut runs[*head];
-    run.count -= count;
-    *head += usize::from(run.count == 0);
-}
-
-/// How many internal nodes lie at each depth, 0 being the root's.
-fn internal_per_depth(steps: &[Step]) -> Option<[u32; MAX_CODE_LENGTH + 1]> {
-    let mut internal = [0; MAX_CODE_LENGTH + 1];
-    internal[0] = 1;
-    let (mut depth, mut left) = (0, 1);
-    for step in steps.iter().rev() {
-        let mut parents = step.parents;
-        while parents > 0 {
+    /// How many internal nodes lie at each depth, 0 being the root's.
+    fn internal_per_depth(&self) -> Option<[u32; MAX_CODE_LENGTH + 1]> {
+        let mut internal = [0; MAX_CODE_LENGTH + 1];
+        internal[0] = 1;
+        let (mut depth, mut left, mut below) = (0, 1, 0);
+        // The first ones have no children among internal nodes.
+        for &children in self.children[self.first_internal()..self.leaf_count - 1].iter().rev() {
+            below += u32::from(children);
+            left -= 1;
             if left == 0 {
                 depth += 1;
-                left = internal[depth];
+                *internal.get_mut(depth)? = below;
+                (left, below) = (below, 0);
             }
-            // Children of depth 16 would be codewords of 16 bits.
-            if depth == MAX_CODE_LENGTH {
-                return None;
-            }
-            let here = parents.min(left);
-            internal[depth + 1] += here * step.internal;
-            parents -= here;
-            left -= here;
         }
+        if below > 0 {
+            *internal.get_mut(depth + 1)? = below;
+        }
+        // Children of internal nodes at depth 15 would be codewords of 16 bits.
+        (internal[MAX_CODE_LENGTH] == 0).then_some(internal)
     }
-    Some(internal)
 }
 
 #[cfg(test)]
@@ -214,7 +194,7 @@ mod tests {
         shaper.add(1, 5);
         shaper.clear();
         for run in weights.chunk_by(|a, b| a == b) {
-            shaper.add(run[0], run.len() as u32);
+            shaper.add(run[0], run.len());
         }
         shaper.length_counts()
     }

@@ -4,18 +4,24 @@
 
 use super::bits::INDEX_BITS;
 
-/// A slot: [`SHIFT`] less the number of all its bits, codeword and extra, in bits 0 to 7, number of its
-/// extra bits in bits 8 to 15, symbol in bits 16 to 31, base in bits 32 to 63.
+/// A slot: its [`Entry`] without a codeword in bits 0 to 15, number of its extra bits in bits 16 to
+/// 23, base in bits 32 to 63.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Slot(u64);
+
+/// What the table of a code says of a codeword: [`SHIFT`] less the number of all its bits, codeword
+/// and extra, in bits 0 to 5, symbol in bits 6 to 15. Being small, the tables of all codes fit the
+/// nearest cache, and little is written when a code is rebuilt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Entry(u16);
 
 /// How far a word whose bit 56 comes next is shifted down to leave [`INDEX_BITS`] of those to come.
 const SHIFT: u32 = 57 - INDEX_BITS;
 
 impl Slot {
     pub(super) const fn new(symbol: usize, extra_bits: u32, base: u32) -> Self {
-        let bits = (SHIFT - extra_bits) as u64 | (extra_bits as u64) << 8;
-        Self((base as u64) << 32 | (symbol as u64) << 16 | bits)
+        let entry = symbol << 6 | (SHIFT - extra_bits) as usize;
+        Self((base as u64) << 32 | (extra_bits as u64) << 16 | entry as u64)
     }
 
     /// Smallest value of the slot.
@@ -27,32 +33,13 @@ impl Slot {
     /// Number of raw bits, 0 to 30, that follow the symbol and are added to the base.
     #[inline(always)]
     pub(super) const fn extra_bits(self) -> u32 {
-        (self.0 >> 8) as u32 & 0xFF
+        (self.0 >> 16) as u32 & 0xFF
     }
 
-    /// The same symbol with a codeword of `length` bits, at most 15.
+    /// The entry of its symbol with a codeword of `length` bits, at most 15.
     #[inline(always)]
-    pub(super) fn with_length(self, length: u32) -> Self {
-        Self(self.0 - u64::from(length))
-    }
-
-    /// Whether the table has no entry for the codeword, since it is too long.
-    #[inline(always)]
-    pub(super) fn is_missing(self) -> bool {
-        self.0 as u8 == 0
-    }
-
-    /// Shifts a word down, whose bit 56 + `above` comes next, so that there are no bits left behind
-    /// those of the slot but [`INDEX_BITS`]. What the word has above stays there.
-    #[inline(always)]
-    pub(super) fn shift_out(self, word: u64, above: u16) -> u64 {
-        word >> ((self.0 + u64::from(above)) & 63)
-    }
-
-    /// The position after the slot's bits.
-    #[inline(always)]
-    pub(super) fn advance(self, position: u16) -> u16 {
-        position.wrapping_add(u16::from(self.0 as u8)).wrapping_sub(SHIFT as u16)
+    pub(super) const fn with_length(self, length: u16) -> Entry {
+        Entry(self.0 as u16 - length)
     }
 
     /// The value, out of bits that end with the extra bits.
@@ -63,8 +50,32 @@ impl Slot {
 
     /// The symbol's number.
     #[inline(always)]
-    pub(super) fn symbol(self) -> usize {
-        (self.0 >> 16) as usize & 0xFFFF
+    pub(super) const fn symbol(self) -> usize {
+        Entry(self.0 as u16).symbol()
+    }
+}
+
+impl Entry {
+    /// Stands for codewords that the table has no entry for, since they are too long.
+    pub(super) const MISSING: Self = Self(0);
+
+    /// Shifts a word down, whose bit 56 + `above` comes next, so that there are no bits left behind
+    /// those of the slot but [`INDEX_BITS`]. What the word has above stays there.
+    #[inline(always)]
+    pub(super) fn shift_out(self, word: u64, above: u16) -> u64 {
+        word >> (self.0.wrapping_add(above) & 63)
+    }
+
+    /// The position after the slot's bits.
+    #[inline(always)]
+    pub(super) fn advance(self, position: u16) -> u16 {
+        position.wrapping_add(self.0 & 63).wrapping_sub(SHIFT as u16)
+    }
+
+    /// The symbol's number, below 1024.
+    #[inline(always)]
+    pub(super) const fn symbol(self) -> usize {
+        (self.0 >> 6) as usize
     }
 }
 

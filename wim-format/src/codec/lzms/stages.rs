@@ -6,60 +6,28 @@
 //! [`Cpu`]: crate::codec::cpu::Cpu
 
 use super::batch::Batch;
-use super::items::Decisions;
-use super::sources::Recent;
-use super::symbols::Symbols;
+use super::parser::Parser;
 use super::x86::{self, TargetUsage};
 use crate::DecodeError;
 use crate::codec::cpu::Stage;
 use crate::codec::range::RangeDecoder;
 
-/// [`Decisions::plan`].
-pub(super) struct Plan<'a, 'src> {
-    pub(super) decisions: &'a mut Decisions,
+/// [`Parser::parse`].
+pub(super) struct Parse<'a, 'src> {
+    pub(super) parser: &'a mut Parser,
+    pub(super) src: &'src [u8],
     pub(super) range: &'a mut RangeDecoder<'src>,
-    pub(super) batch: &'a mut Batch,
-}
-
-impl Stage for Plan<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<const MODERN: bool>(self) {
-        self.decisions.plan(self.range, self.batch);
-    }
-}
-
-/// [`Symbols::read`].
-pub(super) struct Read<'a> {
-    pub(super) symbols: &'a mut Symbols,
-    pub(super) src: &'a [u8],
-    pub(super) batch: &'a mut Batch,
-}
-
-impl Stage for Read<'_> {
-    type Output = Result<(), DecodeError>;
-
-    #[inline(always)]
-    fn run<const MODERN: bool>(self) -> Self::Output {
-        self.symbols.read(self.src, self.batch)
-    }
-}
-
-/// [`Recent::locate`].
-pub(super) struct Locate<'a> {
-    pub(super) recent: &'a mut Recent,
     pub(super) batch: &'a mut Batch,
     pub(super) dst: &'a [u8],
     pub(super) at: usize,
 }
 
-impl Stage for Locate<'_> {
+impl Stage for Parse<'_, '_> {
     type Output = Result<(), DecodeError>;
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) -> Self::Output {
-        self.recent.locate::<MODERN>(self.batch, self.dst, self.at)
+        self.parser.parse::<MODERN>(self.src, self.range, self.batch, self.dst, self.at)
     }
 }
 
