@@ -216,7 +216,7 @@ impl<'a> Files<'a> {
         let (count, _) = self.whole(batch.data.len());
         let indices = self.next..self.next + count;
         let mut jobs = Vec::with_capacity(count);
-        let mut rest = batch.data.as_mut_slice();
+        let mut rest = &mut batch.data[..];
         for index in indices.clone() {
             let (out, behind) = rest.split_at_mut(self.data[index].len() as usize);
             jobs.push(Job { index, out });
