@@ -76,6 +76,20 @@ pub(crate) struct Batch {
     pub(crate) data: Area,
     /// In the order in which they are written.
     pub(crate) pieces: Vec<Piece>,
+    /// Pieces of blobs that are read side by side. Only data that is stored as it is, in a file of the
+    /// normal layout, can be: there the place of each is known before it is all there.
+    pub(crate) woven: Vec<Woven>,
+    /// The blobs that are all there with these pieces, in the order of their places.
+    pub(crate) ended: Vec<(Begin, Sha1Hash)>,
+}
+
+/// A piece of a blob that is read beside others.
+#[derive(Debug, Clone)]
+pub(crate) struct Woven {
+    /// Where it is in the data of the batch.
+    pub(crate) range: Range<usize>,
+    /// How far it is from the first of these blobs that has not ended before this batch.
+    pub(crate) ahead: u64,
 }
 
 /// A blob, or a piece of one.
@@ -189,10 +203,10 @@ fn pack_at_once(
     let mut filled = Batch::new(len);
     supply.fill(&mut filled)?;
     let mut encoded: Option<Encoded> = None;
-    while !filled.pieces.is_empty() || encoded.is_some() {
+    while !filled.is_empty() || encoded.is_some() {
         run.cancel.check()?;
         let mut next = stock.pop().unwrap_or_else(|| Batch::new(len));
-        let was_last = filled.pieces.is_empty();
+        let was_last = filled.is_empty();
         let (written, (now_encoded, supplied)) = rayon::join(
             || encoded.take().map(|encoded| writer.write(encoded)).transpose(),
             || {
@@ -224,7 +238,7 @@ fn pack_in_turn(
     loop {
         run.cancel.check()?;
         supply.fill(&mut batch)?;
-        if batch.pieces.is_empty() {
+        if batch.is_empty() {
             return writer.finish();
         }
         batch = writer.write(encoders.encode(batch))?.emptied();
@@ -233,16 +247,26 @@ fn pack_in_turn(
 
 impl Batch {
     pub(crate) fn new(len: usize) -> Self {
-        Self { data: Area::new(len), pieces: Vec::new() }
+        Self::over(Area::new(len))
+    }
+
+    fn over(data: Area) -> Self {
+        Self { data, pieces: Vec::new(), woven: Vec::new(), ended: Vec::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.woven.is_empty()
     }
 
     /// One that holds nothing, where another is to come.
     fn none() -> Self {
-        Self { data: Area::Allocated(Vec::new()), pieces: Vec::new() }
+        Self::over(Area::Allocated(Vec::new()))
     }
 
     fn emptied(mut self) -> Self {
         self.pieces.clear();
+        self.woven.clear();
+        self.ended.clear();
         self
     }
 }
