@@ -1,4 +1,4 @@
-//! Read-only memory maps of files, handed out as [`Bytes`].
+//! Read-only memory maps of files, handed out as [`Bytes`], and memory straight from the system.
 //!
 //! This is the only module that maps memory. A slice of a map costs nothing to make and keeps the
 //! map alive for as long as anyone holds it.
@@ -19,10 +19,15 @@
 //! instead of mapping: [`Access::Read`](crate::source::Access::Read), `--no-mmap` on the command
 //! line, where both cases come back as ordinary errors.
 
-use std::{fs::File, io, sync::Arc};
+use std::{
+    fs::File,
+    io,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 
 /// A whole file mapped for reading.
 #[derive(Debug, Clone)]
@@ -111,11 +116,57 @@ fn advise(mapping: &Mmap, what: Expect, start: usize, len: usize) {
 #[cfg(not(unix))]
 fn advise(_: &Mmap, _: Expect, _: usize, _: usize) {}
 
+/// A large buffer, of zeros at first. The system has it back as soon as it is dropped; an allocator
+/// keeps what a thread gives back for that thread, and it counts as taken to the end.
+#[derive(Debug)]
+pub(crate) enum Area {
+    /// From the system.
+    Mapped(MmapMut),
+    /// Where that gives none.
+    Allocated(Vec<u8>),
+}
+
+impl Area {
+    pub(crate) fn new(len: usize) -> Self {
+        MmapMut::map_anon(len).map_or_else(|_| Self::Allocated(vec![0; len]), Self::Mapped)
+    }
+}
+
+impl Deref for Area {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(bytes) => bytes,
+            Self::Allocated(bytes) => bytes,
+        }
+    }
+}
+
+impl DerefMut for Area {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Mapped(bytes) => bytes,
+            Self::Allocated(bytes) => bytes,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn an_area_is_as_long_as_was_asked_for() {
+        for len in [0, 1, 5000] {
+            let mut area = Area::new(len);
+            assert!(area.len() == len && area.iter().all(|&byte| byte == 0), "{len}");
+            area.fill(7);
+            assert!(area.iter().all(|&byte| byte == 7));
+        }
+    }
 
     #[test]
     fn slices_outlive_the_map_and_the_file_handle() {

@@ -3,12 +3,15 @@
 //! Files that fit a batch are read and hashed before anything is done with them, so that data which
 //! is there already costs no more than that. Of a larger file the hash is known only at its end: it
 //! is packed while it is read. Only where something else has the very same length is it hashed
-//! first, and read again if it is new.
+//! first, and read again if it is new. Data that is not compressed goes to the file as fast as it is
+//! hashed, and several files side by side are hashed faster than one after the other: then large ones
+//! come before all others, and are read in step ([`Files::weave`]).
 //!
 //! A pipable archive has the hashes before the data. For it everything is read twice: to be hashed
 //! ([`Files::hash`]), and again what is new ([`Files::again`]).
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -18,15 +21,19 @@ use wim_format::Sha1Hash;
 
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
-use crate::hash::{Sha1, sha1_many};
+use crate::hash::{Sha1, lanes, sha1_many, update_many};
 use crate::progress::{Amount, Progress};
 use crate::status::{Stamp, Status};
-use crate::write::pack::{Batch, Begin, Piece, Supply};
+use crate::write::pack::{Batch, Begin, Piece, Supply, Woven};
 
 /// Bytes of files that a thread reads at a time, and hashes together while they are in its cache.
 const SHARE: usize = 1 << 20;
 /// Bytes of a large file read at a time, while those before are hashed.
 const READ: usize = 1 << 20;
+/// Larger files are read side by side, where several are: so large that no batch of few threads holds them.
+const WOVEN: u64 = 8 << 20;
+/// Bytes of each of several large files that are read before all are hashed in step.
+const STEP: usize = 64 << 10;
 
 /// Data that an image needs.
 #[derive(Debug, Clone)]
@@ -77,6 +84,11 @@ pub(crate) struct Files<'a> {
     lengths: HashMap<u64, u32>,
     next: usize,
     open: Option<Open>,
+    /// What is read side by side, not yet begun, and not yet ended in the order of places.
+    waiting: VecDeque<usize>,
+    strands: VecDeque<Strand>,
+    /// All that is or was.
+    woven: HashSet<usize>,
     /// Pieces that do not end a blob are a multiple of this long.
     grain: usize,
     progress: &'a dyn Progress,
@@ -95,6 +107,14 @@ struct Open {
     file: File,
     sha1: Sha1,
     done: u64,
+}
+
+/// A large file that is read beside others.
+struct Strand {
+    index: usize,
+    open: Open,
+    /// Its hash, when it is known.
+    ended: Option<Sha1Hash>,
 }
 
 /// A stretch of data that goes to a batch.
@@ -123,7 +143,40 @@ impl<'a> Files<'a> {
         }
         let hashes = vec![Sha1Hash::ZERO; data.len()];
         let pass = Pass::First;
-        Self { data, hashes, pass, known, lengths, next: 0, open: None, grain, progress, cancel }
+        Self {
+            data,
+            hashes,
+            pass,
+            known,
+            lengths,
+            next: 0,
+            open: None,
+            waiting: VecDeque::new(),
+            strands: VecDeque::new(),
+            woven: HashSet::new(),
+            grain,
+            progress,
+            cancel,
+        }
+    }
+
+    /// Reads large files side by side and before all others, the largest first. Those that something else
+    /// has the length of are read by themselves. Which these are depends on nothing but the data.
+    pub(crate) fn weave(mut self) -> Self {
+        let is_woven = |index: &usize| match &self.data[*index] {
+            Data::File(_, stamp) => stamp.size > WOVEN && self.is_alone(stamp.size),
+            Data::Bytes(_) => false,
+        };
+        let mut woven: Vec<usize> = (0..self.data.len()).filter(is_woven).collect();
+        woven.sort_by_key(|&index| Reverse(self.data[index].len()));
+        self.woven = woven.iter().copied().collect();
+        self.waiting = woven.into();
+        self
+    }
+
+    /// Whether nothing else has this length.
+    fn is_alone(&self, size: u64) -> bool {
+        self.lengths.get(&size).is_none_or(|&count| count < 2)
     }
 
     /// Reads data again that has these hashes, each another.
@@ -182,9 +235,9 @@ impl<'a> Files<'a> {
     /// Passes over large files that are there already.
     fn skip_known(&mut self, batch_len: usize) -> Result<(), Error> {
         while let Some(Data::File(path, stamp)) = self.data.get(self.next) {
-            let is_alone = self.lengths.get(&stamp.size).is_none_or(|&count| count < 2);
             let again = self.pass == Pass::Second;
-            if self.open.is_some() || stamp.size <= batch_len as u64 || is_alone || again {
+            let fits = stamp.size <= batch_len as u64;
+            if self.open.is_some() || fits || self.is_alone(stamp.size) || again {
                 return Ok(());
             }
             let hash = hash_file(path, *stamp, self.cancel)?;
@@ -201,9 +254,9 @@ impl<'a> Files<'a> {
     /// The files that are read whole next: how many, and their length together.
     fn whole(&self, room: usize) -> (usize, usize) {
         let (mut count, mut len) = (0, 0);
-        for data in &self.data[self.next..] {
+        for (index, data) in self.data.iter().enumerate().skip(self.next) {
             match usize::try_from(data.len()) {
-                Ok(next) if next <= room - len => len += next,
+                Ok(next) if next <= room - len && !self.woven.contains(&index) => len += next,
                 _ => break,
             }
             count += 1;
@@ -216,7 +269,7 @@ impl<'a> Files<'a> {
         let (count, _) = self.whole(batch.data.len());
         let indices = self.next..self.next + count;
         let mut jobs = Vec::with_capacity(count);
-        let mut rest = batch.data.as_mut_slice();
+        let mut rest = &mut batch.data[..];
         for index in indices.clone() {
             let (out, behind) = rest.split_at_mut(self.data[index].len() as usize);
             jobs.push(Job { index, out });
@@ -240,6 +293,49 @@ impl<'a> Files<'a> {
             }
         }
         self.next += count;
+        Ok(())
+    }
+
+    /// Reads the next pieces of several large files to the batch.
+    fn fill_woven(&mut self, batch: &mut Batch) -> Result<(), Error> {
+        let open = |strands: &VecDeque<Strand>| {
+            strands.iter().filter(|strand| strand.ended.is_none()).count()
+        };
+        while open(&self.strands) < lanes()
+            && let Some(index) = self.waiting.pop_front()
+        {
+            let Data::File(path, _) = &self.data[index] else { continue };
+            let open = Open { file: open_file(path)?, sha1: Sha1::new(), done: 0 };
+            self.strands.push_back(Strand { index, open, ended: None });
+        }
+        // Of each as much, from the start of a page on.
+        let count = open(&self.strands).max(1);
+        let share = (batch.data.len() / count / STEP).max(1) * STEP;
+        let mut parts = batch.data.chunks_mut(share);
+        let (mut jobs, mut start, mut ahead) = (Vec::with_capacity(count), 0, 0);
+        for strand in &mut self.strands {
+            let size = self.data[strand.index].len();
+            let from = ahead + strand.open.done;
+            ahead += size;
+            if let (None, Some(part)) = (strand.ended, parts.next()) {
+                let len = (size - strand.open.done).min(part.len() as u64) as usize;
+                batch.woven.push(Woven { range: start..start + len, ahead: from });
+                jobs.push((strand, &mut part[..len]));
+                start += share;
+            }
+        }
+        read_and_hash_in_step(self.data, &mut jobs, self.cancel)?;
+        let ended: Result<Vec<_>, Error> =
+            jobs.into_iter().filter_map(|(strand, _)| strand.end(self.data).transpose()).collect();
+        for (index, hash) in ended? {
+            self.learn(index, hash)?;
+            self.known.insert(hash);
+        }
+        while let Some(Strand { index, ended: Some(hash), .. }) = self.strands.front() {
+            let size = self.data[*index].len();
+            batch.ended.push((Begin { size, references: 0, hash: Some(*hash) }, *hash));
+            self.strands.pop_front();
+        }
         Ok(())
     }
 
@@ -275,8 +371,15 @@ impl<'a> Files<'a> {
 
 impl Supply for Files<'_> {
     fn fill(&mut self, batch: &mut Batch) -> Result<(), Error> {
+        if !self.waiting.is_empty() || !self.strands.is_empty() {
+            return self.fill_woven(batch);
+        }
         while batch.pieces.is_empty() && self.next < self.data.len() {
             self.cancel.check()?;
+            if self.woven.contains(&self.next) {
+                self.next += 1;
+                continue;
+            }
             self.skip_known(batch.data.len())?;
             match self.whole(batch.data.len()) {
                 (0, _) => self.fill_piece(batch)?,
@@ -335,6 +438,43 @@ fn read_and_hash_piece(open: &mut Open, out: &mut [u8]) -> io::Result<()> {
         read = step;
     }
     sha1.update(read);
+    Ok(())
+}
+
+impl Strand {
+    /// If all of it has been read: which it is, and its hash.
+    fn end(&mut self, data: &[Data]) -> Result<Option<(usize, Sha1Hash)>, Error> {
+        let Data::File(path, stamp) = &data[self.index] else { return Ok(None) };
+        if self.open.done < stamp.size {
+            return Ok(None);
+        }
+        check_stamp(&self.open.file, path, *stamp)?;
+        self.ended = Some(std::mem::take(&mut self.open.sha1).finish());
+        Ok(self.ended.map(|hash| (self.index, hash)))
+    }
+}
+
+/// Reads the next bytes of several large files, some of each at a time, and hashes those together.
+fn read_and_hash_in_step(
+    data: &[Data],
+    jobs: &mut [(&mut Strand, &mut [u8])],
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    let longest = jobs.iter().map(|(_, out)| out.len()).max().unwrap_or(0);
+    for at in (0..longest).step_by(STEP) {
+        cancel.check()?;
+        let mut pairs = Vec::with_capacity(jobs.len());
+        for (Strand { index, open, .. }, out) in jobs.iter_mut() {
+            let end = out.len().min(at + STEP);
+            let (Some(step), Data::File(path, _)) = (out.get_mut(at..end), &data[*index]) else {
+                continue;
+            };
+            open.file.read_exact(step).map_err(|error| changed_or(error, path))?;
+            open.done += step.len() as u64;
+            pairs.push((&mut open.sha1, &*step));
+        }
+        update_many(&mut pairs);
+    }
     Ok(())
 }
 

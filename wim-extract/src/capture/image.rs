@@ -263,6 +263,9 @@ impl Pending {
         let Context { threads, progress, cancel } = context;
         if (session.draft.layout(), packing.solid) == (Layout::Normal, None) {
             let mut files = Files::new(&self.data, known, grain, progress, cancel);
+            if packing.coding.codec.is_none() {
+                files = files.weave();
+            }
             session.done.stored += session.pack(packing, &mut files, context)?;
             let hashes = files.hashes;
             return Ok(self.with_hashes(hashes));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
 mod append;
+mod capture;
 mod export;
 mod hostile;
 mod read;

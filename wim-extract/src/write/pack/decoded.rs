@@ -56,9 +56,9 @@ pub(crate) fn repack_by(
     let stop = context.cancel.child();
     let options =
         pipeline::Options { threads: context.threads, order: Order::File, ..Default::default() };
-    // One batch waits while another is filled.
-    let (full, filled) = sync_channel(1);
-    let (back, empty) = sync_channel(4);
+    // A full batch is changed for an empty one, so that there is one here and as many as `pack` has there.
+    let (full, filled) = sync_channel(0);
+    let (back, empty) = sync_channel(1);
     thread::scope(|scope| {
         let stop = &stop;
         let decoding = scope.spawn(move || {
@@ -99,8 +99,8 @@ impl Supply for Decoded {
         // The other side hangs up after its last batch, or after an error that it reports itself.
         if let Ok(filled) = self.filled.recv() {
             let empty = std::mem::replace(batch, filled);
-            // Not waited for: a batch more or less is no matter.
-            let _ = self.back.try_send(empty);
+            // Not taken any more where that was the last one.
+            let _ = self.back.send(empty);
         }
         Ok(())
     }
@@ -111,7 +111,6 @@ struct Feeder<'a> {
     wim: &'a Wim,
     references: &'a (dyn Fn(BlobId) -> u32 + Sync),
     grain: usize,
-    batch_len: usize,
     full: SyncSender<Batch>,
     state: Lock<State>,
 }
@@ -119,6 +118,8 @@ struct Feeder<'a> {
 struct State {
     batch: Batch,
     used: usize,
+    /// What of an open blob did not fill a grain, while batches are changed.
+    carried: Vec<u8>,
     empty: Receiver<Batch>,
 }
 
@@ -131,9 +132,8 @@ impl<'a> Feeder<'a> {
         full: SyncSender<Batch>,
         empty: Receiver<Batch>,
     ) -> Self {
-        let batch = Batch::new(batch_len);
-        let state = State { batch, used: 0, empty };
-        Self { wim, references, grain, batch_len, full, state: Lock::new(state) }
+        let state = State { batch: Batch::new(batch_len), used: 0, carried: Vec::new(), empty };
+        Self { wim, references, grain, full, state: Lock::new(state) }
     }
 
     /// Hands on what is left.
@@ -147,25 +147,25 @@ impl<'a> Feeder<'a> {
 
     /// Hands on the full batch and begins another with what of the open blob does not fill a grain.
     fn hand_on(&self, state: &mut State) -> Result<(), Error> {
-        let next = state.empty.try_recv().ok();
-        let mut next = next.map_or_else(|| Batch::new(self.batch_len), Batch::emptied);
-        let mut carried = 0;
-        if let Some(last) = state.batch.pieces.last_mut().filter(|last| last.ends.is_none()) {
-            carried = last.range.len() % self.grain;
-            let rest = last.range.end - carried..last.range.end;
-            next.data[..carried].copy_from_slice(&state.batch.data[rest.clone()]);
-            last.range.end = rest.start;
-            let begins = last.begins;
-            let is_empty = last.range.is_empty();
-            let begins = if is_empty { begins } else { None };
-            next.pieces.push(Piece { range: 0..carried, begins, ends: None });
-            if is_empty {
-                state.batch.pieces.pop();
+        let State { batch, used, carried, empty } = state;
+        let mut open = batch.pieces.pop_if(|last| last.ends.is_none());
+        carried.clear();
+        if let Some(open) = &mut open {
+            let (start, end) = (open.range.start, open.range.end);
+            let whole = end - (end - start) % self.grain;
+            carried.extend_from_slice(&batch.data[whole..end]);
+            if whole > start {
+                let begins = open.begins.take();
+                batch.pieces.push(Piece { range: start..whole, begins, ends: None });
             }
         }
-        let full = std::mem::replace(&mut state.batch, next);
-        state.used = carried;
-        self.full.send(full).map_err(|_| Error::Cancelled)
+        let full = std::mem::replace(batch, Batch::none());
+        self.full.send(full).map_err(|_| Error::Cancelled)?;
+        *batch = empty.recv().map_err(|_| Error::Cancelled)?.emptied();
+        *used = carried.len();
+        batch.data[..*used].copy_from_slice(carried);
+        batch.pieces.extend(open.map(|open| Piece { range: 0..*used, ..open }));
+        Ok(())
     }
 }
 

@@ -8,12 +8,18 @@ use crate::error::Error;
 use crate::pipeline::lock::Lock;
 
 /// Uncompressed bytes that a thread takes at a time; a whole chunk where chunks are larger.
-const SHARE: usize = 256 << 10;
+const SHARE: usize = 64 << 10;
 
 /// Encoders of one kind; a thread takes one, and puts it back.
 pub(super) struct Encoders {
     packing: Packing,
-    idle: Lock<Vec<Encoder>>,
+    idle: Lock<Vec<Desk>>,
+}
+
+/// An encoder, and room for what it makes of a share: only so much is kept of it as there is in the end.
+struct Desk {
+    encoder: Encoder,
+    out: Vec<u8>,
 }
 
 /// A batch and its chunks, compressed.
@@ -43,9 +49,12 @@ impl Encoders {
     }
 
     /// One more encoder; `None` where nothing is compressed.
-    fn make(&self) -> Result<Option<Encoder>, Error> {
+    fn make(&self) -> Result<Option<Desk>, Error> {
         let Packing { coding, level, .. } = self.packing;
-        let make = |codec| Encoder::new(codec, coding.chunk_size, level);
+        let make = |codec| {
+            let encoder = Encoder::new(codec, coding.chunk_size, level);
+            encoder.map(|encoder| Desk { encoder, out: Vec::new() })
+        };
         let unsupported = |error| Error::Unsupported(format!("{coding}: {error}"));
         coding.codec.map(make).transpose().map_err(unsupported)
     }
@@ -96,33 +105,35 @@ impl Encoders {
     fn encode_slices<'d>(&self, slices: impl IntoIterator<Item = &'d [u8]>) -> Vec<Chunks> {
         let idle = self.idle.lock().pop();
         // The first one could be made, so can the others.
-        let mut encoder = idle.or_else(|| self.make().ok().flatten());
+        let mut desk = idle.or_else(|| self.make().ok().flatten());
         let chunk_size = self.packing.coding.chunk_size as usize;
-        let encoded = slices.into_iter().map(|data| match &mut encoder {
-            Some(encoder) => Chunks::of(data, chunk_size, encoder),
+        let encoded = slices.into_iter().map(|data| match &mut desk {
+            Some(desk) => Chunks::of(data, chunk_size, desk),
             None => Chunks::default(),
         });
         let encoded = encoded.collect();
-        self.idle.lock().extend(encoder);
+        self.idle.lock().extend(desk);
         encoded
     }
 }
 
 impl Chunks {
-    fn of(data: &[u8], chunk_size: usize, encoder: &mut Encoder) -> Self {
-        let mut chunks = Self { bytes: vec![0; data.len()], sizes: Vec::new() };
+    fn of(data: &[u8], chunk_size: usize, Desk { encoder, out }: &mut Desk) -> Self {
+        if out.len() < data.len() {
+            *out = vec![0; data.len()];
+        }
+        let mut sizes = Vec::with_capacity(data.len().div_ceil(chunk_size));
         let mut end = 0;
         for chunk in data.chunks(chunk_size) {
-            let out = &mut chunks.bytes[end..end + chunk.len()];
+            let out = &mut out[end..end + chunk.len()];
             let len = encoder.encode(chunk, out).unwrap_or_else(|| {
                 out.copy_from_slice(chunk);
                 chunk.len()
             });
-            chunks.sizes.push(len as u32);
+            sizes.push(len as u32);
             end += len;
         }
-        chunks.bytes.truncate(end);
-        chunks
+        Self { bytes: out[..end].to_vec(), sizes }
     }
 
     fn append(&mut self, mut other: Self) {

@@ -32,6 +32,7 @@ use crate::archive::Wim;
 use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::Error;
+use crate::map::Area;
 use crate::memory;
 use crate::pipeline::Threads;
 use crate::pipeline::team::share_among;
@@ -72,9 +73,23 @@ pub(crate) trait Supply: Send {
 #[derive(Debug)]
 pub(crate) struct Batch {
     /// As long as a batch may be; what lies outside the pieces means nothing.
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Area,
     /// In the order in which they are written.
     pub(crate) pieces: Vec<Piece>,
+    /// Pieces of blobs that are read side by side. Only data that is stored as it is, in a file of the
+    /// normal layout, can be: there the place of each is known before it is all there.
+    pub(crate) woven: Vec<Woven>,
+    /// The blobs that are all there with these pieces, in the order of their places.
+    pub(crate) ended: Vec<(Begin, Sha1Hash)>,
+}
+
+/// A piece of a blob that is read beside others.
+#[derive(Debug, Clone)]
+pub(crate) struct Woven {
+    /// Where it is in the data of the batch.
+    pub(crate) range: Range<usize>,
+    /// How far it is from the first of these blobs that has not ended before this batch.
+    pub(crate) ahead: u64,
 }
 
 /// A blob, or a piece of one.
@@ -100,27 +115,29 @@ pub(crate) struct Begin {
     pub(crate) hash: Option<Sha1Hash>,
 }
 
-/// Bytes of a thread's share of a batch.
-const SHARE: usize = 3 << 20;
-
-/// Bytes that a batch holds with so many threads: enough that all are busy to the end, and that the
-/// five buffers of a run stay under 40 MB for two threads and 16 MB for each thread of many. Of large
-/// chunks it holds one for each thread that there is memory for.
+/// Bytes that a batch holds with so many threads. Of large chunks it holds one for each thread that there
+/// is memory for.
 pub(crate) fn batch_len(threads: Threads, chunk_size: u32) -> usize {
-    let share = share_len(threads);
     match is_large(threads, chunk_size) {
-        false => share,
+        false => share_len(threads, chunk_size),
         true => chunk_size as usize * encoders_at_once(threads, chunk_size),
     }
 }
 
-fn share_len(threads: Threads) -> usize {
-    (threads.get() * SHARE).clamp(8 << 20, 192 << 20)
+/// Enough that all threads are busy to the end. Of small chunks, that is little: the four batches of a run
+/// and what becomes of two of them stay under 24 MB for two threads and 16 MB for each thread of many.
+fn share_len(threads: Threads, chunk_size: u32) -> usize {
+    const SMALL: u32 = 64 << 10;
+    let (least, each) = match chunk_size {
+        1..=SMALL => (4 << 20, 2 << 20),
+        _ => (8 << 20, 3 << 20),
+    };
+    (threads.get() * each).clamp(least, 192 << 20)
 }
 
 /// Whether a batch would not hold a chunk for each thread.
 fn is_large(threads: Threads, chunk_size: u32) -> bool {
-    chunk_size as usize > share_len(threads) / threads.get()
+    chunk_size as usize > share_len(threads, chunk_size) / threads.get()
 }
 
 /// How many encoders of large chunks can be at work without the machine running out of memory. Each
@@ -186,10 +203,10 @@ fn pack_at_once(
     let mut filled = Batch::new(len);
     supply.fill(&mut filled)?;
     let mut encoded: Option<Encoded> = None;
-    while !filled.pieces.is_empty() || encoded.is_some() {
+    while !filled.is_empty() || encoded.is_some() {
         run.cancel.check()?;
         let mut next = stock.pop().unwrap_or_else(|| Batch::new(len));
-        let was_last = filled.pieces.is_empty();
+        let was_last = filled.is_empty();
         let (written, (now_encoded, supplied)) = rayon::join(
             || encoded.take().map(|encoded| writer.write(encoded)).transpose(),
             || {
@@ -221,7 +238,7 @@ fn pack_in_turn(
     loop {
         run.cancel.check()?;
         supply.fill(&mut batch)?;
-        if batch.pieces.is_empty() {
+        if batch.is_empty() {
             return writer.finish();
         }
         batch = writer.write(encoders.encode(batch))?.emptied();
@@ -230,11 +247,26 @@ fn pack_in_turn(
 
 impl Batch {
     pub(crate) fn new(len: usize) -> Self {
-        Self { data: vec![0; len], pieces: Vec::new() }
+        Self::over(Area::new(len))
+    }
+
+    fn over(data: Area) -> Self {
+        Self { data, pieces: Vec::new(), woven: Vec::new(), ended: Vec::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.woven.is_empty()
+    }
+
+    /// One that holds nothing, where another is to come.
+    fn none() -> Self {
+        Self::over(Area::Allocated(Vec::new()))
     }
 
     fn emptied(mut self) -> Self {
         self.pieces.clear();
+        self.woven.clear();
+        self.ended.clear();
         self
     }
 }

@@ -20,7 +20,7 @@ use wim_format::resource::{
 };
 
 use super::encode::{Chunks, Encoded};
-use super::{Batch, Begin, Piece, Run};
+use super::{Batch, Begin, Piece, Run, Woven};
 use crate::blob::Coding;
 use crate::error::Error;
 use crate::progress::Amount;
@@ -90,7 +90,30 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             };
             self.run.progress.advance(Amount::new(data.len() as u64, ended));
         }
+        self.woven(&batch)?;
         Ok(batch)
+    }
+
+    /// Pieces of several blobs, and the blobs that end with them.
+    fn woven(&mut self, batch: &Batch) -> Result<(), Error> {
+        if batch.woven.is_empty() {
+            return Ok(());
+        }
+        self.flush()?;
+        for Woven { range, ahead } in &batch.woven {
+            let data = &batch.data[range.clone()];
+            self.write_at(data, self.gathered_at + ahead)?;
+            self.run.progress.advance(Amount::new(data.len() as u64, 0));
+        }
+        for &(begin, hash) in &batch.ended {
+            let (size, flags) = (begin.size, ResourceFlags::empty());
+            let offset = self.gathered_at;
+            self.gathered_at += size;
+            let place = ResourceHeader { size, flags, offset, uncompressed_size: size };
+            self.enter(place, hash, begin);
+            self.run.progress.advance(Amount::new(0, 1));
+        }
+        Ok(())
     }
 
     /// Writes what is left.
