@@ -176,14 +176,16 @@ impl<R: Reach> Search<'_, R> {
         mut link: R::Link,
         depth: u32,
     ) -> Option<R::Link> {
-        for _ in 0..depth {
+        for _ in 0..depth / STRIDE {
+            for _ in 0..STRIDE {
+                if text.word_ahead(link, 0) == word {
+                    return (link.place() != 0).then_some(link);
+                }
+                link = self.next(link);
+            }
             if link.place() == 0 {
                 return None;
             }
-            if text.word_ahead(link, 0) == word {
-                return Some(link);
-            }
-            link = self.next(link);
         }
         None
     }
