@@ -2,8 +2,8 @@
 
 use super::text::{Link, Reach, Text, View, boxed};
 
-/// Log2 of the most hashes of three bytes.
-const THREES: u32 = 15;
+/// Log2 of the hashes of three bytes.
+const THREES: u32 = 14;
 /// Positions of a chain that are looked at in one go: only then is it asked whether there are more.
 const STRIDE: u32 = 4;
 /// Entries that are cleared in the time that it takes to find one by its hash.

@@ -83,7 +83,7 @@ struct Plan {
 impl Plan {
     const fn of(level: Level) -> Self {
         let (depth, nice, passes, gaps, shortest_block) = match level {
-            Level::Fast => (16, 64, 0, Gaps::Longest, 8192),
+            Level::Fast => (12, 128, 0, Gaps::Longest, 8192),
             Level::Balanced => (4, 32, 1, Gaps::Longest, 2048),
             Level::Usual => (12, 48, 1, Gaps::Longest, 2048),
             Level::Best => (24, 128, 2, Gaps::All, 2048),

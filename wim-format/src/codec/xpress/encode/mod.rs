@@ -63,7 +63,7 @@ struct Plan {
 impl Plan {
     const fn of(level: Level) -> Self {
         let (depth, nice, passes) = match level {
-            Level::Fast => (4, 24, 0),
+            Level::Fast => (4, 20, 0),
             Level::Balanced => (16, 64, 0),
             Level::Usual => (20, 256, 0),
             Level::Best => (20, 80, 1),
