@@ -34,6 +34,14 @@ impl<'a> BitWriter<'a> {
         self.held += count;
     }
 
+    /// Flushes if `count` bits more might not fit. Seldom.
+    #[inline(always)]
+    pub(crate) fn make_room(&mut self, count: u32) {
+        if self.held + count > 63 {
+            self.flush();
+        }
+    }
+
     /// Stores all full words. No branch depends on how many there are, which is hard to guess: what
     /// lies behind them is written, too, and written again by the next flush.
     #[inline(always)]

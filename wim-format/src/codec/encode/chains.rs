@@ -2,8 +2,8 @@
 
 use super::text::{Link, Reach, Text, View, boxed};
 
-/// Log2 of the most hashes of three bytes.
-const THREES: u32 = 15;
+/// Log2 of the hashes of three bytes.
+const THREES: u32 = 14;
 /// Positions of a chain that are looked at in one go: only then is it asked whether there are more.
 const STRIDE: u32 = 4;
 /// Entries that are cleared in the time that it takes to find one by its hash.
@@ -176,14 +176,16 @@ impl<R: Reach> Search<'_, R> {
         mut link: R::Link,
         depth: u32,
     ) -> Option<R::Link> {
-        for _ in 0..depth {
+        for _ in 0..depth / STRIDE {
+            for _ in 0..STRIDE {
+                if text.word_ahead(link, 0) == word {
+                    return (link.place() != 0).then_some(link);
+                }
+                link = self.next(link);
+            }
             if link.place() == 0 {
                 return None;
             }
-            if text.word_ahead(link, 0) == word {
-                return Some(link);
-            }
-            link = self.next(link);
         }
         None
     }

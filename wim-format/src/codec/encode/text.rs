@@ -53,8 +53,8 @@ pub(crate) trait Reach: Debug + Send + 'static {
     const SIZE: usize;
     /// What positions are stored in.
     type Link: Link;
-    /// Log2 of the most hashes of four bytes: twice as many as positions, up to this, since positions
-    /// that share a hash by chance are looked at for nothing.
+    /// Log2 of the hashes of four bytes: positions that share a hash by chance are looked at for
+    /// nothing, but tables have to be read and written, too, and the cache is small.
     const HASHES: u32;
     /// One for each of these.
     type Roots: AsRef<[Self::Link]> + AsMut<[Self::Link]> + Debug + Send;
@@ -121,7 +121,7 @@ reach!(
     Near,
     u16,
     1 << 16,
-    16
+    15
 );
 reach!(
     /// Chunks of up to 2 MiB.

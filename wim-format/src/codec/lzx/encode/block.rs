@@ -253,12 +253,14 @@ impl<'b, R: Reach> Stage for Body<'_, 'b, R> {
                 write_literals(words, &mut bits, text, at + 2..item.at as usize);
             }
             add(&mut bits, words.main[usize::from(item.main)]);
-            bits.flush();
-            add(&mut bits, words.length[usize::from(item.length)]);
+            let length = words.length[usize::from(item.length)];
             let Open { raw, coded } = open[item.slot()];
-            bits.add(item.extra >> coded, raw.into());
             let aligned = words.aligned[item.extra as usize % ALIGNED_SYMBOLS];
-            add(&mut bits, select_unpredictable(coded > 0, aligned, 0));
+            let aligned = select_unpredictable(coded > 0, aligned, 0);
+            bits.make_room((length >> 16) + u32::from(raw) + (aligned >> 16));
+            add(&mut bits, length);
+            bits.add(item.extra >> coded, raw.into());
+            add(&mut bits, aligned);
             bits.flush();
             at = item.end();
         }
@@ -279,8 +281,14 @@ fn write_literals<R: Reach>(
     text: View<'_, R>,
     range: Range<usize>,
 ) {
-    for at in range {
-        add(bits, words.main[usize::from(text.byte(at))]);
+    let Range { start: mut at, end } = range;
+    while at < end {
+        // Up to three at a time: what lies behind the last one takes no bits.
+        let word = |i: usize| words.main[usize::from(text.byte(at + i))];
+        add(bits, word(0));
+        add(bits, select_unpredictable(end - at > 1, word(1), 0));
+        add(bits, select_unpredictable(end - at > 2, word(2), 0));
         bits.flush();
+        at += 3;
     }
 }

@@ -88,7 +88,7 @@ struct Plan {
 impl Plan {
     const fn of(level: Level) -> Self {
         let (depth, nice, entered, passes, gaps, shortest_block) = match level {
-            Level::Fast => (16, 64, ALL, 0, Gaps::Longest, 8192),
+            Level::Fast => (14, 128, ALL, 0, Gaps::Longest, 8192),
             Level::Balanced => (6, 24, 12, 1, Gaps::Longest, 2048),
             Level::Usual => (16, 64, 16, 1, Gaps::Longest, 2048),
             Level::Best => (24, 128, ALL, 2, Gaps::All, 2048),

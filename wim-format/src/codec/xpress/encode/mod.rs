@@ -65,7 +65,7 @@ struct Plan {
 impl Plan {
     const fn of(level: Level) -> Self {
         let (depth, nice, entered, passes) = match level {
-            Level::Fast => (4, 24, 0, 0),
+            Level::Fast => (4, 20, 0, 0),
             Level::Balanced => (16, 64, 0, 0),
             Level::Usual => (20, 256, 0, 0),
             Level::Best => (20, 96, 16, 1),
@@ -198,9 +198,12 @@ impl Stage for Stream<'_> {
                 write_literals(words, &mut writer, text, at + 2..item.at as usize);
             }
             add(&mut writer, words[item.symbol() % SYMBOLS]);
-            writer.flush();
-            write_length(&mut writer, item.length as usize - MIN_MATCH);
+            if let Some(rest) = (item.length as usize - MIN_MATCH).checked_sub(LONG_LENGTH) {
+                writer.flush();
+                write_length(&mut writer, rest);
+            }
             let bits = item.offset_bits();
+            writer.make_room(bits);
             writer.put(item.offset - (1 << bits), bits);
             at = item.end();
         }
@@ -223,19 +226,25 @@ fn write_literals(
     text: View<'_, Near>,
     range: Range<usize>,
 ) {
-    for at in range {
-        let word = words[usize::from(text.byte(at))];
-        writer.put(word & 0xFFFF, word >> 16);
+    let Range { start: mut at, end } = range;
+    while at < end {
+        // Up to three at a time: what lies behind the last one takes no bits.
+        let word = |i: usize| words[usize::from(text.byte(at + i))];
+        add(writer, word(0));
+        add(writer, select_unpredictable(end - at > 1, word(1), 0));
+        add(writer, select_unpredictable(end - at > 2, word(2), 0));
+        writer.flush();
+        at += 3;
     }
 }
 
-/// Writes the bytes of a length (less the shortest) that does not fit into the symbol.
+/// Writes the bytes of a length that does not fit into the symbol, by `rest`.
 #[inline(always)]
-fn write_length(writer: &mut Writer<'_>, length: usize) {
-    let Some(rest) = length.checked_sub(LONG_LENGTH) else { return };
+fn write_length(writer: &mut Writer<'_>, rest: usize) {
     if rest < 0xFF {
         writer.put_byte(rest as u8);
     } else {
+        let length = rest + LONG_LENGTH;
         writer.put_byte(0xFF);
         writer.put_byte(length as u8);
         writer.put_byte((length >> 8) as u8);

@@ -38,6 +38,14 @@ impl<'a> Writer<'a> {
         self.held += count;
     }
 
+    /// Flushes if `count` bits more might not fit. Seldom.
+    #[inline(always)]
+    pub(super) fn make_room(&mut self, count: u32) {
+        if self.held + count > 63 {
+            self.flush();
+        }
+    }
+
     /// Stores all full words, but one that is full to the brim. No branch depends on how many there
     /// are, which is hard to guess: those behind them are written, too, and written again later.
     #[inline(always)]
