@@ -90,7 +90,7 @@ impl Plan {
         let (depth, nice, entered, passes, gaps, shortest_block) = match level {
             Level::Fast => (14, 128, ALL, 0, Gaps::Longest, 8192),
             Level::Balanced => (6, 24, 12, 1, Gaps::Longest, 2048),
-            Level::Usual => (16, 64, 16, 1, Gaps::Longest, 2048),
+            Level::Usual => (14, 60, 16, 1, Gaps::Longest, 2048),
             Level::Best => (24, 128, ALL, 2, Gaps::All, 2048),
             Level::Smallest => (32, 257, ALL, 6, Gaps::All, 2048),
         };
