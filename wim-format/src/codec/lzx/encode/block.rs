@@ -96,10 +96,20 @@ enum Kind {
     Aligned = 2,
 }
 
+/// What the codes of a block are to be good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// Its symbols, which takes least time.
+    Symbols,
+    /// Its symbols and the header with the codes.
+    Block,
+}
+
 /// Writes the blocks of a chunk.
 #[derive(Debug)]
 pub(super) struct Blocks {
     order: u32,
+    fit: Fit,
     builder: Builder,
     codes: Codes,
     words: Words,
@@ -111,9 +121,10 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// For chunks of 2^`order` bytes.
-    pub(super) fn new(order: u32) -> Self {
+    pub(super) fn new(order: u32, fit: Fit) -> Self {
         Self {
             order,
+            fit,
             builder: Builder::new(),
             codes: Codes {
                 main: [0; MAX_MAIN_SYMBOLS],
@@ -166,10 +177,21 @@ impl Blocks {
     }
 
     fn make_codes(&mut self, frequencies: &Frequencies) -> Kind {
-        let Self { builder, codes, words, .. } = self;
+        let Self { fit, builder, codes, words, old_main, old_length, parts, .. } = self;
         let symbols = main_symbols(self.order);
-        builder.lengths(&frequencies.main[..symbols], MAX_LENGTH, &mut codes.main[..symbols]);
+        let main = &frequencies.main[..symbols];
+        builder.lengths(main, MAX_LENGTH, &mut codes.main[..symbols]);
         builder.lengths(&frequencies.length, MAX_LENGTH, &mut codes.length);
+        if *fit == Fit::Block {
+            shorten(builder, main, &mut codes.main[..symbols], |builder, lengths| {
+                let [first, second, _] = &mut *parts;
+                first.prepare(builder, &old_main[..LITERALS], &lengths[..LITERALS])
+                    + second.prepare(builder, &old_main[LITERALS..symbols], &lengths[LITERALS..])
+            });
+            shorten(builder, &frequencies.length, &mut codes.length, |builder, lengths| {
+                parts[2].prepare(builder, old_length, lengths)
+            });
+        }
         builder.lengths(&frequencies.aligned, MAX_ALIGNED_LENGTH, &mut codes.aligned);
         packed_codewords(&codes.main, &mut words.main);
         packed_codewords(&codes.length, &mut words.length[MIN_MATCH + LONG_HEADER..]);
@@ -196,6 +218,37 @@ impl Blocks {
             part.prepare(builder, old, new);
             part.write(bits);
         }
+    }
+}
+
+/// Makes the longest codewords of a code shorter as long as that saves bits: the symbols take more, and
+/// the `header` with the lengths, given these, less, since there are fewer different ones.
+fn shorten(
+    builder: &mut Builder,
+    frequencies: &[u32],
+    lengths: &mut [u8],
+    mut header: impl FnMut(&mut Builder, &[u8]) -> u64,
+) {
+    let mut bits = |builder: &mut Builder, lengths: &[u8]| {
+        let pairs = frequencies.iter().zip(lengths);
+        let symbols = pairs.map(|(&count, &length)| u64::from(count) * u64::from(length));
+        symbols.sum::<u64>() + header(builder, lengths)
+    };
+    let mut least = bits(builder, lengths);
+    let used = frequencies.iter().filter(|&&count| count != 0).count();
+    let mut longest = usize::from(lengths.iter().copied().max().unwrap_or_default());
+    let mut others = [0; MAX_MAIN_SYMBOLS];
+    let others = &mut others[..lengths.len()];
+    // A code whose lengths are all about the same is not worth a try.
+    while longest > 1 && 1 << (longest - 1) >= used + used / 2 {
+        longest -= 1;
+        builder.lengths(frequencies, longest, others);
+        let fewer = bits(builder, others);
+        if fewer >= least {
+            return;
+        }
+        least = fewer;
+        lengths.copy_from_slice(others);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::codec::encode::chains::{Chains, Effort};
 use crate::codec::encode::matches::{Fill, Matches};
 use crate::codec::encode::text::{Far, Near, Reach, Text};
 use crate::codec::encode::tree::Trees;
-use block::{Blocks, Frequencies};
+use block::{Blocks, Fit, Frequencies};
 use costs::{Costs, From};
 use lazy::Parse;
 use matches::{MAX_MATCH, Match, Recent};
@@ -89,8 +89,8 @@ impl Plan {
     const fn of(level: Level) -> Self {
         let (depth, nice, entered, passes, gaps, shortest_block) = match level {
             Level::Fast => (14, 128, ALL, 0, Gaps::Longest, 8192),
-            Level::Balanced => (6, 24, 12, 1, Gaps::Longest, 2048),
-            Level::Usual => (14, 60, 16, 1, Gaps::Longest, 2048),
+            Level::Balanced => (8, 22, 8, 1, Gaps::Longest, 2048),
+            Level::Usual => (12, 54, 16, 1, Gaps::Longest, 2048),
             Level::Best => (24, 128, ALL, 2, Gaps::All, 2048),
             Level::Smallest => (32, 257, ALL, 6, Gaps::All, 2048),
         };
@@ -134,6 +134,7 @@ impl<R: Reach> Engine<R> {
         let plan = Plan::of(level);
         let order = window_order(chunk_size);
         let chunk_size = chunk_size as usize;
+        let fit = if plan.passes == 0 { Fit::Symbols } else { Fit::Block };
         let method = match plan.passes {
             0 => Method::Lazy(Chains::new()),
             _ => Method::Optimal(Box::new(Optimal {
@@ -152,7 +153,7 @@ impl<R: Reach> Engine<R> {
             method,
             matches: Vec::with_capacity(chunk_size / 2 + 1),
             splitter: Splitter::new(chunk_size, main_symbols(order), plan.shortest_block),
-            blocks: Blocks::new(order),
+            blocks: Blocks::new(order, fit),
         }
     }
 
