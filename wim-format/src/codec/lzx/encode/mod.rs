@@ -92,7 +92,7 @@ impl Plan {
             Level::Balanced => (8, 22, 8, 1, Gaps::Longest, 2048),
             Level::Usual => (12, 54, 16, 1, Gaps::Longest, 2048),
             Level::Best => (24, 128, ALL, 2, Gaps::All, 2048),
-            Level::Smallest => (32, 257, ALL, 6, Gaps::All, 2048),
+            Level::Smallest => (32, 257, ALL, 5, Gaps::All, 2048),
         };
         let effort = Effort { depth, lazy: 4, nice };
         Self { effort, entered, passes, gaps, shortest_block }
