@@ -157,7 +157,7 @@ fn a_node_that_is_cut_off_in_mid_file_goes_on_where_it_was() {
         proxy.set(Rule::CutAfter(files * FILE as u64 + 80_000));
         let done = node.fetch();
         assert_eq!(done.code(), 4, "{} {}", done.text(), done.stderr);
-        if node.present().1 % FILE as u64 > 0 || files == 1 {
+        if !node.present().1.is_multiple_of(FILE as u64) || files == 1 {
             break done;
         }
         files /= 2;
