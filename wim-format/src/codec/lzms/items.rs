@@ -104,8 +104,7 @@ impl Classes {
         past: &mut Contexts,
         range: &mut RangeDecoder<'_>,
     ) -> u8 {
-        let previous = std::mem::replace(&mut past.previous, Previous::Lz);
-        self.place::<LZ>(u8::from((previous == Previous::Lz) & (literals == 0)), past, range)
+        self.place::<LZ>(Previous::Lz, literals, past, range)
     }
 
     /// The place of a delta match's source in its queue, after a run of so many `literals`.
@@ -116,19 +115,21 @@ impl Classes {
         past: &mut Contexts,
         range: &mut RangeDecoder<'_>,
     ) -> u8 {
-        let previous = std::mem::replace(&mut past.previous, Previous::Delta);
-        self.place::<DELTA>(u8::from((previous == Previous::Delta) & (literals == 0)), past, range)
+        self.place::<DELTA>(Previous::Delta, literals, past, range)
     }
 
-    /// [`NEW`], or which of the three visible entries of a queue, the first being that at place
-    /// `first`: three decisions at most.
+    /// [`NEW`], or which of the three visible entries of the queue of a match of this `own` kind, of
+    /// which a match of that kind right before hides the first: three decisions at most.
     #[inline(always)]
     fn place<const KIND: usize>(
         &mut self,
-        first: u8,
+        own: Previous,
+        literals: usize,
         past: &mut Contexts,
         range: &mut RangeDecoder<'_>,
     ) -> u8 {
+        let previous = std::mem::replace(&mut past.previous, own);
+        let first = u8::from((previous == own) & (literals == 0));
         let (classes, contexts) = (&mut self.places[KIND], &mut past.places[KIND]);
         if !self.repeats[KIND].decide(&mut past.repeats[KIND], range) {
             NEW

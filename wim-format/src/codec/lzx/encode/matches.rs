@@ -4,7 +4,6 @@ use super::super::tables::{
     EXTRA_BITS, FIRST_WIDE_SLOT, LENGTH_HEADERS, LITERALS, LONG_HEADER, MAX_EXTRA_BITS, MIN_MATCH,
     OFFSET_BASE, RECENT_SLOTS,
 };
-
 use crate::codec::encode::text::{Far, Reach};
 
 /// Longest match.
