@@ -57,10 +57,15 @@ impl Threads {
     /// One thread, the caller's own.
     pub const ONE: Self = Self(NonZeroUsize::MIN);
 
-    /// Exactly `count` threads, or as many as there are processors when `count` is 0.
+    /// The most for each processor: more only wait, and take memory.
+    const MOST: usize = 8;
+
+    /// `count` threads, though no more than eight for each processor; one for each when `count` is 0.
     #[must_use]
     pub fn new(count: usize) -> Self {
-        NonZeroUsize::new(count).map_or_else(Self::default, Self)
+        let Self(processors) = Self::default();
+        let most = processors.get().saturating_mul(Self::MOST);
+        Self(NonZeroUsize::new(count.min(most)).unwrap_or(processors))
     }
 
     /// How many.

@@ -269,3 +269,11 @@ fn progress_adds_up_and_cancelling_stops() {
         }
     }
 }
+
+#[test]
+fn more_threads_than_are_of_use_are_not_started() {
+    let one_each = Threads::default().get();
+    assert_eq!(Threads::new(0).get(), one_each);
+    assert_eq!(Threads::new(one_each + 1).get(), one_each + 1);
+    assert_eq!(Threads::new(usize::MAX).get(), 8 * one_each);
+}

@@ -39,7 +39,7 @@ pub(crate) struct Global {
     /// Print one JSON document instead of text
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Threads to work with; 0 means one per processor
+    /// Threads to work with, at most eight per processor; 0 means one per processor
     #[arg(long, global = true, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) threads: usize,
     /// Read files instead of mapping them into memory (for media that may vanish)
