@@ -7,6 +7,7 @@ use wim_format::Level;
 use wim_format::xml::EditError;
 
 use crate::archive::{ImageIndex, Wim};
+use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::export::{self, Compression, Grouping, IntegrityTable, Recompress, Verification};
@@ -72,11 +73,22 @@ pub fn run(
     let packing = options.grouping.packing(coding, options.level, layout, Some(wim))?;
     let mut session = Session::rebuild(&old, coding, layout)?;
     let Options { recompress, grouping, .. } = *options;
+    if copies_all(options, wim, coding) {
+        session.copy_ahead(context);
+    }
     export::keep(&mut session, wim, &kept, recompress, grouping, packing, context)?;
     remove_images(&mut session, &options.without).map_err(parameter)?;
     let before = wim.parts()[0].source.len();
     let done = session.finish(options.integrity, options.verification, context)?;
     Ok(Outcome { before, after: done.len, copied: done.copied, decoded: done.decoded })
+}
+
+/// Whether all data that something refers to is copied as it is.
+fn copies_all(options: &Options, wim: &Wim, coding: Coding) -> bool {
+    options.without.is_empty()
+        && options.recompress == Recompress::WhenNeeded
+        && coding == wim.coding()
+        && !matches!(options.grouping, Grouping::Solid(_))
 }
 
 /// How long the archive would be if it were written anew, all images kept and all data copied.

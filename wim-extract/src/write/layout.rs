@@ -21,6 +21,7 @@ use wim_format::resource::{BLOB_HEADER_LEN, BlobHeader, ResourceFlags, ResourceH
 use wim_format::xml::WimXml;
 use wim_format::{FormatError, Sha1Hash, Structure};
 
+use super::ahead::InPlace;
 use super::parts;
 use crate::archive::{BlobId, Wim};
 use crate::blob::Coding;
@@ -118,6 +119,8 @@ pub(crate) struct Drafted {
     pub(crate) known_pieces: HashMap<Range<u64>, Sha1Hash>,
     /// The blobs that are written, each with its input.
     pub(crate) blobs: Vec<(usize, BlobId)>,
+    /// What need not be copied any more.
+    pub(crate) in_place: InPlace,
     len: u64,
 }
 
@@ -527,8 +530,17 @@ impl Draft {
             self.literal(Bytes::copy_from_slice(&header.to_bytes()));
         }
         let Self { sources, segments, blobs, at: len, .. } = self;
-        let (before, known_pieces) = (None, HashMap::new());
-        Ok(Drafted { sources, segments, header, piece_size, before, known_pieces, blobs, len })
+        Ok(Drafted {
+            sources,
+            segments,
+            header,
+            piece_size,
+            before: None,
+            known_pieces: HashMap::new(),
+            blobs,
+            in_place: InPlace::default(),
+            len,
+        })
     }
 
     /// Places a resource behind what there is so far.
