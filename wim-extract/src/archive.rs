@@ -27,7 +27,7 @@ use wim_format::resource::ResourceHeader;
 use wim_format::xml::WimXml;
 use wim_format::{Codec, FormatError, Sha1Hash};
 
-use self::index::Index;
+pub(crate) use self::index::Index;
 use crate::blob::{Coding, Form, Resource, read_whole};
 use crate::cancel::Cancel;
 use crate::error::{Damage, Error, Of};
