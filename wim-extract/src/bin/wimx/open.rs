@@ -5,6 +5,7 @@ use std::path::Path;
 
 use wim_extract::archive::{ImageIndex, OpenOptions, Wim};
 use wim_extract::error::Action;
+use wim_extract::rebuild::Old;
 use wim_extract::source::Access;
 use wim_extract::{Cancel, Error, Progress, verify};
 
@@ -19,19 +20,32 @@ pub(crate) fn archive(
     global: &Global,
     bar: &Bar,
 ) -> Result<Wim, Failure> {
-    // Like wimlib, which knows standard input in `apply` alone, a file of that name may be meant.
-    if path.as_os_str() == "-" && !path.exists() {
-        let message =
-            "this command cannot read an archive from a pipe; save it to a file and name that";
-        let missing = io::Error::new(io::ErrorKind::NotFound, message);
-        return Err(Error::io(Action::Open, path)(missing).into());
-    }
+    refuse_stdin(path)?;
     let (access, references) = (access(global), references.to_vec());
     let threads = global.threads();
     let options = OpenOptions { access, references, threads, ..OpenOptions::default() };
     let wim = Wim::open(path, &options)?;
     wim.warnings().iter().for_each(|warning| bar.warning(warning));
     Ok(wim)
+}
+
+/// Opens the archive at `path` that is to be written anew, and tells what was odd about it.
+pub(crate) fn to_rebuild(path: &Path, bar: &Bar) -> Result<Old, Failure> {
+    refuse_stdin(path)?;
+    let old = Old::open(path)?;
+    old.wim().warnings().iter().for_each(|warning| bar.warning(warning));
+    Ok(old)
+}
+
+/// Like wimlib, which knows standard input in `apply` alone; a file of that name may be meant.
+fn refuse_stdin(path: &Path) -> Result<(), Failure> {
+    if path.as_os_str() != "-" || path.exists() {
+        return Ok(());
+    }
+    let message =
+        "this command cannot read an archive from a pipe; save it to a file and name that";
+    let missing = io::Error::new(io::ErrorKind::NotFound, message);
+    Err(Error::io(Action::Open, path)(missing).into())
 }
 
 /// How files are to be read.
