@@ -277,6 +277,35 @@ fn refusals() {
     }
 }
 
+/// A stream whose XML document is damaged is refused with wimlib's code. (wimlib takes one that can still
+/// be parsed, whatever its hash says.)
+#[test]
+fn streams_with_a_damaged_document() {
+    let place = Place::new();
+    place.run(wimlib, "capture B p.wim one --pipable").ok();
+    let bytes = fs::read(place.path("p.wim")).expect("a WIM");
+    let tag: Vec<u8> = "<WIM>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let start = bytes.windows(tag.len()).position(|found| found == tag).expect("a document");
+    // The byte order mark, the name of a tag, a sign of a tag; then a letter of a name.
+    for (at, with, codes) in [
+        (start - 2, 0x00, [73, 73]),
+        (start + 2, b'X', [73, 73]),
+        (start + 8, b'<', [73, 73]),
+        (start + 2 * "<WIM><IMAGE INDEX='1'><NAME>".len(), b'x', [73, 0]),
+    ] {
+        let mut damaged = bytes.clone();
+        damaged[at] = with;
+        fs::write(place.path("damaged"), &damaged).expect("it can be written");
+        let tools: [Tool; 2] = [WIMX, wimlib];
+        let found = tools.map(|tool| {
+            let finished = place.run_with_input(tool, "apply - 1 out", "damaged");
+            let _ = fs::remove_dir_all(place.path("out"));
+            finished.code()
+        });
+        assert_eq!(found, codes, "byte {at}");
+    }
+}
+
 /// Cut anywhere in its data, a stream is refused with wimlib's code, and no file is left half there.
 #[test]
 fn streams_that_end() {

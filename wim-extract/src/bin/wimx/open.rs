@@ -1,5 +1,6 @@
 //! Opening archives and choosing images, as every command does it.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
@@ -59,7 +60,7 @@ pub(crate) fn check(wim: &Wim, global: &Global, bar: &Bar, cancel: &Cancel) -> R
 }
 
 /// The images that the operand means; without one, the only image there is.
-pub(crate) fn images(wim: &Wim, operand: Option<&str>) -> Result<Vec<ImageIndex>, Failure> {
+pub(crate) fn images(wim: &Wim, operand: Option<&OsStr>) -> Result<Vec<ImageIndex>, Failure> {
     match operand {
         Some(operand) => Ok(wim.resolve(operand)?),
         None if wim.image_count() == 1 => Ok(wim.images().collect()),
@@ -72,12 +73,13 @@ pub(crate) fn images(wim: &Wim, operand: Option<&str>) -> Result<Vec<ImageIndex>
 }
 
 /// Whether the operand means all images, however many there are.
-pub(crate) fn means_all(operand: &str) -> bool {
+pub(crate) fn means_all(operand: impl AsRef<OsStr>) -> bool {
+    let operand = operand.as_ref();
     operand == "*" || operand.eq_ignore_ascii_case("all")
 }
 
 /// The one image that the operand means, for commands that cannot take all of them.
-pub(crate) fn image(wim: &Wim, operand: &str) -> Result<ImageIndex, Failure> {
+pub(crate) fn image(wim: &Wim, operand: &OsStr) -> Result<ImageIndex, Failure> {
     match wim.resolve(operand)?[..] {
         [image] if !means_all(operand) => Ok(image),
         _ => Err(Failure::Choice(format!("{operand:?} means all images; this command takes one"))),
