@@ -223,8 +223,8 @@ impl Draft {
     }
 
     /// A layout of one part of a split set; the first is number 1. It takes no solid resources.
-    pub(crate) fn of_part(number: u16, coding: Coding) -> Self {
-        Self { kind: Kind::Part(number), ..Self::new(coding, Layout::Normal) }
+    pub(crate) fn of_part(number: u16, coding: Coding, layout: Layout) -> Self {
+        Self { kind: Kind::Part(number), ..Self::new(coding, layout) }
     }
 
     /// A layout of the data of all parts of a split set, whose resources take up to `most` bytes in each;
@@ -441,10 +441,14 @@ impl Draft {
     }
 
     /// Begins a pipable file, now that all is known of its images: a header that does not know where
-    /// the tables are, the XML, the images.
+    /// the tables are, the XML, the images. All parts of a split set speak of all images.
     pub(crate) fn open(&mut self, header: &Header, xml: &WimXml) {
+        let image_count = match self.kind {
+            Kind::Archive => self.images.len() as u32,
+            Kind::Part(_) | Kind::Parts { .. } => header.image_count,
+        };
         let header = Header {
-            image_count: self.images.len() as u32,
+            image_count,
             blob_table: ResourceHeader::default(),
             xml: ResourceHeader::default(),
             boot_metadata: ResourceHeader::default(),
