@@ -159,12 +159,16 @@ fn the_files_of_wimlib_are_taken_from_a_pipe() {
     }
 }
 
-/// The parts of a pipable set come one after the other.
+/// The parts of a pipable set come one after the other. (wimlib stumbles over integrity tables between
+/// them, its own too.)
 #[test]
 fn parts_come_through_one_pipe() {
-    for (splitter, reader) in [(wimlib as Tool, WIMX), (WIMX, wimlib), (WIMX, WIMX)] {
+    let with_table = " --include-integrity";
+    let tools: [(Tool, Tool, &str); 3] =
+        [(wimlib, WIMX, with_table), (WIMX, WIMX, with_table), (WIMX, wimlib, "")];
+    for (splitter, reader, table) in tools {
         let place = Place::new();
-        place.run(wimlib, "capture A a.wim one --pipable --include-integrity").ok();
+        place.run(wimlib, &format!("capture A a.wim one --pipable{table}")).ok();
         place.run(splitter, "split a.wim part.swm 2").ok();
         let mut whole = Vec::new();
         for number in ["", "2", "3", "4", "5", "6", "7", "8", "9"] {
