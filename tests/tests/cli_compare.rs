@@ -4,7 +4,9 @@
 //! The versions of wimlib-imagex in use (1.13.5 of Debian and 1.14.5) print the same for all that is
 //! compared here. Where wimx differs on purpose, the case says so.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -331,6 +333,29 @@ fn wrong_operands_have_the_same_codes() {
         "--bogus",
     ];
     none(lines.map(|line| archives.same_failure(line)));
+}
+
+#[test]
+fn what_is_not_unicode_is_no_image() {
+    let archives = Archives::new();
+    let commands: [(&str, &[&str]); 8] = [
+        ("info", &[]),
+        ("info", &["new name"]),
+        ("dir", &[]),
+        ("apply", &["out"]),
+        ("extract", &["/a.txt"]),
+        ("export", &["out.wim"]),
+        ("update", &["--command=delete /a.txt"]),
+        ("delete", &[]),
+    ];
+    for (command, behind) in commands {
+        let [theirs, ours] = [tools::wimlib(), bins::wimx()].map(|mut line| {
+            line.arg(command).arg("many.wim").arg(OsStr::from_bytes(b"b\xff\xfed"));
+            archives.run(line, behind)
+        });
+        assert_eq!(ours.code(), theirs.code(), "{command}: {}", ours.stderr);
+        assert_eq!(ours.code(), 18, "{command}: {}", ours.stderr);
+    }
 }
 
 #[test]

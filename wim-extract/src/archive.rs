@@ -16,6 +16,7 @@ mod open;
 
 pub(crate) use self::open::{read_header, read_table};
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -27,7 +28,7 @@ use wim_format::resource::ResourceHeader;
 use wim_format::xml::WimXml;
 use wim_format::{Codec, FormatError, Sha1Hash};
 
-use self::index::Index;
+pub(crate) use self::index::Index;
 use crate::blob::{Coding, Form, Resource, read_whole};
 use crate::cancel::Cancel;
 use crate::error::{Damage, Error, Of};
@@ -228,11 +229,14 @@ impl Wim {
     }
 
     /// The images that a user means by `operand`: an index from 1, a name, or `all` or `*`.
-    /// What looks like a number is one.
+    /// What looks like a number is one, and what is not Unicode is nobody's name.
     ///
     /// # Errors
     /// [`Error::NoSuchImage`], which lists those there are.
-    pub fn resolve(&self, operand: &str) -> Result<Vec<ImageIndex>, Error> {
+    pub fn resolve(&self, operand: impl AsRef<OsStr>) -> Result<Vec<ImageIndex>, Error> {
+        let Some(operand) = operand.as_ref().to_str() else {
+            return Err(self.no_such_image(&operand.as_ref().to_string_lossy()));
+        };
         if operand == "*" || operand.eq_ignore_ascii_case("all") {
             return Ok(self.images().collect());
         }

@@ -499,6 +499,10 @@ impl Error {
             Self::Io { .. } | Self::NoSpace { .. } => 72,
             Self::Malformed { of, source, .. } => malformed_code(*of, source),
             Self::DamagedMetadata { damage: Damage::Hash { .. }, .. } => 21,
+            // wimlib looks only at whether it can be parsed.
+            Self::DamagedTable {
+                structure: Structure::Xml, damage: Damage::Hash { .. }, ..
+            } => 73,
             Self::DamagedTable { damage, .. } | Self::DamagedMetadata { damage, .. } => {
                 damage.code()
             }

@@ -192,22 +192,30 @@ pub fn run(
 /// Lays out the archive.
 fn draft(selection: &Selection<'_>, options: &Options) -> Result<(Drafted, Outcome), Error> {
     let wim = selection.wim;
-    let mut draft = Draft::new(wim.coding(), Layout::Normal);
-    let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
-    let added = add::add_all(&mut draft, selection, manner, options.threads)?;
+    let layout = add::layout_of_copy(wim);
+    let mut draft = Draft::new(wim.coding(), layout);
     let old = wim.header();
     let mut flags = old.flags;
     flags.remove(HeaderFlags::SPANNED | HeaderFlags::WRITE_IN_PROGRESS);
-    let is_solid = draft.has_solid() || wim.codec() == Some(Codec::Lzms);
-    let header = Header {
-        layout: Layout::Normal,
-        version: if is_solid { Version::Solid } else { Version::Normal },
+    let is_lzms = wim.codec() == Some(Codec::Lzms);
+    let mut header = Header {
+        layout,
+        version: if is_lzms { Version::Solid } else { Version::Normal },
         flags,
         part_number: 1,
         total_parts: 1,
         boot_index: old.boot_image().unwrap_or(0),
         ..old.clone()
     };
+    let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
+    let (threads, head) = (options.threads, (&header, wim.xml()));
+    let added = match layout {
+        Layout::Normal => add::add_all(&mut draft, selection, manner, threads),
+        Layout::Pipable => add::add_all_in_order(&mut draft, selection, manner, threads, head),
+    }?;
+    if draft.has_solid() {
+        header.version = Version::Solid;
+    }
     let table = integrity::wanted_piece_size(&wim.parts()[0], options.integrity)?;
     let drafted = draft.finish(header, wim.xml().clone(), table)?;
     let outcome = Outcome {

@@ -7,6 +7,7 @@ use wim_format::Level;
 use wim_format::xml::EditError;
 
 use crate::archive::{ImageIndex, Wim};
+use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::export::{self, Compression, Grouping, IntegrityTable, Recompress, Verification};
@@ -55,28 +56,81 @@ pub struct Outcome {
 /// Writes the archive at `path` anew.
 ///
 /// # Errors
-/// It is read-only, locked or part of a split set; damaged metadata or data that has to be
-/// decoded; those of writing; [`Error::Cancelled`]. Unless it succeeds, the file is as it was.
+/// Those of [`Old::open`] and [`Old::rebuild`].
 pub fn run(
     path: &Path,
     options: &Options,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Outcome, Error> {
-    let old = Locked::open(path)?;
+    Old::open(path)?.rebuild(options, progress, cancel)
+}
+
+/// An archive that is to be written anew, for who has to look at it first. Others cannot write to it
+/// for as long as it is open.
+#[derive(Debug)]
+pub struct Old(Locked);
+
+impl Old {
+    /// Opens the archive at `path`.
+    ///
+    /// # Errors
+    /// It cannot be written to, is read-only, locked or part of a split set, or is no archive.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Locked::open(path).map(Self)
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn wim(&self) -> &Wim {
+        &self.0.wim
+    }
+
+    /// Writes it anew.
+    ///
+    /// # Errors
+    /// Damaged metadata or data that has to be decoded; those of writing; [`Error::Cancelled`]. Unless
+    /// it succeeds, the file is as it was.
+    pub fn rebuild(
+        self,
+        options: &Options,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Outcome, Error> {
+        rebuild(&self.0, options, progress, cancel)
+    }
+}
+
+fn rebuild(
+    old: &Locked,
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Outcome, Error> {
     let wim = &old.wim;
     let coding = export::add::coding(wim, options.compression);
     let context = Context { threads: options.threads, progress, cancel };
     let kept: Vec<_> = wim.images().filter(|image| !options.without.contains(image)).collect();
     let layout = options.pipable.layout(wim.header().layout);
     let packing = options.grouping.packing(coding, options.level, layout, Some(wim))?;
-    let mut session = Session::rebuild(&old, coding, layout)?;
+    let mut session = Session::rebuild(old, coding, layout)?;
     let Options { recompress, grouping, .. } = *options;
+    if copies_all(options, wim, coding) {
+        session.copy_ahead(context);
+    }
     export::keep(&mut session, wim, &kept, recompress, grouping, packing, context)?;
     remove_images(&mut session, &options.without).map_err(parameter)?;
     let before = wim.parts()[0].source.len();
     let done = session.finish(options.integrity, options.verification, context)?;
     Ok(Outcome { before, after: done.len, copied: done.copied, decoded: done.decoded })
+}
+
+/// Whether all data that something refers to is copied as it is.
+fn copies_all(options: &Options, wim: &Wim, coding: Coding) -> bool {
+    options.without.is_empty()
+        && options.recompress == Recompress::WhenNeeded
+        && coding == wim.coding()
+        && !matches!(options.grouping, Grouping::Solid(_))
 }
 
 /// How long the archive would be if it were written anew, all images kept and all data copied.

@@ -9,7 +9,8 @@
 //! rename   all parts, the first one last: a set without its first part is none
 //! ```
 //!
-//! Resources are copied as they are. An archive with solid resources, of which parts can have none, or
+//! Resources are copied as they are, and the parts of a pipable archive are pipable: written to a pipe
+//! one behind the other, they are read like the archive. An archive with solid resources, of which parts can have none, or
 //! that is to get another compression, is compressed anew on the way: it is dealt out while it is written,
 //! for how long a resource is, is known only then ([`recode`]).
 
@@ -179,10 +180,15 @@ impl Set<'_> {
         let wim = self.selection.wim;
         let images = if number == 1 { &self.selection.images[..] } else { &[] };
         let share = self.selection.some(&shares[number - 1].blobs, images);
-        let mut draft = Draft::of_part(number as u16, wim.coding());
+        let layout = add::layout_of_copy(wim);
+        let header = self.header(number, shares.len(), layout);
+        let mut draft = Draft::of_part(number as u16, wim.coding(), layout);
+        let (threads, head) = (self.options.threads, (&header, wim.xml()));
         let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
-        let added = add::add_all(&mut draft, &share, manner, self.options.threads)?;
-        let header = self.header(number, shares.len());
+        let added = match layout {
+            Layout::Normal => add::add_all(&mut draft, &share, manner, threads),
+            Layout::Pipable => add::add_all_in_order(&mut draft, &share, manner, threads, head),
+        }?;
         let table = self.piece_size()?;
         let drafted = draft.finish_part(header, wim.xml_bytes().clone(), table)?;
         outcome.copied += added.copied;
@@ -199,14 +205,14 @@ impl Set<'_> {
 
     /// The header of a part, its tables still unknown. A set of one part is an archive like any
     /// other; of several, none can be booted.
-    fn header(&self, number: usize, total: usize) -> Header {
+    fn header(&self, number: usize, total: usize, layout: Layout) -> Header {
         let wim = self.selection.wim;
         let old = wim.header();
         let mut flags = old.flags;
         flags.remove(HeaderFlags::WRITE_IN_PROGRESS);
         flags.set(HeaderFlags::SPANNED, total > 1);
         Header {
-            layout: Layout::Normal,
+            layout,
             version: match wim.codec() {
                 Some(Codec::Lzms) => Version::Solid,
                 _ => Version::Normal,

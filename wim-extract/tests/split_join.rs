@@ -142,6 +142,7 @@ fn every_layout_comes_back_whole() {
         assert_sound(&wim);
         assert_eq!(blobs(&wim), blobs(&original), "{name}");
         assert_eq!(wim.header().guid, [7; 16]);
+        assert_eq!(wim.header().layout, original.header().layout, "{name}");
         let had_table = original.header().integrity.size > 0;
         assert_eq!(wim.header().integrity.size > 0, had_table, "{name}");
         assert_eq!(wim.image_count(), 1);

@@ -4,13 +4,14 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 use wim_format::Sha1Hash;
+use wim_format::blob_table::Blob;
 
 use super::BlobId;
 
 /// Finds blobs by their hash. Keeps ids only, five bytes a blob; the hashes are where the blobs
 /// are. The table's own hash is keyed at random: whoever makes a file may choose its SHA-1 values.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     ids: HashTable<u32>,
     keys: Keys,
 }
@@ -45,12 +46,21 @@ fn fold(a: u64, b: u64) -> u64 {
 }
 
 impl Index {
-    pub(super) fn with_capacity(blobs: usize) -> Self {
+    pub(crate) fn with_capacity(blobs: usize) -> Self {
         Self { ids: HashTable::with_capacity(blobs), keys: Keys::default() }
     }
 
+    /// An index of these blobs, of which no two have the same hash.
+    pub(crate) fn of(blobs: &[Blob]) -> Self {
+        let mut index = Self::with_capacity(blobs.len());
+        for (blob, id) in blobs.iter().zip(0..) {
+            index.insert(&blob.hash, BlobId::at(id), |id| blobs[id.index()].hash);
+        }
+        index
+    }
+
     /// Adds a blob whose hash is not in the index. `hash_of` tells the hash of any blob in it.
-    pub(super) fn insert(
+    pub(crate) fn insert(
         &mut self,
         hash: &Sha1Hash,
         id: BlobId,
@@ -61,7 +71,7 @@ impl Index {
         self.ids.insert_unique(keys.hash(hash), id.0, rehash);
     }
 
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         hash: &Sha1Hash,
         hash_of: impl Fn(BlobId) -> Sha1Hash,

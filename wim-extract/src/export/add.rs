@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use wim_format::Sha1Hash;
 use wim_format::blob_table::{Blob, BlobPlace, MetadataEntry, SolidResource};
-use wim_format::header::Layout;
+use wim_format::header::{Header, Layout};
 use wim_format::resource::{ResourceFlags, ResourceHeader};
+use wim_format::xml::WimXml;
 
 use super::select::Selection;
 use super::{Compression, recast};
@@ -158,6 +159,40 @@ pub(crate) fn add_all(
     added.copied = added.copied.saturating_add(images.copied);
     added.decoded = added.decoded.saturating_add(images.decoded);
     Ok(added)
+}
+
+/// Adds a whole selection to a layout of the pipable kind, which begins with this header and document.
+///
+/// # Errors
+/// As [`add_all`]; [`Error::Unsupported`] for what would have to be decoded.
+pub(crate) fn add_all_in_order(
+    draft: &mut Draft,
+    selection: &Selection<'_>,
+    manner: Manner,
+    threads: Threads,
+    head: (&Header, &WimXml),
+) -> Result<Added, Error> {
+    let (input, _) = announce(draft, selection);
+    let images = add_metadata(draft, selection, input, manner, threads)?;
+    draft.open(head.0, head.1);
+    let mut added = add_blobs(draft, selection, input, manner)?;
+    if let Some(&blob) = added.to_pack.first() {
+        return Err(Error::Unsupported(format!(
+            "{}: blob {} cannot be copied into a pipable archive; export to a normal one first",
+            selection.wim.name(),
+            selection.wim.blob(blob).hash
+        )));
+    }
+    added.copied = added.copied.saturating_add(images.copied);
+    added.decoded = added.decoded.saturating_add(images.decoded);
+    Ok(added)
+}
+
+/// The layout of what is made of `wim` by copying alone: its own, but the pipable one has no solid
+/// resources.
+pub(crate) fn layout_of_copy(wim: &Wim) -> Layout {
+    let is_solid = wim.parts().iter().any(|part| !part.blobs.solid.is_empty());
+    if is_solid { Layout::Normal } else { wim.header().layout }
 }
 
 /// Adds the resources of one input to a draft.

@@ -13,6 +13,7 @@ mod batch;
 mod data;
 mod records;
 
+use std::ffi::OsStr;
 use std::io::Read;
 
 use bytes::Bytes;
@@ -102,15 +103,17 @@ impl<R: Read + Send> PipedWim<R> {
     ///
     /// # Errors
     /// [`Error::NoSuchImage`], which lists those there are.
-    pub fn resolve(&self, operand: Option<&str>) -> Result<u32, Error> {
+    pub fn resolve(&self, operand: Option<&OsStr>) -> Result<u32, Error> {
         let count = self.header.image_count;
         let images = self.xml.images();
-        let found = match operand {
+        let found = match operand.map(OsStr::to_str) {
             None => (count == 1).then_some(1),
-            Some(index) if !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()) => {
+            // What is not Unicode is nobody's name.
+            Some(None) => None,
+            Some(Some(index)) if !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()) => {
                 index.parse().ok().filter(|index| (1..=count).contains(index))
             }
-            Some(name) => images
+            Some(Some(name)) => images
                 .iter()
                 .find(|image| !name.is_empty() && image.name.as_deref() == Some(name))
                 .map(|image| image.index),
@@ -122,7 +125,7 @@ impl<R: Read + Send> PipedWim<R> {
             let known = known.collect::<Vec<_>>().join(", ");
             let images = if count == 1 { "image" } else { "images" };
             let known = format!("{count} {images}: {known}; choose one of them");
-            let operand = operand.unwrap_or_default().to_owned();
+            let operand = operand.unwrap_or_default().to_string_lossy().into_owned();
             Error::NoSuchImage { file: self.name().to_owned(), operand, known }
         })
     }

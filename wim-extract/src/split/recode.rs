@@ -1,8 +1,8 @@
-//! Splitting what is compressed anew.
+//! Splitting what is compressed anew, into parts of the normal layout.
 
 use wim_format::Codec;
 use wim_format::blob_table::Blob;
-use wim_format::header::Header;
+use wim_format::header::{Header, Layout};
 
 use super::{OneOfMany, Outcome, Part, Set, commit_all};
 use crate::archive::Wim;
@@ -47,7 +47,7 @@ pub(super) fn run(
     let selection = set.selection;
     let wim = selection.wim;
     let packing = Packing::single(coding, set.options.level);
-    let mut first = Draft::of_part(1, coding);
+    let mut first = Draft::of_part(1, coding, Layout::Normal);
     let recode = if coding.codec.is_some() { Recode::WhenNeeded(packing) } else { Recode::Never };
     let manner = Manner { recode, solid: OldSolid::Unpack };
     let images = selection.some(&[], &selection.images);
@@ -77,10 +77,10 @@ pub(super) fn run(
         return Err(super::deal::too_many(part_size, total));
     }
     let mut drafts = vec![first];
-    drafts.extend((2..=total).map(|number| Draft::of_part(number as u16, coding)));
+    drafts.extend((2..=total).map(|number| Draft::of_part(number as u16, coding, Layout::Normal)));
     let mut drafted = Vec::with_capacity(total);
     for ((draft, (blobs, end)), number) in drafts.into_iter().zip(shares).zip(1..) {
-        let header = recoded(set.header(number, total), coding);
+        let header = recoded(set.header(number, total, Layout::Normal), coding);
         let count = blobs.len() as u64;
         let part = finish(draft, blobs, end, set, header)?;
         outcome.parts.push(Part { path: set.path(number), len: part.len(), blobs: count });

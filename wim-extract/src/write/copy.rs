@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::ahead::Run;
 use super::layout::{Drafted, Segment};
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
@@ -47,6 +48,8 @@ pub(super) fn copy(
     let together = threads.get() >= TOGETHER && !shares_blocks(file);
     let (workers, share) = if together { (TOGETHER, SHARE) } else { (1, u64::MAX) };
     let pieces = pieces(drafted, share);
+    let left = pieces.iter().map(|(_, piece)| piece.len()).sum();
+    progress.advance(Amount::new(wanted(drafted).saturating_sub(left), 0));
     let shares: Vec<_> = pieces.chunk_by(|a, b| a.0 / share == b.0 / share).collect();
     let (next, failure) = (AtomicUsize::new(0), Lock::new(None));
     work_together(workers.min(shares.len()), || {
@@ -72,19 +75,39 @@ enum Piece<'a> {
     Range { source: &'a dyn Source, offset: u64, len: u64 },
 }
 
-/// What is to be copied, and to where, in the order of the output. Ranges are cut at multiples of
+impl Piece<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Range { len, .. } => *len,
+        }
+    }
+}
+
+/// How many bytes are copied in all, with those that are in their places already.
+fn wanted(drafted: &Drafted) -> u64 {
+    let copied = drafted.segments.iter().map(|(_, segment)| match segment {
+        Segment::Literal(_) | Segment::Copy { .. } => segment.len(),
+        Segment::Decoded { .. } | Segment::Written { .. } | Segment::Integrity { .. } => 0,
+    });
+    copied.sum()
+}
+
+/// What is still to be copied, and to where, in the order of the output. Ranges are cut at multiples of
 /// `share` in the output, so that whole blocks stay whole.
 fn pieces(drafted: &Drafted, share: u64) -> Vec<(u64, Piece<'_>)> {
     let mut pieces = Vec::new();
-    for &(mut at, ref segment) in &drafted.segments {
+    for &(at, ref segment) in &drafted.segments {
         match *segment {
             Segment::Literal(ref bytes) => pieces.push((at, Piece::Bytes(bytes))),
-            Segment::Copy { source, mut offset, len: mut rest } => {
-                while rest > 0 {
-                    let len = rest.min(share - at % share);
-                    let source = &*drafted.sources[source];
-                    pieces.push((at, Piece::Range { source, offset, len }));
-                    (at, offset, rest) = (at + len, offset + len, rest - len);
+            Segment::Copy { source, offset, len } => {
+                let source = &drafted.sources[source];
+                for mut rest in drafted.in_place.missing(source, Run { at, offset, len }) {
+                    while rest.len > 0 {
+                        let Run { at, offset, len } = rest.first(share - rest.at % share);
+                        pieces.push((at, Piece::Range { source: &**source, offset, len }));
+                        rest = rest.without_first(len);
+                    }
                 }
             }
             Segment::Decoded { .. } | Segment::Written { .. } | Segment::Integrity { .. } => {}

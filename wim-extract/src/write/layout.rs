@@ -21,8 +21,9 @@ use wim_format::resource::{BLOB_HEADER_LEN, BlobHeader, ResourceFlags, ResourceH
 use wim_format::xml::WimXml;
 use wim_format::{FormatError, Sha1Hash, Structure};
 
+use super::ahead::InPlace;
 use super::parts;
-use crate::archive::{BlobId, Wim};
+use crate::archive::{BlobId, Index, Wim};
 use crate::blob::Coding;
 use crate::error::{Error, Of};
 use crate::hash::sha1;
@@ -118,6 +119,8 @@ pub(crate) struct Drafted {
     pub(crate) known_pieces: HashMap<Range<u64>, Sha1Hash>,
     /// The blobs that are written, each with its input.
     pub(crate) blobs: Vec<(usize, BlobId)>,
+    /// What need not be copied any more.
+    pub(crate) in_place: InPlace,
     len: u64,
 }
 
@@ -205,8 +208,8 @@ pub(crate) struct Draft {
     images: Vec<Image>,
     /// Without the metadata, which is in `images`.
     table: BlobTable,
-    /// Where in `table` a blob is.
-    known: HashMap<Sha1Hash, usize>,
+    /// Where in `table` a blob is. Its ids count the blobs there.
+    known: Index,
 }
 
 impl Draft {
@@ -220,8 +223,8 @@ impl Draft {
     }
 
     /// A layout of one part of a split set; the first is number 1. It takes no solid resources.
-    pub(crate) fn of_part(number: u16, coding: Coding) -> Self {
-        Self { kind: Kind::Part(number), ..Self::new(coding, Layout::Normal) }
+    pub(crate) fn of_part(number: u16, coding: Coding, layout: Layout) -> Self {
+        Self { kind: Kind::Part(number), ..Self::new(coding, layout) }
     }
 
     /// A layout of the data of all parts of a split set, whose resources take up to `most` bytes in each;
@@ -235,7 +238,7 @@ impl Draft {
 
     /// A layout of what is added at `at` to a file of the normal layout with these blobs.
     pub(crate) fn behind(at: u64, coding: Coding, mut table: BlobTable) -> Self {
-        let known = table.blobs.iter().map(|blob| blob.hash).zip(0..).collect();
+        let known = Index::of(&table.blobs);
         let images = std::mem::take(&mut table.metadata).into_iter().map(Image::Placed);
         Self {
             images: images.collect(),
@@ -334,9 +337,15 @@ impl Draft {
         (self.inputs - 1, first_source)
     }
 
+    /// Where in the table a blob is.
+    fn find(&self, hash: &Sha1Hash) -> Option<usize> {
+        let found = self.known.find(hash, |id| self.table.blobs[id.index()].hash);
+        found.map(BlobId::index)
+    }
+
     /// Counts `references` more to a blob that is there already; `false` when it is not.
     pub(crate) fn share(&mut self, hash: &Sha1Hash, references: u32) -> bool {
-        let Some(&known) = self.known.get(hash) else { return false };
+        let Some(known) = self.find(hash) else { return false };
         let blob = &mut self.table.blobs[known];
         blob.refcount = blob.refcount.saturating_add(references);
         true
@@ -349,7 +358,7 @@ impl Draft {
 
     /// Size of a blob that is there already.
     pub(crate) fn size_of(&self, hash: &Sha1Hash) -> Option<u64> {
-        self.known.get(hash).map(|&known| self.table.blobs[known].size)
+        self.find(hash).map(|known| self.table.blobs[known].size)
     }
 
     /// Says that a blob will be there: images that refer to it may come first.
@@ -361,23 +370,26 @@ impl Draft {
     /// Whether a blob was announced, and neither placed nor dropped since.
     pub(crate) fn awaits(&self, hash: &Sha1Hash) -> bool {
         let nowhere = BlobPlace::Resource(ResourceHeader::default());
-        self.known.get(hash).is_some_and(|&known| self.table.blobs[known].place == nowhere)
+        self.find(hash).is_some_and(|known| self.table.blobs[known].place == nowhere)
     }
 
     /// Enters a blob in the blob table. If it comes from an input, `origin` says which one it is
     /// there.
     pub(crate) fn enter(&mut self, blob: Blob, origin: Option<(usize, BlobId)>) {
         self.blobs.extend(origin);
-        if let Some(&announced) = self.known.get(&blob.hash) {
+        if let Some(announced) = self.find(&blob.hash) {
             self.table.blobs[announced].place = blob.place;
             return;
         }
-        self.known.insert(blob.hash, self.table.blobs.len());
         let part_number = match self.kind {
             Kind::Archive | Kind::Parts { .. } => 1,
             Kind::Part(number) => number,
         };
         self.table.blobs.push(Blob { part_number, ..blob });
+        let Self { known, table, .. } = self;
+        // There is no memory for 2^32 blobs.
+        let id = BlobId::at((table.blobs.len() - 1) as u32);
+        known.insert(&blob.hash, id, |id| table.blobs[id.index()].hash);
     }
 
     /// Enters a solid resource in the blob table; gives its index for [`BlobPlace::Solid`].
@@ -415,7 +427,7 @@ impl Draft {
 
     /// Counts one reference less to a blob.
     pub(crate) fn release(&mut self, hash: &Sha1Hash) {
-        if let Some(&known) = self.known.get(hash) {
+        if let Some(known) = self.find(hash) {
             let blob = &mut self.table.blobs[known];
             blob.refcount = blob.refcount.saturating_sub(1);
         }
@@ -425,14 +437,18 @@ impl Draft {
     /// [`finish`](Self::finish).
     pub(crate) fn drop_unreferenced(&mut self) {
         self.table.blobs.retain(|blob| blob.refcount > 0);
-        self.known = self.table.blobs.iter().map(|blob| blob.hash).zip(0..).collect();
+        self.known = Index::of(&self.table.blobs);
     }
 
     /// Begins a pipable file, now that all is known of its images: a header that does not know where
-    /// the tables are, the XML, the images.
+    /// the tables are, the XML, the images. All parts of a split set speak of all images.
     pub(crate) fn open(&mut self, header: &Header, xml: &WimXml) {
+        let image_count = match self.kind {
+            Kind::Archive => self.images.len() as u32,
+            Kind::Part(_) | Kind::Parts { .. } => header.image_count,
+        };
         let header = Header {
-            image_count: self.images.len() as u32,
+            image_count,
             blob_table: ResourceHeader::default(),
             xml: ResourceHeader::default(),
             boot_metadata: ResourceHeader::default(),
@@ -527,8 +543,17 @@ impl Draft {
             self.literal(Bytes::copy_from_slice(&header.to_bytes()));
         }
         let Self { sources, segments, blobs, at: len, .. } = self;
-        let (before, known_pieces) = (None, HashMap::new());
-        Ok(Drafted { sources, segments, header, piece_size, before, known_pieces, blobs, len })
+        Ok(Drafted {
+            sources,
+            segments,
+            header,
+            piece_size,
+            before: None,
+            known_pieces: HashMap::new(),
+            blobs,
+            in_place: InPlace::default(),
+            len,
+        })
     }
 
     /// Places a resource behind what there is so far.

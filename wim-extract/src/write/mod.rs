@@ -4,6 +4,7 @@
 //! archive is laid out first ([`layout`]) and then written ([`execute`], to a pipe [`stream`]), or
 //! read without being written ([`view`]).
 
+mod ahead;
 mod copy;
 pub(crate) mod execute;
 pub(crate) mod layout;

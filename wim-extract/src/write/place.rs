@@ -209,6 +209,17 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// Takes away what was copied ahead beyond `len`, the length of the whole file.
+    pub(crate) fn cut(&self, len: u64) -> Result<(), Error> {
+        let Self::New(file) = self else { return Ok(()) };
+        let failed = Error::io(Action::Write, file.target());
+        match file.file().metadata() {
+            Ok(found) if found.len() > len => file.file().set_len(len).map_err(failed),
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// Makes what was written durable, and then the file what `drafted` says.
     pub(crate) fn commit(self, drafted: &Drafted) -> Result<(), Error> {
         match self {

@@ -15,6 +15,7 @@ use wim_format::resource::ResourceHeader;
 use wim_format::xml::{EditError, WimXml};
 use wim_format::{Codec, metadata::Metadata};
 
+use super::ahead::{Ahead, InPlace};
 use super::execute::{self, Verification};
 use super::layout::{Draft, Item};
 use super::pack::solid::SolidPacking;
@@ -34,6 +35,11 @@ use crate::progress::{Amount, Phase, Progress, Silent};
 /// An archive that is being written. Dropped before [`finish`](Self::finish), it leaves the file as
 /// it was, or none.
 pub(crate) struct Session<'a> {
+    /// What copies already. It comes before the file, which cannot be removed everywhere while
+    /// somebody writes to it.
+    ahead: Option<Ahead>,
+    /// What it had copied when it was stopped.
+    in_place: InPlace,
     place: Place<'a>,
     pub(crate) draft: Draft,
     pub(crate) xml: WimXml,
@@ -113,6 +119,8 @@ impl<'a> Session<'a> {
 
     fn new(place: Place<'a>, coding: Coding, layout: Layout, guid: Option<[u8; 16]>) -> Self {
         Self {
+            ahead: None,
+            in_place: InPlace::default(),
             place,
             draft: Draft::new(coding, layout),
             xml: WimXml::new(),
@@ -154,6 +162,18 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// Begins to copy the data of the archive that is written anew, before it is known how much of it
+    /// stays: for who will keep most of it as it is.
+    pub(crate) fn copy_ahead(&mut self, context: Context<'_>) {
+        let layouts = self.old.map(|old| (old.header().layout, self.draft.layout()));
+        if context.threads == Threads::ONE || layouts != Some((Layout::Normal, Layout::Normal)) {
+            return;
+        }
+        if let (Place::New(file), Some(old)) = (&self.place, self.old) {
+            self.ahead = Ahead::begin(old, file, context.cancel);
+        }
+    }
+
     /// What the file is or will be called.
     pub(crate) fn path(&self) -> &Path {
         self.place.path()
@@ -182,6 +202,7 @@ impl<'a> Session<'a> {
         context: Context<'_>,
     ) -> Result<u64, Error> {
         let Context { threads, progress, cancel } = context;
+        self.stop_copying();
         let out = self.place.output();
         if let Output::Pipe(pipe) = out {
             let (segments, sources) = (self.draft.segments(), self.draft.sources());
@@ -200,9 +221,17 @@ impl<'a> Session<'a> {
         context: Context<'_>,
     ) -> Result<u64, Error> {
         let Context { threads, progress, cancel } = context;
+        self.stop_copying();
         let out = self.place.output();
         let run = pack::Run { out, threads, progress, cancel };
         pack::solid::pack_solid(&mut self.draft, packing, size, supply, run)
+    }
+
+    /// Before anything else writes to the file.
+    fn stop_copying(&mut self) {
+        if let Some(ahead) = self.ahead.take() {
+            self.in_place = ahead.stop();
+        }
     }
 
     /// Compresses the metadata of an image, which is then entered in the draft.
@@ -233,7 +262,8 @@ impl<'a> Session<'a> {
         for job in std::mem::take(&mut self.later) {
             job(&mut self, context)?;
         }
-        let Self { place, draft, xml, mut header, inputs, done, old, behind, .. } = self;
+        self.stop_copying();
+        let Self { in_place, place, draft, xml, mut header, inputs, done, old, behind, .. } = self;
         if draft.has_solid() {
             header.version = Version::Solid;
         }
@@ -241,7 +271,9 @@ impl<'a> Session<'a> {
         if let (Some(old), Some(start)) = (old, behind) {
             drafted.keep(old, start)?;
         }
-        place.require_space(drafted.len())?;
+        place.require_space(drafted.len().saturating_sub(in_place.len()))?;
+        place.cut(drafted.len())?;
+        drafted.in_place = in_place;
         place.reserve(drafted.to_reserve())?;
         let job = execute::Job { inputs, drafted: &drafted, threads, verification };
         match place.output() {

@@ -86,7 +86,7 @@ pub(crate) struct InfoArgs {
     #[arg(value_name = "WIMFILE")]
     pub(crate) wim: PathBuf,
     /// Show only this image: its index or its exact name
-    pub(crate) image: Option<String>,
+    pub(crate) image: Option<OsString>,
     /// Rename the image
     pub(crate) new_name: Option<String>,
     /// Describe the image anew
@@ -128,7 +128,7 @@ pub(crate) struct DirArgs {
     #[arg(value_name = "WIMFILE")]
     pub(crate) wim: PathBuf,
     /// Index, exact name or `all`; needed when there are several
-    pub(crate) image: Option<String>,
+    pub(crate) image: Option<OsString>,
     /// List this file or directory instead of the whole image
     #[arg(long)]
     pub(crate) path: Option<OsString>,
@@ -164,7 +164,7 @@ pub(crate) struct ExtractArgs {
     #[arg(value_name = "WIMFILE")]
     pub(crate) wim: PathBuf,
     /// Index or exact name of the image
-    pub(crate) image: String,
+    pub(crate) image: OsString,
     /// Paths inside the image, with `*` and `?`; @FILE reads paths from FILE, @- from standard
     /// input; none means everything
     #[arg(value_name = "PATH|@LIST")]
@@ -199,7 +199,7 @@ pub(crate) struct ApplyArgs {
     #[arg(value_name = "WIMFILE")]
     pub(crate) wim: PathBuf,
     /// Index, exact name or `all` (a directory for each); needed when there are several
-    pub(crate) image: Option<String>,
+    pub(crate) image: Option<OsString>,
     /// The directory to apply to, made when it is missing
     pub(crate) target: PathBuf,
     /// Point absolute links into TARGET (the default when the WIM says its links were fixed up)
@@ -223,7 +223,7 @@ pub(crate) struct ExportArgs {
     pub(crate) source: PathBuf,
     /// Index, exact name or `all`
     #[arg(value_name = "SRC_IMAGE")]
-    pub(crate) image: String,
+    pub(crate) image: OsString,
     /// The WIM to write: made when missing, else the image is appended; `-` for a pipable one on
     /// standard output
     #[arg(value_name = "DEST_WIMFILE")]
@@ -408,7 +408,7 @@ pub(crate) struct DeleteArgs {
     #[arg(value_name = "WIMFILE")]
     pub(crate) wim: PathBuf,
     /// Index, exact name or `all`
-    pub(crate) image: String,
+    pub(crate) image: OsString,
     /// Leave the data in the file: faster, and `wimx optimize` removes it later
     #[arg(long)]
     pub(crate) soft: bool,
@@ -425,7 +425,7 @@ pub(crate) struct ReorderArgs {
     pub(crate) wim: PathBuf,
     /// Index or exact name of those that come first, in their new order; the others follow as they were
     #[arg(value_name = "IMAGE", required = true)]
-    pub(crate) images: Vec<String>,
+    pub(crate) images: Vec<OsString>,
     #[command(flatten)]
     pub(crate) table: TableArgs,
 }
@@ -472,7 +472,7 @@ pub(crate) struct UpdateArgs {
     #[arg(value_name = "WIMFILE")]
     pub(crate) wim: PathBuf,
     /// Index or exact name; needed when there are several
-    pub(crate) image: Option<String>,
+    pub(crate) image: Option<OsString>,
     /// Carry out this command; without it, commands are read from standard input, one a line
     #[arg(long, value_name = "COMMAND")]
     pub(crate) command: Option<String>,

@@ -33,5 +33,5 @@ pub(crate) fn run(args: &DeleteArgs, global: &Global) -> Result<(), Failure> {
     };
     let (wim, warnings) = (args.wim.display().to_string(), bar.warnings());
     Lengths { wim, before, after, stored: None, warnings }
-        .report(&format!("Deleted image {} of", args.image), global)
+        .report(&format!("Deleted image {} of", args.image.display()), global)
 }

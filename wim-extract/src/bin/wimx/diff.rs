@@ -164,7 +164,7 @@ fn operand(operand: &OsStr, global: &Global, bar: &Bar) -> Result<(Wim, ImageInd
     };
     let Some((path, image)) = split_image(operand) else { return Err(whole) };
     let wim = open::archive(Path::new(&path), &[], global, bar)?;
-    let image = open::image(&wim, &image)?;
+    let image = open::image(&wim, image.as_ref())?;
     Ok((wim, image))
 }
 

@@ -1,10 +1,12 @@
 //! Opening archives and choosing images, as every command does it.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
 use wim_extract::archive::{ImageIndex, OpenOptions, Wim};
 use wim_extract::error::Action;
+use wim_extract::rebuild::Old;
 use wim_extract::source::Access;
 use wim_extract::{Cancel, Error, Progress, verify};
 
@@ -19,19 +21,32 @@ pub(crate) fn archive(
     global: &Global,
     bar: &Bar,
 ) -> Result<Wim, Failure> {
-    // Like wimlib, which knows standard input in `apply` alone, a file of that name may be meant.
-    if path.as_os_str() == "-" && !path.exists() {
-        let message =
-            "this command cannot read an archive from a pipe; save it to a file and name that";
-        let missing = io::Error::new(io::ErrorKind::NotFound, message);
-        return Err(Error::io(Action::Open, path)(missing).into());
-    }
+    refuse_stdin(path)?;
     let (access, references) = (access(global), references.to_vec());
     let threads = global.threads();
     let options = OpenOptions { access, references, threads, ..OpenOptions::default() };
     let wim = Wim::open(path, &options)?;
     wim.warnings().iter().for_each(|warning| bar.warning(warning));
     Ok(wim)
+}
+
+/// Opens the archive at `path` that is to be written anew, and tells what was odd about it.
+pub(crate) fn to_rebuild(path: &Path, bar: &Bar) -> Result<Old, Failure> {
+    refuse_stdin(path)?;
+    let old = Old::open(path)?;
+    old.wim().warnings().iter().for_each(|warning| bar.warning(warning));
+    Ok(old)
+}
+
+/// Like wimlib, which knows standard input in `apply` alone; a file of that name may be meant.
+fn refuse_stdin(path: &Path) -> Result<(), Failure> {
+    if path.as_os_str() != "-" || path.exists() {
+        return Ok(());
+    }
+    let message =
+        "this command cannot read an archive from a pipe; save it to a file and name that";
+    let missing = io::Error::new(io::ErrorKind::NotFound, message);
+    Err(Error::io(Action::Open, path)(missing).into())
 }
 
 /// How files are to be read.
@@ -45,7 +60,7 @@ pub(crate) fn check(wim: &Wim, global: &Global, bar: &Bar, cancel: &Cancel) -> R
 }
 
 /// The images that the operand means; without one, the only image there is.
-pub(crate) fn images(wim: &Wim, operand: Option<&str>) -> Result<Vec<ImageIndex>, Failure> {
+pub(crate) fn images(wim: &Wim, operand: Option<&OsStr>) -> Result<Vec<ImageIndex>, Failure> {
     match operand {
         Some(operand) => Ok(wim.resolve(operand)?),
         None if wim.image_count() == 1 => Ok(wim.images().collect()),
@@ -58,12 +73,13 @@ pub(crate) fn images(wim: &Wim, operand: Option<&str>) -> Result<Vec<ImageIndex>
 }
 
 /// Whether the operand means all images, however many there are.
-pub(crate) fn means_all(operand: &str) -> bool {
+pub(crate) fn means_all(operand: impl AsRef<OsStr>) -> bool {
+    let operand = operand.as_ref();
     operand == "*" || operand.eq_ignore_ascii_case("all")
 }
 
 /// The one image that the operand means, for commands that cannot take all of them.
-pub(crate) fn image(wim: &Wim, operand: &str) -> Result<ImageIndex, Failure> {
+pub(crate) fn image(wim: &Wim, operand: &OsStr) -> Result<ImageIndex, Failure> {
     match wim.resolve(operand)?[..] {
         [image] if !means_all(operand) => Ok(image),
         _ => Err(Failure::Choice(format!("{operand:?} means all images; this command takes one"))),

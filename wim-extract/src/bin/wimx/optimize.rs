@@ -24,14 +24,17 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
     }
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let integrity = checked_table(&args.table, &args.wim, global, &bar, &cancel)?;
-    let wim = open::archive(&args.wim, &[], global, &bar)?;
-    let compression = compression(args, &wim)?;
-    if args.target.is_some() || recompress {
-        let layout = pipable.layout(wim.header().layout);
-        let shape = target::shape(compression, grouping, Some(&wim), layout);
-        target::check(shape, Aim { target: args.target, boot: false, wimboot: false }, &bar)?;
-    }
+    let warn_of_readers = |wim: &Wim, compression| -> Result<(), Failure> {
+        if args.target.is_some() || recompress {
+            let layout = pipable.layout(wim.header().layout);
+            let shape = target::shape(compression, grouping, Some(wim), layout);
+            target::check(shape, Aim { target: args.target, boot: false, wimboot: false }, &bar)?;
+        }
+        Ok(())
+    };
     let done = if args.dry_run {
+        let wim = open::archive(&args.wim, &[], global, &bar)?;
+        warn_of_readers(&wim, compression(args, &wim)?)?;
         if recompress {
             return Err(Failure::Usage(
                 "--dry-run: what compressing will save is known only when it is done; leave out \
@@ -43,6 +46,9 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
         let after = rebuild::estimate(&wim, global.threads(), &cancel)?;
         rebuild::Outcome { before, after, ..Default::default() }
     } else {
+        let old = open::to_rebuild(&args.wim, &bar)?;
+        let compression = compression(args, old.wim())?;
+        warn_of_readers(old.wim(), compression)?;
         let options = Options {
             threads: global.threads(),
             compression,
@@ -54,9 +60,7 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
             ..Default::default()
         };
         warn_of_pipable(pipable, &bar);
-        // The file must not stay mapped while it is replaced.
-        drop(wim);
-        rebuild::run(&args.wim, &options, &bar, &cancel)?
+        old.rebuild(&options, &bar, &cancel)?
     };
     let (wim, warnings) = (args.wim.display().to_string(), bar.warnings());
     let verb = if args.dry_run { "Would optimize" } else { "Optimized" };

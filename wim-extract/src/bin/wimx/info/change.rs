@@ -1,5 +1,7 @@
 //! `wimx info` with something to change: names, properties, the image to boot.
 
+use std::ffi::OsStr;
+
 use serde_json::{Value, json};
 use wim_extract::Cancel;
 use wim_extract::archive::{ImageIndex, Wim};
@@ -92,7 +94,7 @@ fn integrity(args: &InfoArgs) -> Changes {
 
 /// The image to change; `None` for image 0, which with `--boot` means that no image boots.
 fn target(wim: &Wim, args: &InfoArgs) -> Result<Option<ImageIndex>, Failure> {
-    if args.boot && args.image.as_deref() == Some("0") {
+    if args.boot && args.image.as_deref() == Some(OsStr::new("0")) {
         return Ok(None);
     }
     let images = match &args.image {
