@@ -115,10 +115,12 @@ fn rebuild(
     let packing = options.grouping.packing(coding, options.level, layout, Some(wim))?;
     let mut session = Session::rebuild(old, coding, layout)?;
     let Options { recompress, grouping, .. } = *options;
-    if copies_all(options, wim, coding) {
-        session.copy_ahead(context);
-    }
-    export::keep(&mut session, wim, &kept, recompress, grouping, packing, context)?;
+    let others = match copies_all(options, wim, coding) {
+        true => session.copy_ahead(context),
+        false => context.threads,
+    };
+    let meanwhile = Context { threads: others, ..context };
+    export::keep(&mut session, wim, &kept, recompress, grouping, packing, meanwhile)?;
     remove_images(&mut session, &options.without).map_err(parameter)?;
     let before = wim.parts()[0].source.len();
     let done = session.finish(options.integrity, options.verification, context)?;
@@ -130,7 +132,7 @@ fn copies_all(options: &Options, wim: &Wim, coding: Coding) -> bool {
     options.without.is_empty()
         && options.recompress == Recompress::WhenNeeded
         && coding == wim.coding()
-        && !matches!(options.grouping, Grouping::Solid(_))
+        && options.grouping == Grouping::Keep
 }
 
 /// How long the archive would be if it were written anew, all images kept and all data copied.

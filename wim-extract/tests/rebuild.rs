@@ -16,6 +16,9 @@ use wim_extract::pipeline::Threads;
 use wim_extract::{Cancel, Silent, rebuild};
 use wim_format::header::{HEADER_LEN, Header};
 
+/// What is done to a blob table.
+type Change = &'static dyn Fn(&mut Vec<u8>);
+
 /// Bytes of an entry of the blob table, and where in it the number of references stands.
 const ENTRY: usize = 50;
 const REFCOUNT: usize = 26;
@@ -69,15 +72,16 @@ fn with_table(archive: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     changed
 }
 
+fn counts_nothing(table: &mut [u8], entry: usize) {
+    table[entry * ENTRY + REFCOUNT..][..4].fill(0);
+}
+
 #[test]
 fn a_wrong_blob_table_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let archive = archive(folder.path());
     let expected = rebuilt(folder.path(), &archive, 1);
-    let counts_nothing = |table: &mut Vec<u8>, entry: usize| {
-        table[entry * ENTRY + REFCOUNT..][..4].fill(0);
-    };
-    let tables: [(&str, &dyn Fn(&mut Vec<u8>)); 5] = [
+    let tables: [(&str, Change); 5] = [
         ("right", &|_| {}),
         ("a blob that nothing is said to refer to", &|table| counts_nothing(table, 9)),
         ("none that anything is said to refer to", &|table| {

@@ -2,7 +2,7 @@
 //!
 //! What it will have is known for certain only when the metadata of all images is decoded and checked,
 //! which on two cores takes half as long as the copy itself. The blob table says the same unless it is
-//! wrong, so one thread copies by that meanwhile. Nothing is believed: what was copied counts only where
+//! wrong, so one thread copies by that meanwhile, and metadata and layout have the others. Nothing is believed: what was copied counts only where
 //! the finished layout wants the same bytes at the same place, and all else is written over it.
 
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::output::{AtomicFile, Copier, available_space, shares_blocks};
 use crate::source::Source;
 
 /// Bytes copied between two looks at whether to stop. The kernel's copy takes a tenth less time in
-/// such steps than in large ones (ext4, tmpfs), and a fifth less than reading and writing do.
+/// such steps than in large ones (ext4, tmpfs), and leaves the other core to the decoders.
 const STEP: u64 = 1 << 20;
 
 /// A thread that copies. Dropped, it stops.

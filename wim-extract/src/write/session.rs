@@ -163,15 +163,18 @@ impl<'a> Session<'a> {
     }
 
     /// Begins to copy the data of the archive that is written anew, before it is known how much of it
-    /// stays: for who will keep most of it as it is.
-    pub(crate) fn copy_ahead(&mut self, context: Context<'_>) {
+    /// stays: for who will keep most of it as it is. Gives the threads that are left: on two cores, one
+    /// that copies and two that decode would only take turns.
+    pub(crate) fn copy_ahead(&mut self, context: Context<'_>) -> Threads {
+        let Context { threads, cancel, .. } = context;
         let layouts = self.old.map(|old| (old.header().layout, self.draft.layout()));
-        if context.threads == Threads::ONE || layouts != Some((Layout::Normal, Layout::Normal)) {
-            return;
+        if threads == Threads::ONE || layouts != Some((Layout::Normal, Layout::Normal)) {
+            return threads;
         }
         if let (Place::New(file), Some(old)) = (&self.place, self.old) {
-            self.ahead = Ahead::begin(old, file, context.cancel);
+            self.ahead = Ahead::begin(old, file, cancel);
         }
+        if self.ahead.is_some() { Threads::new(threads.get() - 1) } else { threads }
     }
 
     /// What the file is or will be called.
