@@ -232,6 +232,7 @@ fn warn_of_ignored(file: &str, ignored: &[Ignored], warnings: &mut Vec<String>) 
             IgnoredReason::UnreferencedMetadata => "it is metadata that nothing refers to",
             IgnoredReason::MetadataOutsideFirstPart => "it is metadata outside of part 1",
             IgnoredReason::SurplusMetadata => "it is more metadata than there are images",
+            IgnoredReason::Cut => "the table ends within it",
             IgnoredReason::OutsideSolidResource => "it lies outside of its solid resource",
             _ => "it makes no sense",
         };

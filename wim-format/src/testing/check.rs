@@ -46,7 +46,7 @@ pub fn blob_table(input: &[u8]) {
         SolidHeader::parse(table.get(offset..).unwrap_or_default())
     };
     let Ok(parsed) = BlobTable::parse::<FormatError>(table, &header, solid_header) else { return };
-    let entries = table.len() / BLOB_ENTRY_LEN;
+    let entries = table.len().div_ceil(BLOB_ENTRY_LEN);
     let kept = parsed.metadata.len() + parsed.blobs.len() + parsed.solid.len();
     assert_eq!(kept + parsed.ignored.len(), entries);
     assert!(parsed.metadata.len() <= usize::from(*images));
