@@ -130,6 +130,8 @@ pub fn run(
         return rebuild(path, xml, header.boot_index, changes.integrity, context);
     }
     let file = open_for_writing(path, &wim)?;
+    wim.require_metadata()?;
+    header.image_count = wim.image_count();
     let table = integrity_table(&wim, changes.integrity, progress, cancel)?;
     let final_place = end_of_data(&wim);
     let old_len = wim.parts()[0].source.len();

@@ -304,12 +304,12 @@ pub enum Error {
         file: String,
     },
 
-    /// Header and XML data disagree on the number of images.
-    #[error("{file}: has metadata of {header} images, but the XML data lists {xml}")]
+    /// Header, metadata and XML data disagree on the number of images.
+    #[error("{file}: header or metadata are of {header} images, but the XML data lists {xml}")]
     ImageCount {
         /// Name of the file.
         file: String,
-        /// Number of images by header and blob table.
+        /// Number of images by the header, or that there is metadata of.
         header: u32,
         /// Number of images in the XML.
         xml: u32,

@@ -58,6 +58,7 @@ impl Locked {
         if wim.header().total_parts != 1 {
             return read_only("it is a part of a split set");
         }
+        wim.require_metadata()?;
         Ok(Self { file, path: path.to_owned(), wim })
     }
 
