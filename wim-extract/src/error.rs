@@ -400,7 +400,7 @@ pub enum Error {
     },
 
     /// A change of an image's tree that makes no sense there.
-    #[error("{file}: image {image}: {path}: {problem}")]
+    #[error("{file}: {}{path}: {problem}", Within(*image))]
     Tree {
         /// Name of the file.
         file: String,
@@ -568,6 +568,15 @@ fn structure_code(structure: Structure) -> u8 {
         Structure::Xml => 73,
         Structure::Header | Structure::BlobHeader => 17,
         _ => 21,
+    }
+}
+
+/// "image N: ", or nothing for one that has no number yet.
+struct Within(Option<u32>);
+
+impl fmt::Display for Within {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |image| write!(f, "image {image}: "))
     }
 }
 
