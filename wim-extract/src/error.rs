@@ -289,13 +289,22 @@ pub enum Error {
     Source(#[from] SourceError),
 
     /// More memory is needed than there is.
-    #[error("{file}: {bytes} bytes of memory are needed to decode this file; none left")]
+    #[error(
+        "{file}: {bytes} bytes of memory are needed, which cannot be had; choose fewer --threads"
+    )]
     Memory {
         /// Name of the file.
         file: String,
         /// How much was asked for.
         bytes: u64,
     },
+
+    /// The system gives no further thread.
+    #[error(
+        "cannot start a thread: {0}; choose fewer with --threads, or raise the limits of memory and \
+         processes"
+    )]
+    Thread(#[source] io::Error),
 
     /// The XML data says that the file is encrypted.
     #[error("{file}: is an encrypted ESD; decrypt it first, its key is not in the file")]
@@ -404,8 +413,8 @@ pub enum Error {
     Tree {
         /// Name of the file.
         file: String,
-        /// 1-based image index.
-        image: u32,
+        /// 1-based image index; `None` for an image that is being captured.
+        image: Option<u32>,
         /// Path in the image.
         path: String,
         /// Why.
@@ -511,7 +520,7 @@ impl Error {
             Self::BrokenStream { .. } => 26,
             Self::Source(SourceError::NotAFile { .. }) => 50,
             Self::Source(_) => 47,
-            Self::Memory { .. } => 39,
+            Self::Memory { .. } | Self::Thread(_) => 39,
             Self::Encrypted { .. } => 74,
             Self::ImageCount { .. } => 10,
             Self::NotFirstPart { .. } => 36,
