@@ -843,3 +843,217 @@ fn exports_that_compress_anew() {
         assert_eq!(verified.code(), 0, "{line}: {}", verified.stderr);
     }
 }
+
+/// Where a header says how long a table is; 8 bytes behind it, where it begins.
+const BLOB_TABLE: usize = 48;
+const INTEGRITY_TABLE: usize = 124;
+/// Bytes of an entry of the blob table.
+const ENTRY: usize = 50;
+
+/// The bytes of an archive that are to be damaged.
+struct Bytes(Vec<u8>);
+
+impl Bytes {
+    fn number(&self, at: usize) -> usize {
+        self.0[at..at + 7].iter().rev().fold(0, |number, &byte| number << 8 | usize::from(byte))
+    }
+
+    fn set(mut self, at: usize, bytes: &[u8]) -> Self {
+        self.0[at..at + bytes.len()].copy_from_slice(bytes);
+        self
+    }
+
+    /// Where the table begins that the header names at `at`.
+    fn table(&self, at: usize) -> usize {
+        self.number(at + 8)
+    }
+
+    /// Where the first entry of the blob table is whose flags are these.
+    fn entry(&self, flags: u8) -> usize {
+        let entries = (self.table(BLOB_TABLE)..).step_by(ENTRY);
+        let mut entries = entries.take(self.number(BLOB_TABLE) / ENTRY);
+        entries.find(|at| self.0[at + 7] == flags).expect("there is one")
+    }
+}
+
+impl Archives {
+    /// Makes a damaged archive of `many.wim`.
+    fn damage(&self, name: &str, damage: impl FnOnce(Bytes) -> Bytes) {
+        let whole = Bytes(fs::read(self.path("many.wim")).expect("an archive"));
+        fs::write(self.path(name), damage(whole).0).expect("a file");
+    }
+
+    /// Runs both, each with a copy of `wim`, which `line` calls OUT, and compares the codes. What ours
+    /// has written has to be whole.
+    fn same_change(&self, wim: &str, line: &str) -> Option<String> {
+        let change = |command: Command| {
+            fs::copy(self.path(wim), self.path("OUT")).expect("a copy");
+            let finished = self.run(command, &words(line));
+            let _ = fs::remove_dir_all(self.path("dir"));
+            finished
+        };
+        let (theirs, ours) = (change(tools::wimlib()), change(bins::wimx()));
+        let (code, expected, said) = (ours.code(), theirs.code(), ours.stderr);
+        if code != expected {
+            return Some(format!("{wim}: {line}: code {code}, expected {expected}\n{said}"));
+        }
+        let is_written = fs::read(self.path("OUT")).ok() != fs::read(self.path(wim)).ok();
+        let verified = self.run(tools::wimlib(), &["verify", "OUT"]);
+        let is_broken = is_written && verified.code() != 0;
+        is_broken.then(|| format!("{wim}: {line}: {}\n{said}", verified.stderr))
+    }
+}
+
+/// It is needed where it is to be checked. Who writes the file anew makes another, and who adds to it
+/// takes over nothing of it.
+#[test]
+fn a_damaged_integrity_table_is_in_nobodys_way() {
+    let archives = Archives::new();
+    let cut = |by| move |Bytes(bytes): Bytes| Bytes(bytes[..bytes.len() - by].to_vec());
+    archives.damage("cut.wim", cut(32));
+    archives.damage("cut1.wim", cut(1));
+    archives
+        .damage("elsewhere.wim", |wim| wim.set(INTEGRITY_TABLE + 8, &(1u64 << 40).to_le_bytes()));
+    archives.damage("garbled.wim", |wim| {
+        let at = wim.table(INTEGRITY_TABLE);
+        wim.set(at, &[0xff; 12])
+    });
+    archives.damage("count.wim", |wim| {
+        let at = wim.table(INTEGRITY_TABLE) + 4;
+        wim.set(at, &77u32.to_le_bytes())
+    });
+    let reading = [
+        "info OUT",
+        "dir OUT 1",
+        "apply OUT 1 dir --quiet",
+        "extract OUT 1 /a.txt --dest-dir=dir --quiet",
+        "verify OUT --nocheck",
+        "verify OUT",
+        "info OUT --check",
+        "apply OUT 1 dir --check",
+        "optimize OUT --check",
+    ];
+    let writing = [
+        "append tree OUT third",
+        "append tree OUT third --nocheck",
+        "append tree OUT third --rebuild",
+        "update OUT 1 --command=delete\t/a.txt",
+        "delete OUT 1 --soft",
+    ];
+    let writing_anew = [
+        "optimize OUT",
+        "optimize OUT --nocheck",
+        "delete OUT 1",
+        "info OUT 1 NEW",
+        "info OUT 1 NEW --nocheck",
+    ];
+    for wim in ["cut.wim", "cut1.wim", "elsewhere.wim", "garbled.wim", "count.wim"] {
+        none(reading.map(|line| archives.same_change(wim, line)));
+        none(writing_anew.map(|line| archives.same_change(wim, line)));
+        if wim == "elsewhere.wim" {
+            // wimlib-imagex writes a file of that length.
+            for line in writing {
+                fs::copy(archives.path(wim), archives.path("OUT")).expect("a copy");
+                archives.run(bins::wimx(), &words(line)).ok();
+                archives.wimlib("verify OUT");
+            }
+        } else {
+            none(writing.map(|line| archives.same_change(wim, line)));
+        }
+    }
+    for wim in ["cut.wim", "garbled.wim"] {
+        fs::copy(archives.path(wim), archives.path("OUT")).expect("a copy");
+        let line = "append tree OUT third";
+        let finished = archives.run(bins::wimx(), &words(line));
+        assert!(finished.stderr.contains("a new table is made"), "{}", finished.stderr);
+        let info = archives.run(tools::wimlib(), &words("info OUT")).ok().text();
+        assert!(info.contains("Integrity info"), "{info}");
+    }
+}
+
+/// Who asks for a check hears first what it says.
+#[test]
+fn damaged_tables_have_the_same_codes() {
+    let archives = Archives::new();
+    archives.damage("blob-size.wim", |wim| {
+        let at = wim.entry(0) + 16;
+        wim.set(at, &(1u64 << 40).to_le_bytes())
+    });
+    archives.damage("table-size.wim", |wim| {
+        let size = wim.number(BLOB_TABLE) - 7;
+        wim.set(BLOB_TABLE, &(size as u64).to_le_bytes()[..7])
+    });
+    archives.damage("table-place.wim", |wim| wim.set(BLOB_TABLE + 8, &(1u64 << 40).to_le_bytes()));
+    archives.damage("no-table.wim", |wim| wim.set(BLOB_TABLE, &[0; 24]));
+    archives.damage("no-metadata.wim", |wim| {
+        let at = wim.entry(6) + 7;
+        wim.set(at, &[4])
+    });
+    archives.damage("count.wim", |wim| wim.set(44, &3u32.to_le_bytes()));
+    let checked = [
+        "verify OUT",
+        "info OUT --check",
+        "apply OUT 1 dir --check",
+        "optimize OUT --check",
+        "append tree OUT third --check",
+    ];
+    for wim in
+        ["blob-size.wim", "table-size.wim", "table-place.wim", "no-table.wim", "no-metadata.wim"]
+    {
+        none(checked.map(|line| archives.same_change(wim, line)));
+    }
+    none([archives.same_change("count.wim", "verify OUT")]);
+    let reading = ["info OUT", "dir OUT 1"];
+    none(reading.map(|line| archives.same_change("table-size.wim", line)));
+    for wim in ["no-table.wim", "no-metadata.wim"] {
+        none([archives.same_change(wim, "info OUT")]);
+        // Which image has lost its metadata nobody knows. wimlib-imagex takes the next one's, and writes
+        // archives that it cannot read any more.
+        for line in ["dir OUT 1", "append tree OUT third", "optimize OUT", "info OUT 1 NEW"] {
+            fs::copy(archives.path(wim), archives.path("OUT")).expect("a copy");
+            let finished = archives.run(bins::wimx(), &words(line));
+            assert_eq!(finished.code(), 10, "{wim}: {line}: {}", finished.stderr);
+            let same = fs::read(archives.path("OUT")).ok() == fs::read(archives.path(wim)).ok();
+            assert!(same, "{wim}: {line}");
+        }
+    }
+}
+
+#[test]
+fn data_outside_of_the_file_is_noticed_before_anything_is_added() {
+    let archives = Archives::new();
+    archives.damage("place.wim", |wim| {
+        let at = wim.entry(4) + 8;
+        wim.set(at, &(1u64 << 40).to_le_bytes())
+    });
+    let lines = ["append tree OUT third", "update OUT 1 --command=delete\t/a.txt", "optimize OUT"];
+    none(lines.map(|line| archives.same_change("place.wim", line)));
+}
+
+/// What wimlib-imagex leaves out: data that is copied as it is can be checked on the way.
+#[test]
+fn optimize_checks_data_when_asked_to() {
+    let archives = Archives::new();
+    archives.damage("data.wim", |wim| {
+        let at = wim.table(wim.entry(4));
+        let byte = !wim.0[at + 20];
+        wim.set(at + 20, &[byte])
+    });
+    for (line, code) in [("optimize OUT", 0), ("optimize OUT --verify", 2)] {
+        fs::copy(archives.path("data.wim"), archives.path("OUT")).expect("a copy");
+        let finished = archives.run(bins::wimx(), &words(line));
+        assert_eq!(finished.code(), code, "{line}: {}", finished.stderr);
+    }
+    let same = fs::read(archives.path("OUT")).ok() == fs::read(archives.path("data.wim")).ok();
+    assert!(same, "the archive is as it was");
+}
+
+#[test]
+fn a_tree_that_cannot_be_names_no_image() {
+    let archives = Archives::new();
+    fs::write(archives.path("list"), "tree/a.txt d\ntree/dir d\n").expect("a list");
+    let line = "capture list OUT --source-list";
+    none([archives.same_failure(line)]);
+    let finished = archives.run(bins::wimx(), &words(line));
+    assert!(finished.stderr.contains("OUT: d: is "), "{}", finished.stderr);
+}

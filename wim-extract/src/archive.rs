@@ -14,7 +14,7 @@
 mod index;
 mod open;
 
-pub(crate) use self::open::{read_header, read_table};
+pub(crate) use self::open::{head, read_header, read_table};
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -133,7 +133,7 @@ pub struct Wim {
 /// What is kept of an image.
 #[derive(Debug)]
 struct Image {
-    /// `None` in a later part of a split set, which has no metadata.
+    /// `None` in a later part of a split set, which has no metadata, and where some is lost.
     entry: Option<MetadataEntry>,
     tree: OnceLock<Arc<ImageTree>>,
 }
@@ -146,6 +146,17 @@ impl Wim {
     /// The file cannot be read, is no WIM, or its header, tables or XML are malformed.
     pub fn open(path: impl Into<PathBuf>, options: &OpenOptions) -> Result<Self, Error> {
         open::open(&path.into(), options)
+    }
+
+    /// The files that [`open`](Self::open) would read, the archive itself first.
+    ///
+    /// # Errors
+    /// One cannot be opened, or nothing matches a pattern.
+    pub fn files(
+        path: impl Into<PathBuf>,
+        options: &OpenOptions,
+    ) -> Result<Vec<Arc<dyn Source>>, Error> {
+        open::files(&path.into(), options)
     }
 
     /// Opens the archive in `source`; `references` are further parts, as of
@@ -272,14 +283,32 @@ impl Wim {
     /// The metadata resource of an image.
     ///
     /// # Errors
-    /// [`Error::NotFirstPart`] for a later part of a split set, which has none.
+    /// [`Error::NotFirstPart`] for a later part of a split set, which has none;
+    /// [`Error::ImageCount`] where that of some image is lost.
     pub fn metadata_entry(&self, image: ImageIndex) -> Result<&MetadataEntry, Error> {
         let entry = self.images[image.position()].entry.as_ref();
-        entry.ok_or_else(|| Error::NotFirstPart {
-            file: self.name(),
-            part: self.header().part_number,
-            total: self.header().total_parts,
+        entry.ok_or_else(|| match self.header().part_number {
+            1 => self.image_count_error(),
+            part => {
+                Error::NotFirstPart { file: self.name(), part, total: self.header().total_parts }
+            }
         })
+    }
+
+    /// Makes sure that no image has lost its metadata.
+    ///
+    /// # Errors
+    /// As [`metadata_entry`](Self::metadata_entry).
+    pub(crate) fn require_metadata(&self) -> Result<(), Error> {
+        // All have it, or none.
+        self.images().next().map_or(Ok(()), |image| self.metadata_entry(image).map(drop))
+    }
+
+    pub(crate) fn image_count_error(&self) -> Error {
+        let (stated, xml) = (self.header().image_count, self.image_count());
+        let found = self.main().blobs.metadata.len() as u32;
+        let header = if stated == xml { found } else { stated };
+        Error::ImageCount { file: self.name(), header, xml }
     }
 
     /// The directory tree of an image, decoded and checked when first asked for.

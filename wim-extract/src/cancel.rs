@@ -22,6 +22,12 @@ impl Cancel {
         Self::default()
     }
 
+    /// A flag that others set, such as a handler of signals.
+    #[must_use]
+    pub fn of(flag: Arc<AtomicBool>) -> Self {
+        Self { flag, parent: None }
+    }
+
     /// Sets the flag. It stays set; this may be called from a signal-handling thread.
     pub fn cancel(&self) {
         self.flag.store(true, Ordering::Relaxed);

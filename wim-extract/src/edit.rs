@@ -130,6 +130,8 @@ pub fn run(
         return rebuild(path, xml, header.boot_index, changes.integrity, context);
     }
     let file = open_for_writing(path, &wim)?;
+    wim.require_metadata()?;
+    header.image_count = wim.image_count();
     let table = integrity_table(&wim, changes.integrity, progress, cancel)?;
     let final_place = end_of_data(&wim);
     let old_len = wim.parts()[0].source.len();
@@ -224,12 +226,17 @@ fn integrity_table(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Vec<u8>, Error> {
-    let has_one = wim.header().integrity.size != 0;
-    match (wanted, has_one) {
-        (IntegrityTable::Remove, _) | (IntegrityTable::Keep, false) => Ok(Vec::new()),
-        (_, true) => Ok(integrity::stored(&wim.parts()[0])?.to_vec()),
-        (IntegrityTable::Write, false) => integrity::compute(&wim.parts()[0], progress, cancel),
+    let part = &wim.parts()[0];
+    let has_one = part.header.integrity.size != 0;
+    if wanted == IntegrityTable::Remove || (wanted == IntegrityTable::Keep && !has_one) {
+        return Ok(Vec::new());
     }
+    match integrity::stored(part) {
+        Ok(Some(stored)) => return Ok(stored.to_vec()),
+        Ok(None) => {}
+        Err(damage) => integrity::warn_of_new_table(&damage, progress),
+    }
+    integrity::compute(part, progress, cancel)
 }
 
 /// Where the XML belongs: right behind the blob table, when nothing but tables lies behind it.
@@ -390,7 +397,8 @@ mod tests {
             let wim = open(VECTOR);
             let mut xml = wim.xml().clone();
             xml.set_property(1, "NAME", name).expect("a property");
-            let integrity = integrity::stored(&wim.parts()[0]).expect("a table").to_vec();
+            let stored = integrity::stored(&wim.parts()[0]).expect("it is whole");
+            let integrity = stored.expect("a table").to_vec();
             let tables = Tables { xml: xml.to_bytes(), integrity };
             let (log, place) = (Log::default(), end_of_data(&wim));
             assert!(place.is_some());

@@ -289,13 +289,22 @@ pub enum Error {
     Source(#[from] SourceError),
 
     /// More memory is needed than there is.
-    #[error("{file}: {bytes} bytes of memory are needed to decode this file; none left")]
+    #[error(
+        "{file}: {bytes} bytes of memory are needed, which cannot be had; choose fewer --threads"
+    )]
     Memory {
         /// Name of the file.
         file: String,
         /// How much was asked for.
         bytes: u64,
     },
+
+    /// The system gives no further thread.
+    #[error(
+        "cannot start a thread: {0}; choose fewer with --threads, or raise the limits of memory and \
+         processes"
+    )]
+    Thread(#[source] io::Error),
 
     /// The XML data says that the file is encrypted.
     #[error("{file}: is an encrypted ESD; decrypt it first, its key is not in the file")]
@@ -304,12 +313,12 @@ pub enum Error {
         file: String,
     },
 
-    /// Header and XML data disagree on the number of images.
-    #[error("{file}: has metadata of {header} images, but the XML data lists {xml}")]
+    /// Header, metadata and XML data disagree on the number of images.
+    #[error("{file}: header or metadata are of {header} images, but the XML data lists {xml}")]
     ImageCount {
         /// Name of the file.
         file: String,
-        /// Number of images by header and blob table.
+        /// Number of images by the header, or that there is metadata of.
         header: u32,
         /// Number of images in the XML.
         xml: u32,
@@ -400,12 +409,12 @@ pub enum Error {
     },
 
     /// A change of an image's tree that makes no sense there.
-    #[error("{file}: image {image}: {path}: {problem}")]
+    #[error("{file}: {}{path}: {problem}", Within(*image))]
     Tree {
         /// Name of the file.
         file: String,
-        /// 1-based image index.
-        image: u32,
+        /// 1-based image index; `None` for an image that is being captured.
+        image: Option<u32>,
         /// Path in the image.
         path: String,
         /// Why.
@@ -511,7 +520,7 @@ impl Error {
             Self::BrokenStream { .. } => 26,
             Self::Source(SourceError::NotAFile { .. }) => 50,
             Self::Source(_) => 47,
-            Self::Memory { .. } => 39,
+            Self::Memory { .. } | Self::Thread(_) => 39,
             Self::Encrypted { .. } => 74,
             Self::ImageCount { .. } => 10,
             Self::NotFirstPart { .. } => 36,
@@ -568,6 +577,15 @@ fn structure_code(structure: Structure) -> u8 {
         Structure::Xml => 73,
         Structure::Header | Structure::BlobHeader => 17,
         _ => 21,
+    }
+}
+
+/// "image N: ", or nothing for one that has no number yet.
+struct Within(Option<u32>);
+
+impl fmt::Display for Within {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |image| write!(f, "image {image}: "))
     }
 }
 

@@ -22,40 +22,53 @@ const STEP: u64 = 256 << 10;
 /// A range of a file and the SHA-1 that its integrity table gives.
 type Piece = (Range<u64>, Sha1Hash);
 
-/// Bytes of each piece of a part's integrity table; `None` when it has no table.
-///
-/// # Errors
-/// The table is malformed.
-pub(crate) fn piece_size(part: &Part) -> Result<Option<u32>, Error> {
-    Ok(table(part)?.map(|table| table.chunk_size))
-}
-
 /// Bytes of each piece of the integrity table of an archive made from nothing, if it is to have one.
 pub(crate) fn new_piece_size(wanted: Wanted) -> Option<u32> {
     (wanted == Wanted::Write).then_some(DEFAULT_PIECE_SIZE)
 }
 
 /// Bytes of each piece of the integrity table of an archive made from `part`, if it is to have one.
-///
-/// # Errors
-/// As [`piece_size`].
-pub(crate) fn wanted_piece_size(part: &Part, wanted: Wanted) -> Result<Option<u32>, Error> {
-    let old = piece_size(part)?;
-    Ok(match wanted {
-        Wanted::Keep => old,
-        Wanted::Write => Some(old.unwrap_or(DEFAULT_PIECE_SIZE)),
-        Wanted::Omit => None,
-    })
+/// The table of `part` may be damaged: the new one does not depend on what it says.
+pub(crate) fn wanted_piece_size(
+    part: &Part,
+    wanted: Wanted,
+    progress: &dyn Progress,
+) -> Option<u32> {
+    let has_one = part.header.integrity.size != 0;
+    if wanted == Wanted::Omit || (wanted == Wanted::Keep && !has_one) {
+        return None;
+    }
+    let old = table(part).unwrap_or_else(|error| {
+        warn_of_new_table(&error, progress);
+        None
+    });
+    Some(old.map_or(DEFAULT_PIECE_SIZE, |table| table.parsed.chunk_size))
 }
 
-fn table(part: &Part) -> Result<Option<IntegrityTable>, Error> {
-    let place = part.header.integrity;
-    if place.size == 0 {
+/// Says that what was recorded of a file is lost.
+pub(crate) fn warn_of_new_table(damage: &Error, progress: &dyn Progress) {
+    progress.warning(&format!("{damage}; a new table is made of the file as it is"));
+}
+
+/// An integrity table that fits its file.
+struct Table {
+    stored: Bytes,
+    parsed: IntegrityTable,
+}
+
+/// The integrity table of `part`; `None` when it has none.
+fn table(part: &Part) -> Result<Option<Table>, Error> {
+    let Part { header, source, .. } = part;
+    if header.integrity.size == 0 {
         return Ok(None);
     }
-    let bytes = read_table(part, place, Structure::IntegrityTable)?;
-    let table = IntegrityTable::parse(&bytes);
-    table.map(Some).map_err(|source| malformed(part, source))
+    let malformed = |source| malformed(part, source);
+    let stored = read_table(part, header.integrity, Structure::IntegrityTable)?;
+    let parsed = IntegrityTable::parse(&stored).map_err(malformed)?;
+    drop(parsed.ranges(header.blob_table.end()).map_err(malformed)?);
+    // Who asks for the integrity first has not looked at the other tables.
+    header.check_file_len(source.len()).map_err(malformed)?;
+    Ok(Some(Table { stored, parsed }))
 }
 
 fn malformed(part: &Part, source: FormatError) -> Error {
@@ -67,19 +80,17 @@ fn malformed(part: &Part, source: FormatError) -> Error {
 /// # Errors
 /// The table is malformed or does not fit the file.
 pub(crate) fn pieces(part: &Part) -> Result<Option<Vec<Piece>>, Error> {
-    let Some(table) = table(part)? else { return Ok(None) };
-    let blob_table = part.header.blob_table;
-    let end = blob_table.offset.saturating_add(blob_table.size);
-    let ranges = table.ranges(end).map_err(|source| malformed(part, source))?;
-    Ok(Some(ranges.collect()))
+    let Some(Table { parsed, .. }) = table(part)? else { return Ok(None) };
+    let ranges = parsed.ranges(part.header.blob_table.end());
+    Ok(Some(ranges.map_err(|source| malformed(part, source))?.collect()))
 }
 
-/// The integrity table of `part` as it is stored.
+/// The integrity table of `part` as it is stored; `None` when it has none.
 ///
 /// # Errors
-/// The table cannot be read.
-pub(crate) fn stored(part: &Part) -> Result<Bytes, Error> {
-    read_table(part, part.header.integrity, Structure::IntegrityTable)
+/// As of [`pieces`].
+pub(crate) fn stored(part: &Part) -> Result<Option<Bytes>, Error> {
+    Ok(table(part)?.map(|table| table.stored))
 }
 
 /// A new integrity table for `part` as it is now.

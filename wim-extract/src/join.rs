@@ -175,7 +175,7 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     spare_the_parts(wim, destination)?;
     let selection = Selection::everything(wim, options.threads, cancel)?;
-    let (drafted, outcome) = draft(&selection, options)?;
+    let (drafted, outcome) = draft(&selection, options, progress)?;
     let file = AtomicFile::create(destination)?;
     require_space(file.directory(), drafted.len())?;
     file.reserve(drafted.to_reserve())?;
@@ -190,7 +190,11 @@ pub fn run(
 }
 
 /// Lays out the archive.
-fn draft(selection: &Selection<'_>, options: &Options) -> Result<(Drafted, Outcome), Error> {
+fn draft(
+    selection: &Selection<'_>,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<(Drafted, Outcome), Error> {
     let wim = selection.wim;
     let layout = add::layout_of_copy(wim);
     let mut draft = Draft::new(wim.coding(), layout);
@@ -216,7 +220,7 @@ fn draft(selection: &Selection<'_>, options: &Options) -> Result<(Drafted, Outco
     if draft.has_solid() {
         header.version = Version::Solid;
     }
-    let table = integrity::wanted_piece_size(&wim.parts()[0], options.integrity)?;
+    let table = integrity::wanted_piece_size(&wim.parts()[0], options.integrity, progress);
     let drafted = draft.finish(header, wim.xml().clone(), table)?;
     let outcome = Outcome {
         parts: old.total_parts,

@@ -20,6 +20,7 @@
 //! line, where both cases come back as ordinary errors.
 
 use std::{
+    collections::TryReserveError,
     fs::File,
     io,
     ops::{Deref, DerefMut},
@@ -127,8 +128,14 @@ pub(crate) enum Area {
 }
 
 impl Area {
-    pub(crate) fn new(len: usize) -> Self {
-        MmapMut::map_anon(len).map_or_else(|_| Self::Allocated(vec![0; len]), Self::Mapped)
+    pub(crate) fn new(len: usize) -> Result<Self, TryReserveError> {
+        if let Ok(mapped) = MmapMut::map_anon(len) {
+            return Ok(Self::Mapped(mapped));
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len)?;
+        bytes.resize(len, 0);
+        Ok(Self::Allocated(bytes))
     }
 }
 
@@ -161,7 +168,7 @@ mod tests {
     #[test]
     fn an_area_is_as_long_as_was_asked_for() {
         for len in [0, 1, 5000] {
-            let mut area = Area::new(len);
+            let mut area = Area::new(len).unwrap();
             assert!(area.len() == len && area.iter().all(|&byte| byte == 0), "{len}");
             area.fill(7);
             assert!(area.iter().all(|&byte| byte == 7));

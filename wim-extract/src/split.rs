@@ -97,12 +97,12 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     let selection = everything(wim, options, cancel)?;
     if let Some(coding) = recode::wanted(wim, options.compression) {
-        let set = Set { selection: &selection, first, options, guid: set_guid(options) };
+        let set = Set::new(&selection, first, options, progress);
         let context = Context { threads: options.threads, progress, cancel };
         return recode::run(&set, coding, part_size, context);
     }
     let shares = deal::deal(&selection, part_size)?;
-    let set = Set { selection: &selection, first, options, guid: set_guid(options) };
+    let set = Set::new(&selection, first, options, progress);
     set.spare_the_archive(shares.len())?;
     let mut outcome = Outcome::default();
     let mut drafted = Vec::with_capacity(shares.len());
@@ -163,9 +163,22 @@ struct Set<'a> {
     first: &'a Path,
     options: &'a Options,
     guid: [u8; 16],
+    /// Bytes of each piece that the integrity tables cover, if there are any.
+    piece_size: Option<u32>,
 }
 
-impl Set<'_> {
+impl<'a> Set<'a> {
+    fn new(
+        selection: &'a Selection<'a>,
+        first: &'a Path,
+        options: &'a Options,
+        progress: &dyn Progress,
+    ) -> Self {
+        let main = &selection.wim.parts()[0];
+        let piece_size = integrity::wanted_piece_size(main, options.integrity, progress);
+        Self { selection, first, options, guid: set_guid(options), piece_size }
+    }
+
     fn path(&self, number: usize) -> PathBuf {
         part_path(self.first, number)
     }
@@ -189,18 +202,12 @@ impl Set<'_> {
             Layout::Normal => add::add_all(&mut draft, &share, manner, threads),
             Layout::Pipable => add::add_all_in_order(&mut draft, &share, manner, threads, head),
         }?;
-        let table = self.piece_size()?;
-        let drafted = draft.finish_part(header, wim.xml_bytes().clone(), table)?;
+        let drafted = draft.finish_part(header, wim.xml_bytes().clone(), self.piece_size)?;
         outcome.copied += added.copied;
         outcome.decoded += added.decoded;
         let (path, len) = (self.path(number), drafted.len());
         outcome.parts.push(Part { path, len, blobs: added.blobs });
         Ok(drafted)
-    }
-
-    /// Bytes of each piece that the integrity tables cover, if there are any.
-    fn piece_size(&self) -> Result<Option<u32>, Error> {
-        integrity::wanted_piece_size(&self.selection.wim.parts()[0], self.options.integrity)
     }
 
     /// The header of a part, its tables still unknown. A set of one part is an archive like any

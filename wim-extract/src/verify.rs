@@ -7,16 +7,18 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use wim_format::Sha1Hash;
 
-use crate::archive::{BlobId, ImageIndex, ImageTree, Integrity, Wim};
+use crate::archive::{self, BlobId, ImageIndex, ImageTree, Integrity, Wim};
 use crate::cancel::Cancel;
 use crate::error::{Damage, Error};
 use crate::integrity;
 use crate::pipeline::lock::Lock;
-use crate::pipeline::{self, Plan, Sink, Task, Threads};
+use crate::pipeline::{self, Plan, Sink, Task, Threads, run_tasks};
 use crate::progress::{Amount, Phase, Progress};
+use crate::source::Source;
 
 /// How to verify.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +44,8 @@ pub struct Outcome {
     pub images: u32,
     /// Number of files with an integrity table that was checked.
     pub integrity_tables: u32,
-    /// Everything that is wrong: integrity tables first, then metadata by image, then missing
-    /// blobs, then damaged blobs in the order of the file.
+    /// Everything that is wrong: integrity tables first, then the number of images, then metadata by
+    /// image, then missing blobs, then damaged blobs in the order of the file.
     pub problems: Vec<Problem>,
     /// What is odd but does no harm, one sentence each.
     pub warnings: Vec<String>,
@@ -67,7 +69,8 @@ impl Outcome {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Problem {
-    /// An integrity table cannot be read, or the metadata of an image cannot.
+    /// An integrity table cannot be read, or the metadata of an image cannot, or their number is not
+    /// the one that is stated.
     Unreadable(Error),
     /// A range of a file differs from what its integrity table says.
     Integrity {
@@ -166,7 +169,9 @@ pub fn run(
         }
     }
     let images: Vec<_> = match wim.header().part_number {
-        1 => wim.images().map(|image| (image, Lock::new(None))).collect(),
+        1 if wim.require_metadata().is_ok() => {
+            wim.images().map(|image| (image, Lock::new(None))).collect()
+        }
         // Later parts of a split set have data only.
         _ => Vec::new(),
     };
@@ -200,35 +205,39 @@ pub fn run(
         let problem = |range| Problem::Integrity { file: file.clone(), range };
         outcome.problems.extend(ranges.into_iter().map(problem));
     }
+    if wim.require_metadata().is_err() && wim.header().part_number == 1
+        || wim.header().image_count != wim.image_count()
+    {
+        outcome.problems.push(Problem::Unreadable(wim.image_count_error()));
+    }
     let reports =
         images.into_iter().filter_map(|(image, report)| Some((image, report.into_inner()?)));
     add_reports(wim, reports, damaged.0.into_inner(), &mut outcome);
     Ok(outcome)
 }
 
-/// Checks the integrity tables of all parts, before anything else is read from them.
+/// Checks the integrity tables of the files of an archive ([`Wim::files`]), before anything else is read
+/// from them.
 ///
 /// # Errors
-/// [`Error::Integrity`] for the first range that differs, or what is wrong with a table.
-pub fn check_integrity(
-    wim: &Wim,
+/// [`Error::Integrity`] for the first range that differs, or what is wrong with a header or a table.
+pub fn check_integrity<'a>(
+    files: impl IntoIterator<Item = &'a Arc<dyn Source>>,
     threads: Threads,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<(), Error> {
-    for part in wim.parts() {
-        let Some(pieces) = integrity::pieces(part)? else { continue };
+    for source in files {
+        let part = archive::head(Arc::clone(source))?;
+        let Some(pieces) = integrity::pieces(&part)? else { continue };
         let bytes = pieces.iter().map(|(range, _)| range.end - range.start).sum();
         progress.begin(Phase::Integrity, Amount::new(bytes, pieces.len() as u64));
         let differing = Lock::new(Vec::new());
-        let tasks =
-            integrity::tasks(&*part.source, &pieces, &differing, progress, cancel).collect();
-        let options = pipeline::Options { threads, ..pipeline::Options::default() };
-        let nothing = Plan::new(wim, []);
-        pipeline::run_with(&nothing, tasks, &DamagedBlobs::default(), &options, progress, cancel)?;
+        let tasks = integrity::tasks(&**source, &pieces, &differing, progress, cancel).collect();
+        run_tasks(tasks, threads, cancel)?;
         progress.end(Phase::Integrity);
         if let Some(range) = differing.into_inner().into_iter().min_by_key(|range| range.start) {
-            let file = part.source.name();
+            let file = source.name();
             return Err(Error::Integrity { file, offset: range.start, end: range.end });
         }
     }

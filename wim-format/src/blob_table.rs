@@ -93,7 +93,7 @@ pub struct SolidResource {
 pub struct Ignored {
     /// Index of the entry in the table.
     pub entry: usize,
-    /// The hash it gives.
+    /// The hash it gives; zero where the table ends within the entry.
     pub hash: Sha1Hash,
     /// Why.
     pub reason: IgnoredReason,
@@ -119,6 +119,8 @@ pub enum IgnoredReason {
     SurplusMetadata,
     /// A solid blob that does not lie within one solid resource of its run.
     OutsideSolidResource,
+    /// The table ends within it.
+    Cut,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -137,17 +139,15 @@ impl BlobTable {
     /// is called with its place and has to return what the file holds there.
     ///
     /// # Errors
-    /// A stored blob with two different sizes, metadata that is solid or has several references,
-    /// a table that is no multiple of 50 bytes; whatever `solid_header` returns.
+    /// A stored blob with two different sizes, metadata that is solid or has several references;
+    /// whatever `solid_header` returns.
     pub fn parse<E: From<FormatError>>(
         bytes: &[u8],
         header: &Header,
         solid_header: impl FnMut(&ResourceHeader) -> Result<SolidHeader, E>,
     ) -> Result<Self, E> {
-        let Ok(entries) = <[RawEntry]>::ref_from_bytes(bytes) else {
-            let len = bytes.len() as u64;
-            Err(invalid(Structure::BlobTable, 0, len, "a length that is a multiple of 50"))?
-        };
+        let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % BLOB_ENTRY_LEN);
+        let entries = <[RawEntry]>::ref_from_bytes(whole).unwrap_or_default();
         let mut reader = Reader {
             table: Self::default(),
             seen: Sha1Set::with_capacity_and_hasher(entries.len(), <_>::default()),
@@ -166,6 +166,10 @@ impl BlobTable {
                 reader.single(entry, index)?;
                 index += 1;
             }
+        }
+        if !rest.is_empty() {
+            let (entry, hash, reason) = (entries.len(), Sha1Hash::ZERO, IgnoredReason::Cut);
+            reader.table.ignored.push(Ignored { entry, hash, reason });
         }
         Ok(reader.table)
     }

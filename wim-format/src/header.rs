@@ -264,7 +264,8 @@ impl Header {
         (1..=self.image_count).contains(&self.boot_index).then_some(self.boot_index)
     }
 
-    /// Checks the tables against the length of the file.
+    /// Checks blob table and XML against the length of the file. An archive can be read without an
+    /// integrity table: that one has [`check_integrity_place`](Self::check_integrity_place).
     ///
     /// # Errors
     /// [`FormatError::OutsideFile`] for a table that is not wholly inside the file, and
@@ -273,18 +274,28 @@ impl Header {
         if self.blob_table.size == 0 && self.xml.size == 0 {
             return Err(FormatError::Incomplete);
         }
-        let tables = [
-            (Structure::BlobTable, self.blob_table),
-            (Structure::Xml, self.xml),
-            (Structure::IntegrityTable, self.integrity),
-        ];
-        for (structure, table) in tables {
-            let inside = table.size <= file_len && table.offset <= file_len - table.size;
-            if table.size != 0 && !inside {
-                let ResourceHeader { offset, size, .. } = table;
-                return Err(FormatError::OutsideFile { structure, offset, size, file_len });
-            }
-        }
-        Ok(())
+        check_place(Structure::BlobTable, self.blob_table, file_len)?;
+        check_place(Structure::Xml, self.xml, file_len)
+    }
+
+    /// Checks the place of the integrity table, if there is one, against the length of the file.
+    ///
+    /// # Errors
+    /// [`FormatError::OutsideFile`].
+    pub fn check_integrity_place(&self, file_len: u64) -> Result<(), FormatError> {
+        check_place(Structure::IntegrityTable, self.integrity, file_len)
+    }
+}
+
+fn check_place(
+    structure: Structure,
+    table: ResourceHeader,
+    file_len: u64,
+) -> Result<(), FormatError> {
+    let ResourceHeader { offset, size, .. } = table;
+    let inside = size <= file_len && offset <= file_len - size;
+    match size == 0 || inside {
+        true => Ok(()),
+        false => Err(FormatError::OutsideFile { structure, offset, size, file_len }),
     }
 }

@@ -40,14 +40,22 @@ impl Scratch {
     }
 
     pub(crate) fn start(&self, line: &str) -> Child {
-        let mut command = self.command(bins::wimx(), line);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("wimx starts")
+        spawn(self.command(bins::wimx(), line))
     }
 
     /// Starts the command and holds it when it has begun to write.
     fn held(&self, line: &str) -> Child {
+        self.held_with("--default-signal=HUP", line)
+    }
+
+    /// As `held`, with signals as an option of `env` has it.
+    fn held_with(&self, signals: &str, line: &str) -> Child {
         let old = self.read("out.wim").len() as u64;
-        let mut child = self.start(line);
+        let command = self.command(bins::wimx(), line);
+        let mut env = Command::new("env");
+        env.arg(signals).arg(command.get_program()).args(command.get_args());
+        env.current_dir(self.folder.path());
+        let mut child = spawn(env);
         let is_partial = |name: &String| name.ends_with(".wimx-partial");
         let grows = || fs::metadata(self.path("out.wim")).expect("it is there").len() > old;
         wait_until(&mut child, || self.names().iter().any(is_partial) || grows());
@@ -62,6 +70,10 @@ impl Scratch {
         assert!(same, "{when}: the old archive is changed");
         assert_eq!(self.names(), ["old.wim", "out.wim", "small", "tree"], "{when}");
     }
+}
+
+fn spawn(mut command: Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("wimx starts")
 }
 
 fn wait_until(child: &mut Child, reached: impl Fn() -> bool) {
@@ -95,13 +107,47 @@ const WRITERS: [&str; 3] = [
 fn a_signal_leaves_the_old_archive() {
     let scratch = scene();
     for line in WRITERS {
-        for name in ["-INT", "-TERM"] {
+        for name in ["-INT", "-TERM", "-HUP"] {
             let child = scratch.held(line);
             signal(&child, name);
             signal(&child, "-CONT");
             let (code, said) = ended(child);
             assert_eq!(code, Some(130), "{line} {name}: {said}");
             scratch.untouched(line);
+        }
+    }
+}
+
+/// As under `nohup`.
+#[test]
+fn a_session_that_is_lost_is_outlived_where_that_is_wanted() {
+    let scratch = scene();
+    let child = scratch.held_with("--ignore-signal=HUP", WRITERS[0]);
+    signal(&child, "-HUP");
+    signal(&child, "-CONT");
+    let (code, said) = ended(child);
+    assert_eq!(code, Some(0), "{said}");
+    scratch.verifies("out.wim");
+}
+
+/// There is less memory than so many threads take.
+#[test]
+fn few_threads_or_an_error_but_no_abort() {
+    let scratch = scene();
+    for line in WRITERS.into_iter().chain(["optimize out.wim --recompress --threads=16"]) {
+        let line = line.replace("--threads=2", "--threads=16");
+        for mib in [1000, 2000, 8000] {
+            scratch.copy("old.wim", "out.wim");
+            let command = scratch.command(bins::wimx(), &line);
+            let mut shell = Command::new("bash");
+            shell.args(["-c", &format!("ulimit -v {}; exec \"$@\"", mib << 10), "bash"]);
+            shell.arg(command.get_program()).args(command.get_args());
+            let done = run(shell.current_dir(scratch.folder.path()));
+            match done.code() {
+                0 => scratch.verifies("out.wim"),
+                39 => scratch.untouched(&line),
+                code => panic!("{line}, {mib} MiB: {code}: {}", done.stderr),
+            }
         }
     }
 }

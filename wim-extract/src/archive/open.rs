@@ -20,8 +20,19 @@ use crate::source::{self, Source};
 
 /// Opens the archive at `path` and what `options` refer to.
 pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Wim, Error> {
-    let main = source::open(path, options.access)?;
-    let mut references = Vec::new();
+    let mut sources = files(path, options)?;
+    if options.integrity == Integrity::Check {
+        crate::verify::check_integrity(&sources, options.threads, &Silent, &Cancel::new())?;
+    }
+    let references = sources.split_off(1);
+    let mut wim = from_sources(sources.remove(0), references)?;
+    wim.threads = options.threads;
+    Ok(wim)
+}
+
+/// The files of an archive at `path`, itself first.
+pub(super) fn files(path: &Path, options: &OpenOptions) -> Result<Vec<Arc<dyn Source>>, Error> {
+    let mut sources = vec![source::open(path, options.access)?];
     for pattern in &options.references {
         let found = source::expand(pattern, options.access)?;
         if found.is_empty() {
@@ -29,15 +40,10 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Wim, Error> {
             return Err(Error::io(Action::Open, pattern)(nothing));
         }
         for reference in found.iter().filter(|&found| !is_same_file(found, path)) {
-            references.push(source::open(reference, options.access)?);
+            sources.push(source::open(reference, options.access)?);
         }
     }
-    let mut wim = from_sources(main, references)?;
-    wim.threads = options.threads;
-    if options.integrity == Integrity::Check {
-        crate::verify::check_integrity(&wim, wim.threads, &Silent, &Cancel::new())?;
-    }
-    Ok(wim)
+    Ok(sources)
 }
 
 fn is_same_file(a: &Path, b: &Path) -> bool {
@@ -110,21 +116,36 @@ pub(super) fn blob_of(parts: &[Part], id: super::BlobId) -> &wim_format::blob_ta
     &part.blobs.blobs[(id.0 - part.first) as usize]
 }
 
+/// Reads the header of a file. Of what it points to, nothing is looked at.
+pub(crate) fn head(source: Arc<dyn Source>) -> Result<Part, Error> {
+    let header = read_header(&*source)?;
+    let codec = header.codec().map_err(|error| {
+        let file = source.name();
+        Error::Malformed { file, of: Of::File, source: error }
+    })?;
+    let coding = Coding { codec, chunk_size: header.chunk_size };
+    Ok(Part { source, header, blobs: BlobTable::default(), coding, first: 0 })
+}
+
 /// Reads the header of a file and checks it; the part has no blobs yet.
 fn begin(source: Arc<dyn Source>, warnings: &mut Vec<String>) -> Result<Part, Error> {
+    let part = head(source)?;
+    let Part { source, header, .. } = &part;
     let file = source.name();
-    let malformed = |source| Error::Malformed { file: file.clone(), of: Of::File, source };
-    let header = read_header(&*source)?;
-    header.check_file_len(source.len()).map_err(malformed)?;
-    let codec = header.codec().map_err(malformed)?;
+    header.check_file_len(source.len()).map_err(|error| {
+        let file = file.clone();
+        Error::Malformed { file, of: Of::File, source: error }
+    })?;
+    if let Err(error) = header.check_integrity_place(source.len()) {
+        warnings.push(format!("{file}: {error}; all else is read as usual"));
+    }
     if header.flags.contains(HeaderFlags::WRITE_IN_PROGRESS) {
         warnings.push(format!(
             "{file}: is marked as being written to; if nobody is at it, an earlier change was \
              interrupted, and the archive is as it was before"
         ));
     }
-    let coding = Coding { codec, chunk_size: header.chunk_size };
-    Ok(Part { source, header, blobs: BlobTable::default(), coding, first: 0 })
+    Ok(part)
 }
 
 fn read_xml(part: &Part) -> Result<(WimXml, Bytes), Error> {
@@ -232,6 +253,7 @@ fn warn_of_ignored(file: &str, ignored: &[Ignored], warnings: &mut Vec<String>) 
             IgnoredReason::UnreferencedMetadata => "it is metadata that nothing refers to",
             IgnoredReason::MetadataOutsideFirstPart => "it is metadata outside of part 1",
             IgnoredReason::SurplusMetadata => "it is more metadata than there are images",
+            IgnoredReason::Cut => "the table ends within it",
             IgnoredReason::OutsideSolidResource => "it lies outside of its solid resource",
             _ => "it makes no sense",
         };
@@ -246,19 +268,25 @@ fn warn_of_ignored(file: &str, ignored: &[Ignored], warnings: &mut Vec<String>) 
 /// The images of the file itself.
 fn images(main: &Part, xml: &WimXml, warnings: &mut Vec<String>) -> Result<Vec<Image>, Error> {
     let file = main.source.name();
-    let mut count = main.header.image_count;
-    let metadata = &main.blobs.metadata;
-    if main.header.part_number == 1 && metadata.len() < count as usize {
-        count = metadata.len() as u32;
+    let (stated, listed) = (main.header.image_count, xml.image_count());
+    let is_first = main.header.part_number == 1;
+    let mut metadata = &main.blobs.metadata[..];
+    let found = if is_first { metadata.len() as u32 } else { stated };
+    if found == listed && stated != listed {
         warnings.push(format!(
-            "{file}: the header speaks of {} images, but there is metadata of {count} only",
-            main.header.image_count
+            "{file}: the header speaks of {stated} images, but there is metadata of {found} only"
         ));
+    } else if found < listed && stated == listed {
+        // The next one would be taken for one that is lost.
+        metadata = &[];
+        warnings.push(format!(
+            "{file}: there is metadata of {found} of the {listed} images, and nothing says of \
+             which; their files cannot be read"
+        ));
+    } else if found != listed {
+        return Err(Error::ImageCount { file, header: found, xml: listed });
     }
-    if xml.image_count() != count {
-        return Err(Error::ImageCount { file, header: count, xml: xml.image_count() });
-    }
-    if main.header.boot_index > count {
+    if main.header.boot_index > listed {
         warnings.push(format!(
             "{file}: the boot image {} does not exist; none is taken to be bootable",
             main.header.boot_index
@@ -266,7 +294,7 @@ fn images(main: &Part, xml: &WimXml, warnings: &mut Vec<String>) -> Result<Vec<I
     }
     let image =
         |index: u32| Image { entry: metadata.get(index as usize).copied(), tree: OnceLock::new() };
-    Ok((0..count).map(image).collect())
+    Ok((0..listed).map(image).collect())
 }
 
 /// Whether a further file can be a part of `wim`: another part of its split set, or another

@@ -271,7 +271,7 @@ impl Pending {
             return Ok(self.with_hashes(hashes));
         }
         let files = Files::new(&self.data, [], grain, progress, cancel);
-        let batch = Batch::new(batch_len(threads, packing.coding.chunk_size));
+        let batch = Batch::new(batch_len(threads, packing.coding.chunk_size))?;
         let hashes = share_among(threads, || files.hash(batch))?;
         progress.end(Phase::Write);
         let mut known: HashSet<Sha1Hash> = known.into_iter().map(|(hash, _)| hash).collect();

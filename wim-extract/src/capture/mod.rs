@@ -304,7 +304,7 @@ fn scan(
     let file = || destination.display().to_string();
     let problem = |path: &[u8], problem| {
         let path = String::from_utf8_lossy(path).into_owned();
-        Error::Tree { file: file(), image: 0, path, problem }
+        Error::Tree { file: file(), image: None, path, problem }
     };
     let manner =
         Merging { replace: Replace::Files, case: CaseSensitivity::Sensitive, problem: &problem };

@@ -119,5 +119,5 @@ fn finish(
         draft.enter(blob, None);
     }
     let xml = set.selection.wim.xml_bytes().clone();
-    draft.finish_part(header, xml, set.piece_size()?)
+    draft.finish_part(header, xml, set.piece_size)
 }

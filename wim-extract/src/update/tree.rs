@@ -155,7 +155,7 @@ impl<'a> Edit<'a> {
 }
 
 fn problem_in(wim: &Wim, index: ImageIndex, path: &[u8], problem: TreeProblem) -> Error {
-    Error::Tree { file: wim.name(), image: index.get(), path: text(path), problem }
+    Error::Tree { file: wim.name(), image: Some(index.get()), path: text(path), problem }
 }
 
 fn text(path: &[u8]) -> String {

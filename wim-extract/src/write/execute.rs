@@ -55,21 +55,24 @@ pub(crate) fn write(
     let drafted = job.drafted;
     progress.begin(Phase::Write, Amount::new(job.work(), 0));
     let stop = cancel.child();
+    let copy = || {
+        let copied = copy::copy(drafted, job.threads, file, name, progress, &stop);
+        if copied.is_err() {
+            stop.cancel();
+        }
+        copied
+    };
     let hashes = thread::scope(|scope| {
-        let copying = scope.spawn(|| {
-            let copied = copy::copy(drafted, job.threads, file, name, progress, &stop);
-            if copied.is_err() {
-                stop.cancel();
-            }
-            copied
-        });
+        let copying = thread::Builder::new().spawn_scoped(scope, &copy).map_err(|_| copy());
         let decoded = decode(job, file, name, progress, &stop);
         if decoded.is_err() {
             stop.cancel();
         }
-        let copied = match copying.join() {
-            Ok(copied) => copied,
-            Err(panic) => std::panic::resume_unwind(panic),
+        let copied = match copying.map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(copied)) => copied,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            // No thread could be had; it is done.
+            Err(copied) => copied,
         };
         first_cause(copied, decoded)
     })?;

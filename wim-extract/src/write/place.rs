@@ -17,12 +17,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use wim_format::Structure;
 use wim_format::header::{HEADER_LEN, Header, HeaderFlags};
-use wim_format::resource::ResourceHeader;
 
 use super::layout::Drafted;
 use super::parts::Parts;
-use crate::archive::Wim;
+use crate::archive::{Part, Wim};
 use crate::error::{Action, Error};
 use crate::output::{AtomicFile, require_space, try_lock, write_all_at};
 use crate::pipeline::lock::Lock;
@@ -58,6 +58,7 @@ impl Locked {
         if wim.header().total_parts != 1 {
             return read_only("it is a part of a split set");
         }
+        wim.require_metadata()?;
         Ok(Self { file, path: path.to_owned(), wim })
     }
 
@@ -289,15 +290,41 @@ fn marked(header: &Header) -> Header {
 }
 
 /// Where the last byte in use ends. What is behind it is left from an interrupted change.
-pub(crate) fn logical_end(wim: &Wim) -> u64 {
+///
+/// # Errors
+/// Data that is not in the file: whoever added to the archive would add it behind that place.
+pub(crate) fn logical_end(wim: &Wim) -> Result<u64, Error> {
     let part = &wim.parts()[0];
-    let header = &part.header;
-    let end = |place: &ResourceHeader| place.offset.saturating_add(place.size);
-    let tables = [&header.blob_table, &header.xml, &header.integrity];
-    let metadata = part.blobs.metadata.iter().map(|entry| &entry.resource);
-    let solid = part.blobs.solid.iter().map(|solid| &solid.resource);
-    let blobs = wim.blobs().map(|(id, _)| wim.resource(id).place);
-    let ends = tables.into_iter().chain(metadata).chain(solid).map(end);
-    let ends = ends.chain(blobs.map(|place| end(&place)));
-    ends.fold(HEADER_LEN as u64, u64::max)
+    let Part { header, source, .. } = part;
+    let mut end = (HEADER_LEN as u64).max(header.blob_table.end()).max(header.xml.end());
+    // An integrity table that is not there is replaced.
+    if header.check_integrity_place(source.len()).is_ok() {
+        end = end.max(header.integrity.end());
+    }
+    for image in wim.images() {
+        let place = wim.metadata_entry(image)?.resource;
+        part.resource(place).check_range(0, place.size).map_err(|damage| {
+            let (file, image) = (wim.name(), image.get());
+            Error::DamagedMetadata { file, image, damage }
+        })?;
+        end = end.max(place.end());
+    }
+    for (id, _) in wim.blobs() {
+        let resource = wim.resource(id);
+        let place = resource.place;
+        resource.check_range(0, place.size).map_err(|damage| wim.damaged(id, damage))?;
+        end = end.max(place.end());
+    }
+    // Those that hold no blob.
+    for index in 0..part.blobs.solid.len() {
+        let resource = part.solid(index);
+        let place = resource.place;
+        resource.check_range(0, place.size).map_err(|damage| Error::DamagedTable {
+            file: wim.name(),
+            structure: Structure::SolidHeader,
+            damage,
+        })?;
+        end = end.max(place.end());
+    }
+    Ok(end)
 }

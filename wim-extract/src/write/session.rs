@@ -137,7 +137,7 @@ impl<'a> Session<'a> {
     /// written to.
     pub(crate) fn append(old: &'a Locked) -> Result<Self, Error> {
         let wim = &old.wim;
-        let start = logical_end(wim);
+        let start = logical_end(wim)?;
         let place = Place::behind(old)?;
         Ok(Self {
             draft: Draft::behind(start, wim.coding(), wim.parts()[0].blobs.clone()),
@@ -256,7 +256,7 @@ impl<'a> Session<'a> {
     ) -> Result<Done, Error> {
         let Context { threads, progress, cancel } = context;
         let piece_size = match self.old {
-            Some(old) => integrity::wanted_piece_size(&old.parts()[0], table)?,
+            Some(old) => integrity::wanted_piece_size(&old.parts()[0], table, progress),
             None => integrity::new_piece_size(table),
         };
         if self.draft.layout() == Layout::Pipable {

@@ -127,6 +127,22 @@ fn an_archive_that_differs_from_its_integrity_table_is_not_opened() {
     assert!(Wim::open(&path, &OpenOptions::default()).is_ok());
 }
 
+/// Before the tables that it covers are looked at.
+#[test]
+fn the_integrity_is_checked_first() {
+    let mut bytes = samples::bytes("v1.wim");
+    let place = samples::open("v1.wim").header().blob_table;
+    // A blob that is stored as it is and has two sizes.
+    bytes[place.offset as usize + 50 + 16] ^= 1;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("damaged.wim");
+    std::fs::write(&path, bytes).unwrap();
+    let checked = OpenOptions { integrity: Integrity::Check, ..OpenOptions::default() };
+    let codes = [OpenOptions::default(), checked]
+        .map(|options| Wim::open(&path, &options).unwrap_err().code());
+    assert_eq!(codes, [20, 13]);
+}
+
 #[test]
 fn solid_damage_names_the_blobs_of_the_chunk() {
     let (bytes, blobs) = samples::solid(131_072);

@@ -101,8 +101,16 @@ fn entries_that_cannot_be() {
         let error = parse(Version::Solid, &[good.clone(), bad]).unwrap_err();
         assert!(matches!(error, FormatError::Invalid { offset, .. } if offset == at), "{error}");
     }
-    let error = parse(Version::Solid, &[good, vec![0; 49]]).unwrap_err();
-    assert!(matches!(error, FormatError::Invalid { found: 99, .. }), "{error}");
+}
+
+#[test]
+fn an_entry_that_is_cut_is_ignored() {
+    let good = entry(stored(208, 10), 1, 1, hash(1));
+    for len in [1, 49] {
+        let table = parse(Version::Solid, &[good.clone(), vec![7; len]]).unwrap();
+        assert_eq!(table.blobs.len(), 1);
+        assert_eq!(reasons(&table), [(1, IgnoredReason::Cut)]);
+    }
 }
 
 #[test]

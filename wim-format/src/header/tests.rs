@@ -69,6 +69,12 @@ fn tables_must_be_inside_the_file() {
         let expected = FormatError::OutsideFile { structure, offset, size, file_len: 1000 };
         assert_eq!(xml(table(offset, size)), Err(expected));
     }
+    let integrity = Header { integrity: table(901, 100), blob_table: table(208, 50), ..header() };
+    assert_eq!(integrity.check_file_len(1000), Ok(()), "it can be read without that table");
+    let (structure, file_len) = (Structure::IntegrityTable, 1000);
+    let expected = FormatError::OutsideFile { structure, offset: 901, size: 100, file_len };
+    assert_eq!(integrity.check_integrity_place(1000), Err(expected));
+    assert_eq!(integrity.check_integrity_place(1001), Ok(()));
     let empty = Header { xml: table(0, 0), blob_table: table(0, 0), ..header() };
     assert_eq!(empty.check_file_len(1000), Err(FormatError::Incomplete));
 }

@@ -26,11 +26,12 @@ pub fn header(input: &[u8]) {
     assert_eq!(written[..unused.start], input[..unused.start]);
     assert!(header.boot_image().is_none_or(|boot| (1..=header.image_count).contains(&boot)));
     let _ = header.codec();
-    if header.check_file_len(input.len() as u64).is_ok() {
-        for table in [header.blob_table, header.xml, header.integrity] {
-            assert!(table.size == 0 || table.end() <= input.len() as u64);
-        }
+    let len = input.len() as u64;
+    let is_inside = |table: ResourceHeader| table.size == 0 || table.end() <= len;
+    if header.check_file_len(len).is_ok() {
+        assert!(is_inside(header.blob_table) && is_inside(header.xml));
     }
+    assert_eq!(header.check_integrity_place(len).is_ok(), is_inside(header.integrity));
 }
 
 /// A byte of choices, a byte for the number of images, then any bytes as a blob table. The
@@ -46,7 +47,7 @@ pub fn blob_table(input: &[u8]) {
         SolidHeader::parse(table.get(offset..).unwrap_or_default())
     };
     let Ok(parsed) = BlobTable::parse::<FormatError>(table, &header, solid_header) else { return };
-    let entries = table.len() / BLOB_ENTRY_LEN;
+    let entries = table.len().div_ceil(BLOB_ENTRY_LEN);
     let kept = parsed.metadata.len() + parsed.blobs.len() + parsed.solid.len();
     assert_eq!(kept + parsed.ignored.len(), entries);
     assert!(parsed.metadata.len() <= usize::from(*images));

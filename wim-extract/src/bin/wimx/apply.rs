@@ -32,11 +32,11 @@ pub(crate) fn run(args: &ApplyArgs, global: &Global) -> Result<(), Failure> {
         let outcome = run_piped(args, &options, global, &bar, &cancel)?;
         return restore::report(outcome, "Done applying WIM image.", global, &bar);
     }
+    if args.restore.check {
+        open::check(&args.wim, &args.references.globs, global, &bar, &cancel)?;
+    }
     let wim = open::archive(&args.wim, &args.references.globs, global, &bar)?;
     let images = open::images(&wim, args.image.as_deref())?;
-    if args.restore.check {
-        open::check(&wim, global, &bar, &cancel)?;
-    }
     let outcome = match images[..] {
         // `all` means a directory for each image, even where there is only one.
         [image] if !args.image.as_deref().is_some_and(open::means_all) => {

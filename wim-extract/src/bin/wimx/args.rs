@@ -446,6 +446,9 @@ pub(crate) struct OptimizeArgs {
     /// Compress all data in chunks of this size, such as 32K
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) chunk_size: Option<u32>,
+    /// Check the SHA-1 of every blob while it is copied
+    #[arg(long)]
+    pub(crate) verify: bool,
     /// Only say how much smaller the file would be
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -74,13 +74,13 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
         Kind::AppendOrCreate if !args.wim.exists() => Into::New,
         Kind::Append | Kind::AppendOrCreate => Into::Existing,
     };
+    if args.check && into == Into::Existing {
+        open::check(&args.wim, &[], global, &bar, &cancel)?;
+    }
     let old = match into {
         Into::New => None,
         Into::Existing => Some(open::archive(&args.wim, &[], global, &bar)?),
     };
-    if let Some(old) = old.as_ref().filter(|_| args.check) {
-        open::check(old, global, &bar, &cancel)?;
-    }
     let options = options(args, old.as_ref(), into, pipable, global, &bar)?;
     let compression = options.compression.unwrap_or_default();
     let layout = match &old {

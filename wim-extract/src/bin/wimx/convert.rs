@@ -112,10 +112,10 @@ pub(crate) fn run(args: &ConvertArgs, global: &Global) -> Result<(), Failure> {
     }
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let options = options(args, global)?;
-    let wim = open::archive(&args.source, &args.references.globs, global, &bar)?;
     if args.check {
-        open::check(&wim, global, &bar, &cancel)?;
+        open::check(&args.source, &args.references.globs, global, &bar, &cancel)?;
     }
+    let wim = open::archive(&args.source, &args.references.globs, global, &bar)?;
     let Options { compression, grouping, .. } = options;
     let shape = target::shape(compression, grouping, Some(&wim), Layout::Normal);
     target::check(shape, Aim { target: args.target, boot: false, wimboot: false }, &bar)?;

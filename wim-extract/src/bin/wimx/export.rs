@@ -44,11 +44,11 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
     let pipable = refuse_what_cannot_be(args)?;
     let out = is_stdout(&args.destination).then(|| archive_to_stdout(global)).transpose()?;
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
+    if args.check {
+        open::check(&args.source, &args.references.globs, global, &bar, &cancel)?;
+    }
     let wim = open::archive(&args.source, &args.references.globs, global, &bar)?;
     let images = wim.resolve(&args.image)?;
-    if args.check {
-        open::check(&wim, global, &bar, &cancel)?;
-    }
     if open::means_all(&args.image) {
         check_all(args, &wim)?;
     }
@@ -142,16 +142,16 @@ fn check_destination(
     bar: &Bar,
     cancel: &Cancel,
 ) -> Result<Compression, Failure> {
-    if args.check || args.compress.is_some() {
+    if args.check {
+        open::check(&args.destination, &[], global, bar, cancel)?;
+    }
+    if args.compress.is_some() {
         let destination = open::archive(&args.destination, &[], global, bar)?;
         if args.compress.is_some_and(|method| method.codec != destination.codec()) {
             return Err(Failure::Usage(format!(
                 "{}: has another compression, which --compress cannot change; leave it out",
                 destination.name()
             )));
-        }
-        if args.check {
-            open::check(&destination, global, bar, cancel)?;
         }
     }
     Ok(Compression::AsSource)

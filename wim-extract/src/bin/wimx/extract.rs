@@ -20,11 +20,11 @@ pub(crate) fn run(args: &ExtractArgs, global: &Global) -> Result<(), Failure> {
     }
     let options = restore::options(&args.restore, LinkTargets::Keep, global)?;
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
+    if args.restore.check {
+        open::check(&args.wim, &args.references.globs, global, &bar, &cancel)?;
+    }
     let wim = open::archive(&args.wim, &args.references.globs, global, &bar)?;
     let image = open::image(&wim, &args.image)?;
-    if args.restore.check {
-        open::check(&wim, global, &bar, &cancel)?;
-    }
     let mut outcome = Outcome::default();
     for group in groups(args)? {
         let selection = group.selection(args);

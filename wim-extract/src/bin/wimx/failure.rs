@@ -6,10 +6,9 @@
 //! to say: the code is 141, which shells show for a program ended by SIGPIPE. A command that a
 //! signal has stopped ends with 130.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 use clap::error::ErrorKind;
 use serde_json::json;
@@ -157,5 +156,6 @@ pub(crate) fn warning(message: &str) {
 
 fn complain(style: Style, kind: &str, message: &str) {
     let message = message.trim_end().replace('\n', "\n  ");
-    eprintln!("{style}{kind}:{style:#} {message}");
+    // The terminal may be gone, which is no reason to stop before everything is put away.
+    let _ = writeln!(anstream::stderr(), "{style}{kind}:{style:#} {message}");
 }

@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks a command to stop and to put away what is half made, the
-//! second ends it on the spot.
+//! Ctrl-C, SIGTERM and SIGHUP: the first asks a command to stop and to put away what is half made,
+//! the second ends it on the spot.
 
 use wim_extract::Cancel;
 
@@ -12,34 +12,46 @@ pub(crate) const STOPPED: u8 = 130;
 /// A handler that cannot be had leaves the system's own, and that is safe too: outputs appear whole or
 /// not at all, and the next run clears what a dead one has left.
 pub(crate) fn obey() -> Cancel {
-    let cancel = Cancel::new();
-    system::obey(cancel.clone());
-    cancel
+    system::obey()
 }
 
 #[cfg(unix)]
 mod system {
-    use std::{process, thread};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::{fs, io};
 
-    use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
-    use signal_hook::iterator::Signals;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    use signal_hook::flag;
     use wim_extract::Cancel;
 
     use super::STOPPED;
 
-    pub(super) fn obey(asked: Cancel) {
-        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGXFSZ]) else { return };
-        // The thread ends with the process.
-        thread::spawn(move || {
-            // A file larger than `ulimit -f` allows: with a handler, an error of writing says so.
-            let mut signals = signals.forever().filter(|&signal| signal != SIGXFSZ);
-            if signals.next().is_some() {
-                asked.cancel();
-            }
-            if signals.next().is_some() {
-                process::exit(STOPPED.into());
-            }
-        });
+    pub(super) fn obey() -> Cancel {
+        let asked = Arc::new(AtomicBool::new(false));
+        // Without a handler the system's own stays.
+        let _ = [SIGINT, SIGTERM].map(|signal| obey_signal(signal, &asked));
+        // Under `nohup` it goes on when the session is lost.
+        if ignores(SIGHUP) == Some(false) {
+            let _ = obey_signal(SIGHUP, &asked);
+        }
+        // A file larger than `ulimit -f` allows: with a handler, an error of writing says so.
+        let _ = flag::register(SIGXFSZ, Arc::default());
+        Cancel::of(asked)
+    }
+
+    /// The handlers run in this order: the first signal finds the flag unset.
+    fn obey_signal(signal: i32, asked: &Arc<AtomicBool>) -> io::Result<()> {
+        flag::register_conditional_shutdown(signal, STOPPED.into(), Arc::clone(asked))?;
+        flag::register(signal, Arc::clone(asked)).map(drop)
+    }
+
+    /// Whether this process was started with a signal ignored; `None` where the system does not say.
+    fn ignores(signal: i32) -> Option<bool> {
+        let status = fs::read_to_string("/proc/self/status").ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+        let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+        Some(mask >> (signal - 1) & 1 == 1)
     }
 }
 
@@ -58,11 +70,13 @@ mod system {
 
     static ASKED: OnceLock<Cancel> = OnceLock::new();
 
-    pub(super) fn obey(asked: Cancel) {
-        if ASKED.set(asked).is_ok() {
+    pub(super) fn obey() -> Cancel {
+        let asked = Cancel::new();
+        if ASKED.set(asked.clone()).is_ok() {
             // SAFETY: the handler is a function that lives as long as the process.
             unsafe { SetConsoleCtrlHandler(Some(handle), 1) };
         }
+        asked
     }
 
     /// Called on a thread of its own.

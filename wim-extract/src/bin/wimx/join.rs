@@ -6,8 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use wim_extract::export::Verification;
 use wim_extract::join::{self, Options, Outcome};
-use wim_extract::source;
-use wim_extract::{Error, Progress};
+use wim_extract::{Error, Progress, source, verify};
 
 use crate::args::Global;
 use crate::bar::Bar;
@@ -64,11 +63,11 @@ pub(crate) fn run(args: &JoinArgs, global: &Global) -> Result<(), Failure> {
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let parts = args.parts.iter().map(|part| source::open(part, open::access(global)));
     let parts = parts.collect::<Result<Vec<_>, _>>().map_err(Error::from)?;
+    if args.check {
+        verify::check_integrity(&parts, global.threads(), &bar, &cancel)?;
+    }
     let wim = join::open(parts)?;
     wim.warnings().iter().for_each(|warning| bar.warning(warning));
-    if args.check {
-        open::check(&wim, global, &bar, &cancel)?;
-    }
     let options = Options {
         threads: global.threads(),
         integrity: writing::integrity(false, args.check || args.include_integrity),

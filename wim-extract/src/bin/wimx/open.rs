@@ -54,9 +54,19 @@ pub(crate) fn access(global: &Global) -> Access {
     if global.no_mmap { Access::Read } else { Access::Map }
 }
 
-/// Checks the integrity tables, where there are any: what `--check` asks for.
-pub(crate) fn check(wim: &Wim, global: &Global, bar: &Bar, cancel: &Cancel) -> Result<(), Failure> {
-    Ok(verify::check_integrity(wim, global.threads(), bar, cancel)?)
+/// Checks the integrity tables of the archive at `path` and of what it refers to, where there are any,
+/// before anything else is read: what `--check` asks for.
+pub(crate) fn check(
+    path: &Path,
+    references: &[String],
+    global: &Global,
+    bar: &Bar,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    refuse_stdin(path)?;
+    let (access, references) = (access(global), references.to_vec());
+    let files = Wim::files(path, &OpenOptions { access, references, ..OpenOptions::default() })?;
+    Ok(verify::check_integrity(&files, global.threads(), bar, cancel)?)
 }
 
 /// The images that the operand means; without one, the only image there is.

@@ -1,7 +1,7 @@
 //! `wimx optimize`: writes a file anew, smaller.
 
 use wim_extract::archive::Wim;
-use wim_extract::export::{Compression, Grouping, Recompress};
+use wim_extract::export::{Compression, Grouping, Recompress, Verification};
 use wim_extract::rebuild::{self, Options};
 use wim_format::Codec;
 
@@ -55,6 +55,7 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
             level: args.compress.map(Method::level).unwrap_or_default(),
             recompress: if recompress { Recompress::Always } else { Recompress::WhenNeeded },
             integrity,
+            verification: if args.verify { Verification::Check } else { Verification::Trust },
             pipable,
             grouping,
             ..Default::default()

@@ -84,10 +84,10 @@ struct PartView {
 pub(crate) fn run(args: &SplitArgs, global: &Global) -> Result<(), Failure> {
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let part_size = bytes(args.part_size)?;
-    let wim = open::archive(&args.wim, &[], global, &bar)?;
     if args.check {
-        open::check(&wim, global, &bar, &cancel)?;
+        open::check(&args.wim, &[], global, &bar, &cancel)?;
     }
+    let wim = open::archive(&args.wim, &[], global, &bar)?;
     let options = Options {
         threads: global.threads(),
         integrity: writing::integrity(false, args.check || args.include_integrity),

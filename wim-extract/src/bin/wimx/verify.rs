@@ -1,9 +1,9 @@
 //! `wimx verify`: checks everything, goes on after damage, names every damaged file.
 
 use serde::Serialize;
-use wim_extract::Progress;
 use wim_extract::archive::Integrity;
 use wim_extract::verify::{self, FileInImage, Options, Outcome, Problem};
+use wim_extract::{Cancel, Progress};
 
 use crate::args::{Global, VerifyArgs};
 use crate::bar::Bar;
@@ -53,8 +53,14 @@ struct ErrorView {
 /// Runs the command.
 pub(crate) fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
-    let wim = open::archive(&args.wim, &args.references.globs, global, &bar)?;
     let integrity = if args.nocheck { Integrity::Ignore } else { Integrity::Check };
+    let wim = open::archive(&args.wim, &args.references.globs, global, &bar);
+    let wim = match (wim, integrity) {
+        (Err(failure), Integrity::Check) => {
+            return Err(cause(failure, args, global, &bar, &cancel));
+        }
+        (wim, _) => wim?,
+    };
     let options = Options { threads: global.threads(), integrity };
     let outcome = verify::run(&wim, &options, &bar, &cancel)?;
     outcome.warnings.iter().for_each(|warning| bar.warning(warning));
@@ -76,6 +82,24 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
     outcome.problems.iter().for_each(complain);
     failure::error(&verdict);
     Err(Failure::Reported(outcome.code()))
+}
+
+/// Why the archive cannot be opened: what the integrity table says, where it says something, is told
+/// last and counts.
+fn cause(
+    failure: Failure,
+    args: &VerifyArgs,
+    global: &Global,
+    bar: &Bar,
+    cancel: &Cancel,
+) -> Failure {
+    match open::check(&args.wim, &args.references.globs, global, bar, cancel) {
+        Err(cause) if cause.message() != failure.message() => {
+            failure.message().iter().for_each(|message| failure::error(message));
+            cause
+        }
+        _ => failure,
+    }
 }
 
 fn complain(problem: &Problem) {

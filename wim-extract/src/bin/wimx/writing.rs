@@ -48,7 +48,7 @@ pub(crate) fn checked_table(
 ) -> Result<IntegrityTable, Failure> {
     refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
     if args.check {
-        open::check(&open::archive(path, &[], global, bar)?, global, bar, cancel)?;
+        open::check(path, &[], global, bar, cancel)?;
     }
     Ok(integrity(args.nocheck, args.check || args.include_integrity))
 }

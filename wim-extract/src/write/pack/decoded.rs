@@ -61,15 +61,16 @@ pub(crate) fn repack_by(
     let (back, empty) = sync_channel(1);
     thread::scope(|scope| {
         let stop = &stop;
-        let decoding = scope.spawn(move || {
+        let decode = move || {
             let len = batch_len(context.threads, chunk_size);
-            let feeder = Feeder::new(wim, references, grain, len, full, empty);
+            let feeder = Feeder::new(wim, references, grain, Batch::new(len)?, full, empty);
             for plan in plans {
                 // What is packed counts as progress, not what is decoded.
                 pipeline::run(plan, &feeder, &options, &Silent, stop)?;
             }
             feeder.finish()
-        });
+        };
+        let decoding = thread::Builder::new().spawn_scoped(scope, decode).map_err(Error::Thread)?;
         let mut supply = Decoded { filled, back };
         let packed = pack(&mut supply);
         if packed.is_err() {
@@ -128,11 +129,11 @@ impl<'a> Feeder<'a> {
         wim: &'a Wim,
         references: &'a (dyn Fn(BlobId) -> u32 + Sync),
         grain: usize,
-        batch_len: usize,
+        batch: Batch,
         full: SyncSender<Batch>,
         empty: Receiver<Batch>,
     ) -> Self {
-        let state = State { batch: Batch::new(batch_len), used: 0, carried: Vec::new(), empty };
+        let state = State { batch, used: 0, carried: Vec::new(), empty };
         Self { wim, references, grain, full, state: Lock::new(state) }
     }
 

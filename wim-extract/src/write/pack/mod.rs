@@ -200,12 +200,12 @@ fn pack_at_once(
     run: Run<'_>,
 ) -> Result<(), Error> {
     let mut stock: Vec<Batch> = Vec::new();
-    let mut filled = Batch::new(len);
+    let mut filled = Batch::new(len)?;
     supply.fill(&mut filled)?;
     let mut encoded: Option<Encoded> = None;
     while !filled.is_empty() || encoded.is_some() {
         run.cancel.check()?;
-        let mut next = stock.pop().unwrap_or_else(|| Batch::new(len));
+        let mut next = stock.pop().map_or_else(|| Batch::new(len), Ok)?;
         let was_last = filled.is_empty();
         let (written, (now_encoded, supplied)) = rayon::join(
             || encoded.take().map(|encoded| writer.write(encoded)).transpose(),
@@ -234,7 +234,7 @@ fn pack_in_turn(
     supply: &mut dyn Supply,
     run: Run<'_>,
 ) -> Result<(), Error> {
-    let mut batch = Batch::new(len);
+    let mut batch = Batch::new(len)?;
     loop {
         run.cancel.check()?;
         supply.fill(&mut batch)?;
@@ -246,8 +246,14 @@ fn pack_in_turn(
 }
 
 impl Batch {
-    pub(crate) fn new(len: usize) -> Self {
-        Self::over(Area::new(len))
+    /// # Errors
+    /// [`Error::Memory`].
+    pub(crate) fn new(len: usize) -> Result<Self, Error> {
+        let area = Area::new(len).map_err(|_| {
+            let file = "what is to be compressed".to_owned();
+            Error::Memory { file, bytes: len as u64 }
+        })?;
+        Ok(Self::over(area))
     }
 
     fn over(data: Area) -> Self {

@@ -68,7 +68,7 @@ pub(crate) fn pack_solid(
     let header = SolidHeader { uncompressed_size: size, chunk_size, codec: Some(codec) };
     let chunks = Packing::single(packing.coding(), level);
     let resource = draft.solid_count();
-    let input = Batch::new(batch_len(run.threads, 0));
+    let input = Batch::new(batch_len(run.threads, 0))?;
     let mut joined = Joined {
         supply,
         progress: run.progress,

@@ -25,12 +25,12 @@ use crate::{interrupt, open, stdout};
 /// Runs the command.
 pub(crate) fn run(args: &InfoArgs, global: &Global) -> Result<(), Failure> {
     let bar = Bar::new(global);
-    let wim = open::archive(&args.wim, &[], global, &bar)?;
     let changes = change::is_wanted(args);
     let cancel = if args.check || changes { interrupt::obey() } else { Cancel::new() };
     if args.check {
-        open::check(&wim, global, &bar, &cancel)?;
+        open::check(&args.wim, &[], global, &bar, &cancel)?;
     }
+    let wim = open::archive(&args.wim, &[], global, &bar)?;
     if changes {
         return change::run(wim, args, global, &bar, &cancel);
     }
