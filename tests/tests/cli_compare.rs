@@ -171,6 +171,7 @@ fn info_prints_the_same_lines() {
         "info many.wim 1 --extract-xml=xml",
         "info -- many.wim",
         "info many.wim --nocheck 2",
+        "info many.wim --nocheck --nocheck --header --header",
     ];
     none(lines.map(|line| archives.same(line)));
 }
@@ -216,6 +217,7 @@ fn dir_prints_the_same_lines() {
         "dir solid.esd 1 --path=/dir//big.txt --detailed",
         "dir many.wim 1 --path=/CASE.TXT",
         "dir many.wim all --path=/big.txt",
+        "dir many.wim 1 --path=/nope --path=/dir --detailed -det",
     ];
     none(lines.map(|line| archives.same(line)));
 }
@@ -401,6 +403,8 @@ fn info_changes_the_same() {
             assert_eq!(ours.code(), theirs.code(), "{line}\n{}", ours.stderr);
             let state = |folder: &str| {
                 let folder = archives.folder.path().join(folder);
+            "info x.wim 1 a --include-integrity --nocheck",
+            "info x.wim 1 b --nocheck --check",
                 let show = |line: &str| {
                     let mut command = tools::wimlib();
                     child::run(command.current_dir(&folder).args(words(line))).ok().text()

@@ -2,6 +2,8 @@
 //!
 //! Names, operands and meanings are wimlib-imagex's, so that scripts need no change; what is new
 //! (`--json`, `--guid`, `--verify`, `--no-mmap`, `--threads` everywhere) has names it does not use.
+//! As with getopt, the last of several values of an option counts: scripts put their own in front of
+//! the user's. Options of which wimlib-imagex refuses a second one are lists here.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,8 +22,8 @@ use crate::target::Target;
 
 /// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
 #[derive(Debug, Parser)]
-#[command(name = "wimx", version, disable_help_subcommand = true)]
-#[command(after_help = TOP_HELP, max_term_width = 100)]
+#[command(name = "wimx", version)]
+#[command(after_help = TOP_HELP, max_term_width = 100, args_override_self = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -350,7 +352,7 @@ pub(crate) struct CaptureArgs {
     /// their data is stored already. IMAGE is an index, from the end if negative, or a name; without
     /// WIMFILE, of the WIM that is added to, or of the one that --delta-from names
     #[arg(long, value_name = "[WIMFILE:]IMAGE", allow_hyphen_values = true)]
-    pub(crate) update_of: Option<String>,
+    pub(crate) update_of: Vec<String>,
     /// Refer to data that this WIM holds instead of storing it (repeatable); the result is a delta
     #[arg(long, value_name = "WIMFILE")]
     pub(crate) delta_from: Vec<PathBuf>,
@@ -475,7 +477,7 @@ pub(crate) struct UpdateArgs {
     pub(crate) image: Option<OsString>,
     /// Carry out this command; without it, commands are read from standard input, one a line
     #[arg(long, value_name = "COMMAND")]
-    pub(crate) command: Option<String>,
+    pub(crate) command: Vec<String>,
     /// Add this file as /Windows/System32/WimBootCompress.ini
     #[arg(long, value_name = "FILE")]
     pub(crate) wimboot_config: Option<PathBuf>,

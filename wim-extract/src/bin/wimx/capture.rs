@@ -65,11 +65,8 @@ struct Document {
 
 /// Runs the command.
 pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(), Failure> {
-    let pipable = refuse_what_cannot_be(args, kind)?;
-    let out = is_stdout(&args.wim).then(|| archive_to_stdout(global)).transpose()?;
-    let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let into = match kind {
-        _ if out.is_some() => Into::New,
+        _ if is_stdout(&args.wim) => Into::New,
         Kind::New => Into::New,
         Kind::AppendOrCreate if !args.wim.exists() => Into::New,
         Kind::Append | Kind::AppendOrCreate => Into::Existing,
@@ -80,6 +77,9 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
     };
     if let Some(old) = old.as_ref().filter(|_| args.check) {
         open::check(old, global, &bar, &cancel)?;
+    let pipable = refuse_what_cannot_be(args, kind, into)?;
+    let out = is_stdout(&args.wim).then(|| archive_to_stdout(global)).transpose()?;
+    let (bar, cancel) = (Bar::new(global), interrupt::obey());
     }
     let options = options(args, old.as_ref(), into, pipable, global, &bar)?;
     let compression = options.compression.unwrap_or_default();
@@ -102,8 +102,10 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
 }
 
 /// Options that contradict each other, and those that cannot be obeyed. Gives the layout.
-fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind) -> Result<Pipable, Failure> {
-    refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
+fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind, into: Into) -> Result<Pipable, Failure> {
+    if into == Into::New || rebuilds(args) || args.chunk_size.is_some() {
+        refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
+    }
     if args.rpfix && args.norpfix {
         return Err(restore::contradiction("--rpfix", "--norpfix"));
     }
@@ -122,7 +124,13 @@ fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind) -> Result<Pipable, Fail
     pipable(args.pipable, args.not_pipable)
 }
 
-/// What is captured: SOURCE, or what it lists.
+/// Whether an archive that is there is written anew.
+fn rebuilds(args: &CaptureArgs) -> bool {
+    args.rebuild || args.not_pipable || args.unsafe_compact
+}
+
+/// What is captured: SOURCE, or what it lists; for WIMBoot also the list of what is left out, by which the
+/// running system goes.
 fn sources(args: &CaptureArgs) -> Result<Vec<SourceTree>, Failure> {
     if !args.source_list {
         return Ok(vec![SourceTree::root(args.source.clone())]);
@@ -171,7 +179,6 @@ fn options(
     let bases = bases?;
     let update_of = update_of(args, old, &bases, global, bar)?;
     let method = args.compress;
-    let rebuild = args.rebuild || args.not_pipable || args.unsafe_compact;
     Ok(Options {
         threads: global.threads(),
         name,
@@ -191,7 +198,7 @@ fn options(
         },
         guid: args.guid,
         into,
-        existing: if rebuild { Existing::Rebuild } else { Existing::Append },
+        existing: if rebuilds(args) { Existing::Rebuild } else { Existing::Append },
         pipable,
         grouping: args.solid.grouping(Grouping::Keep)?,
         delta_from: bases,
@@ -207,7 +214,11 @@ fn update_of(
     global: &Global,
     bar: &Bar,
 ) -> Result<Option<Template>, Failure> {
-    let Some(operand) = &args.update_of else { return Ok(None) };
+    let operand = match &args.update_of[..] {
+        [] => return Ok(None),
+        [operand] => operand,
+        _ => return Err(Failure::Usage("--update-of: name one image only".into())),
+    };
     if let Some((file, image)) = operand.rsplit_once(':') {
         if file.is_empty() {
             let message = "--update-of: name the archive before the colon, or leave the colon out";

@@ -110,7 +110,10 @@ fn check_all(args: &ExportArgs, wim: &Wim) -> Result<(), Failure> {
 
 /// Options that contradict each other, and those that need an encoder. Gives the layout.
 fn refuse_what_cannot_be(args: &ExportArgs) -> Result<Pipable, Failure> {
-    refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
+    let is_new = is_stdout(&args.destination) || !args.destination.exists();
+    if is_new || rebuilds(args) || args.chunk_size.is_some() {
+        refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
+    }
     if args.unsafe_compact && !args.destination.exists() {
         let message = "--unsafe-compact is for a destination that exists; leave it out";
         return Err(Failure::Usage(message.into()));
@@ -125,6 +128,11 @@ fn new_compression(args: &ExportArgs, wim: &Wim) -> Result<Compression, Failure>
     }
     match (args.compress, args.chunk_size) {
         (None, None) if args.solid.solid => Ok(AROUND_SOLID),
+/// Whether a destination that is there is written anew.
+fn rebuilds(args: &ExportArgs) -> bool {
+    args.rebuild || args.not_pipable || args.unsafe_compact
+}
+
         (None, None) => Ok(Compression::AsSource),
         (None, size) if args.solid.solid => chunks(Some(Codec::Lzms), size),
         (None, size) => chunks(wim.codec(), size),
@@ -163,7 +171,6 @@ fn options(
     pipable: Pipable,
     global: &Global,
 ) -> Result<Options, Failure> {
-    let rebuild = args.rebuild || args.not_pipable || args.unsafe_compact;
     Ok(Options {
         threads: global.threads(),
         name: args.name.clone(),
@@ -179,7 +186,7 @@ fn options(
         recompress: if args.recompress { Recompress::Always } else { Recompress::WhenNeeded },
         verification: if args.verify { Verification::Check } else { Verification::Trust },
         guid: args.guid,
-        existing: if rebuild { Existing::Rebuild } else { Existing::Append },
+        existing: if rebuilds(args) { Existing::Rebuild } else { Existing::Append },
         pipable,
         grouping: args.solid.grouping(Grouping::Keep)?,
     })

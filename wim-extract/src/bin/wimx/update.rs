@@ -53,9 +53,13 @@ pub(crate) fn run(args: &UpdateArgs, global: &Global) -> Result<(), Failure> {
 
 fn commands(args: &UpdateArgs, bar: &Bar) -> Result<Vec<Command>, Failure> {
     let defaults = defaults(args, bar)?;
-    let text = match &args.command {
-        Some(command) => command.clone().into_bytes(),
-        None => {
+    let text = match &args.command[..] {
+        [command] => command.clone().into_bytes(),
+        [_, ..] => {
+            let message = "--command: give one only, or all commands on standard input";
+            return Err(Failure::Usage(message.into()));
+        }
+        [] => {
             let mut bytes = Vec::new();
             let read = io::stdin().lock().read_to_end(&mut bytes);
             read.map_err(Error::io(Action::Read, "standard input"))?;

@@ -15,16 +15,17 @@ use crate::failure::Failure;
 use crate::restore::contradiction;
 use crate::{open, stdout};
 
-/// What becomes of the integrity table.
+/// What becomes of the integrity table. Where both may be said, to write one counts.
 pub(crate) fn integrity(omit: bool, write: bool) -> IntegrityTable {
     match (omit, write) {
-        (true, _) => IntegrityTable::Omit,
-        (false, true) => IntegrityTable::Write,
+        (_, true) => IntegrityTable::Write,
+        (true, false) => IntegrityTable::Omit,
         (false, false) => IntegrityTable::Keep,
     }
 }
 
-/// Options about the integrity table that contradict each other.
+/// Options about the integrity table that contradict each other. wimlib refuses them for a file that is
+/// written as a whole; what is added to in place gets a table.
 pub(crate) fn refuse_contradictions(
     nocheck: bool,
     check: bool,

@@ -82,15 +82,15 @@ fn wanted(wim: &Wim, args: &InfoArgs) -> Result<Changes, Failure> {
 }
 
 fn integrity(args: &InfoArgs) -> Changes {
-    let integrity = if args.nocheck {
-        IntegrityTable::Remove
-    } else if args.check || args.include_integrity {
+    let integrity = if args.check || args.include_integrity {
         IntegrityTable::Write
     } else {
         IntegrityTable::Keep
     };
     Changes { integrity, ..Changes::default() }
 }
+    } else if args.nocheck {
+        IntegrityTable::Remove
 
 /// The image to change; `None` for image 0, which with `--boot` means that no image boots.
 fn target(wim: &Wim, args: &InfoArgs) -> Result<Option<ImageIndex>, Failure> {
