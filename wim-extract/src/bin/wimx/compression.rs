@@ -34,14 +34,15 @@ impl Method {
 }
 
 impl SolidArgs {
-    /// What the options about solid resources ask for; without `--solid` they mean nothing, as with
-    /// wimlib-imagex, and it is `otherwise`.
+    /// What the options about solid resources ask for; without `--solid` they have no effect, but have
+    /// to make sense, as with wimlib-imagex, and it is `otherwise`.
     pub(crate) fn grouping(&self, otherwise: Grouping) -> Result<Grouping, Failure> {
         if !self.solid {
             return Ok(otherwise);
         }
         let order = if self.no_solid_sort { SolidOrder::Source } else { SolidOrder::Name };
-        Ok(Grouping::Solid(Solid { order, ..solid(self.solid_compress, self.solid_chunk_size)? }))
+        let solid = solid(self.solid_compress, self.solid_chunk_size)?;
+        Ok(Grouping::Solid(Solid { order, ..solid }))
     }
 }
 

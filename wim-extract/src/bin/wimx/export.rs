@@ -9,6 +9,7 @@ use wim_extract::export::{
 use wim_extract::{Cancel, Error};
 use wim_format::Codec;
 
+use wim_format::header::Layout;
 use crate::args::{ExportArgs, Global};
 use crate::bar::Bar;
 use crate::compression::{AROUND_SOLID, Method, chunks};
@@ -52,11 +53,12 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
     if open::means_all(&args.image) {
         check_all(args, &wim)?;
     }
-    let compression = match out.is_none() && args.destination.exists() {
+    let (compression, layout) = match out.is_none() && args.destination.exists() {
         true => check_destination(args, global, &bar, &cancel)?,
-        false => new_compression(args, &wim)?,
+        false => (new_compression(args, &wim)?, new_layout(pipable, &args.destination)),
     };
     let options = options(args, compression, pipable, global)?;
+    let layout = pipable.layout(layout);
     check_readers(args, &options, &wim, global, &bar)?;
     if let Some(out) = out {
         export::to_stream(&wim, &images, out, &options, &bar, &cancel)?;
@@ -143,26 +145,33 @@ fn rebuilds(args: &ExportArgs) -> bool {
     }
 }
 
-/// Makes sure that an existing destination has the compression asked for; it cannot be changed.
+/// Makes sure that an existing destination has the compression asked for, which cannot be changed; its
+/// chunks can. Gives its layout, too.
 fn check_destination(
     args: &ExportArgs,
     global: &Global,
     bar: &Bar,
     cancel: &Cancel,
-) -> Result<Compression, Failure> {
-    if args.check || args.compress.is_some() {
-        let destination = open::archive(&args.destination, &[], global, bar)?;
-        if args.compress.is_some_and(|method| method.codec != destination.codec()) {
-            return Err(Failure::Usage(format!(
-                "{}: has another compression, which --compress cannot change; leave it out",
-                destination.name()
-            )));
-        }
-        if args.check {
-            open::check(&destination, global, bar, cancel)?;
-        }
+) -> Result<(Compression, Layout), Failure> {
+    if args.destination.is_dir() {
+        let directory = args.destination.display();
+        return Err(Failure::Usage(format!("{directory}: is a directory; name a file in it")));
     }
-    Ok(Compression::AsSource)
+    let destination = open::archive(&args.destination, &[], global, bar)?;
+    if args.compress.is_some_and(|method| method.codec != destination.codec()) {
+        return Err(Failure::Usage(format!(
+            "{}: has another compression, which --compress cannot change; leave it out",
+            destination.name()
+        )));
+    }
+    if args.check {
+        open::check(&destination, global, bar, cancel)?;
+    }
+    let compression = match args.chunk_size {
+        None => Compression::AsSource,
+        size => chunks(destination.codec(), size)?,
+    };
+    Ok((compression, destination.header().layout))
 }
 
 fn options(

@@ -27,6 +27,7 @@ const NO_COMMAND: u8 = 2;
 const NOT_UNICODE: u8 = 31;
 const NO_CONFIG: u8 = 83;
 const READER_GONE: u8 = 141;
+const NOT_COMPACTABLE: u8 = 85;
 const CANNOT_WRITE: u8 = 72;
 
 /// Why a command did not do what was asked.
@@ -56,6 +57,8 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Engine(Box::new(error))
     }
+    /// Compacting cannot be had together with something else.
+    Compaction(String),
 }
 
 impl From<io::Error> for Failure {
@@ -89,7 +92,9 @@ impl Failure {
             Self::Usage(message)
             | Self::Choice(message)
             | Self::ChunkSize(message)
-            | Self::Compression(message) => Some(message.clone()),
+            Self::Compaction(_) => NOT_COMPACTABLE,
+            | Self::Compression(message)
+            | Self::Compaction(message) => Some(message.clone()),
             Self::Engine(error) if is_reader_gone(error) => None,
             Self::Engine(error) if matches!(**error, Error::Cancelled) => Some(
                 "stopped; what was not complete is gone, what was there before is untouched".into(),

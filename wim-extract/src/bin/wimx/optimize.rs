@@ -11,7 +11,7 @@ use crate::compression::{AROUND_SOLID, Method, chunks};
 use crate::failure::Failure;
 use crate::target::{self, Aim};
 use crate::writing::{Lengths, checked_table, pipable, warn_of_pipable};
-use crate::{interrupt, open, restore};
+use crate::{interrupt, open};
 
 /// Runs the command.
 pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
@@ -20,7 +20,9 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
     let recompress =
         args.recompress || args.compress.is_some() || args.chunk_size.is_some() || args.solid.solid;
     if recompress && args.table.unsafe_compact {
-        return Err(restore::contradiction("--unsafe-compact", "--recompress"));
+        let message =
+            "--unsafe-compact keeps the compression; leave out it or what compresses anew";
+        return Err(Failure::Compaction(message.into()));
     }
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let integrity = checked_table(&args.table, &args.wim, global, &bar, &cancel)?;

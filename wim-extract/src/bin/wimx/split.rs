@@ -112,7 +112,9 @@ fn compression(args: &SplitArgs, wim: &Wim) -> Result<Compression, Failure> {
 }
 
 fn parse_part_size(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| "this is not a number of MiB, such as 3800 or 0.5".to_owned())
+    text.trim_start()
+        .parse()
+        .map_err(|_| "this is not a number of MiB, such as 3800 or 0.5".to_owned())
 }
 
 /// The part size in bytes.
@@ -158,7 +160,9 @@ mod tests {
 
     #[test]
     fn sizes_are_mebibytes_and_fractions_of_them() {
-        for (text, expected) in [("3800", 3800 << 20), ("0.5", 1 << 19), ("1e3", 1000 << 20)] {
+        for (text, expected) in
+            [("3800", 3800 << 20), ("0.5", 1 << 19), ("1e3", 1000 << 20), (" 1", 1 << 20)]
+        {
             let size = parse_part_size(text).expect("a number");
             assert_eq!(bytes(size).expect("a size"), expected, "{text}");
         }
@@ -166,7 +170,7 @@ mod tests {
             let size = parse_part_size(text).expect("a number");
             assert_eq!(bytes(size).expect_err(text).code(), 24, "{text}");
         }
-        for text in ["", "abc", "1x", "1 "] {
+        for text in ["", " ", "abc", "1x", "1 "] {
             assert!(parse_part_size(text).is_err(), "{text}");
         }
     }
