@@ -422,6 +422,8 @@ fn a_file_for_a_reader_that_could_not_read_it_is_refused() {
     trees::write(&scratch.path("tree"), &[("file", &text(1000, 1))]);
     scratch.wimx("capture tree lzx.wim --quiet").ok();
     scratch.wimx("capture tree large.wim --quiet --chunk-size=64K").ok();
+    scratch.wimx("capture tree delta.wim --quiet --delta-from=lzx.wim").ok();
+    scratch.wimx("capture tree solid.esd --quiet --solid").ok();
     for (line, reason) in [
         ("capture tree new.wim --for=setup --chunk-size=64K", "LZX in chunks of 64 KiB"),
         ("capture tree new.wim --for=boot --wimboot", "XPRESS in chunks of 4 KiB"),
@@ -432,6 +434,14 @@ fn a_file_for_a_reader_that_could_not_read_it_is_refused() {
         ("export large.wim 1 new.wim --for=boot", "LZX in chunks of 64 KiB"),
         ("export lzx.wim 1 large.wim x --for=setup", "LZX in chunks of 64 KiB"),
         ("optimize large.wim --for=wof", "LZX in chunks of 64 KiB"),
+        ("capture tree new.wim --for=setup --delta-from=lzx.wim", "it is a delta"),
+        ("capture tree new.wim --for=boot --delta-from=lzx.wim", "it is a delta"),
+        ("append tree lzx.wim x --for=wof --delta-from=large.wim", "it is a delta"),
+        ("append tree delta.wim x --for=setup", "it is a delta"),
+        ("export large.wim 1 delta.wim x --for=setup", "it is a delta"),
+        ("split lzx.wim new.swm 1 --for=boot", "not the parts of a set"),
+        ("split lzx.wim new.swm 1 --for=wof", "not the parts of a set"),
+        ("split large.wim new.swm 1 --for=setup", "LZX in chunks of 64 KiB"),
     ] {
         let (names, before) = (scratch.names(), scratch.read("large.wim"));
         let refused = scratch.wimx(line);
@@ -449,6 +459,11 @@ fn a_file_for_a_reader_that_could_not_read_it_is_refused() {
         ("capture tree new.wim --quiet --compress=xpress --chunk-size=64K", true),
         ("optimize large.wim --quiet --for=setup --chunk-size=32K", false),
         ("append tree lzx.wim x --quiet --for=boot", false),
+        ("capture tree new.wim --quiet --delta-from=lzx.wim", true),
+        ("capture tree new.wim --quiet --delta-from=lzx.wim --compress=lzms", true),
+        ("split lzx.wim new.swm 1 --quiet --for=setup", false),
+        ("split solid.esd new.swm 1 --quiet --for=setup", false),
+        ("export delta.wim 1 whole.wim --quiet --for=setup --ref=lzx.wim", false),
     ] {
         let said = scratch.wimx(line).ok().stderr;
         assert_eq!(said.contains("could not read this file"), warned, "{line}: {said}");

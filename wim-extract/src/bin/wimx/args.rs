@@ -731,8 +731,11 @@ become Windows links; devices, pipes and sockets need --unix-data.
 
 Levels are wimlib's numbers: up to 20 fast, 50 usual, 100 small, above 100 smallest.
 
-With --for=setup, boot or wof a compression that Windows Setup, a boot loader or WIMBoot could not
-read is refused, with the reason.
+With --for=setup, boot or wof a file that Windows Setup, a boot loader or WIMBoot could not read is
+refused, with the reason: because of its compression, say, or because data is missing in it.
+
+For old scripts --no-acls, --strict-acls and --unsafe-compact (append: rebuilds the file, which is
+safe) are accepted; --snapshot is refused.
 
 Examples:
   wimx capture /mnt/windows install.wim 'Windows 11 Pro' --flags=Professional

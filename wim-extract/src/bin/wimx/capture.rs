@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
-use wim_extract::Error;
 use wim_extract::archive::{ImageIndex, Wim};
 use wim_extract::capture::{
     self, Exclusions, Into, Links, Options, Outcome, RootFix, SourceTree, Template, UnixMetadata,
 };
 use wim_extract::error::Action;
 use wim_extract::export::{Boot, Compression, Existing, Grouping, Pipable};
+use wim_extract::readers::{Extent, Shape};
 use wim_extract::text::{os_string, to_wtf8};
+use wim_extract::{Cancel, Error, Progress};
 use wim_format::Codec;
 
 use crate::args::{AppendArgs, CaptureArgs, Global};
@@ -92,7 +93,9 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
     target::check(shape, aim, &bar)?;
     // The file must not stay mapped while it is written to.
     drop(old);
+    let extent = extent(&options, old.as_ref(), args, &cancel)?;
     if let Some(out) = out {
+    let shape = Shape { extent, ..shape };
         capture::to_stream(&sources(args)?, out, &options, &bar, &cancel)?;
         return Ok(());
     }
@@ -110,6 +113,21 @@ fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind, into: Into) -> Result<P
         return Err(restore::contradiction("--rpfix", "--norpfix"));
     }
     if args.unsafe_compact && kind == Kind::New {
+/// Whether all data will be in the file. To find out of one that is there takes reading its metadata,
+/// which is done only if somebody asks.
+fn extent(
+    options: &Options,
+    old: Option<&Wim>,
+    args: &CaptureArgs,
+    cancel: &Cancel,
+) -> Result<Extent, Failure> {
+    match old.filter(|_| args.target.is_some()) {
+        _ if !options.delta_from.is_empty() => Ok(Extent::Delta),
+        Some(old) => Ok(Extent::of(old, options.threads, cancel)?),
+        None => Ok(Extent::Whole),
+    }
+}
+
         let message = "--unsafe-compact is for adding to a file; leave it out";
         return Err(Failure::Usage(message.into()));
     }

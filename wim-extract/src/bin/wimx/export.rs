@@ -6,6 +6,7 @@ use wim_extract::export::{
     self, Boot, Compression, Existing, Grouping, Options, Outcome, Pipable, Recompress,
     Verification,
 };
+use wim_extract::readers::{Extent, Shape};
 use wim_extract::{Cancel, Error};
 use wim_format::Codec;
 
@@ -59,7 +60,8 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
     };
     let options = options(args, compression, pipable, global)?;
     let layout = pipable.layout(layout);
-    check_readers(args, &options, &wim, global, &bar)?;
+    let options = options(args, compression, pipable, global)?;
+    check_readers(args, &options, &wim, global, &bar, &cancel)?;
     if let Some(out) = out {
         export::to_stream(&wim, &images, out, &options, &bar, &cancel)?;
         return Ok(());
@@ -77,6 +79,7 @@ fn check_readers(
     wim: &Wim,
     global: &Global,
     bar: &Bar,
+    cancel: &Cancel,
 ) -> Result<(), Failure> {
     let Options { compression, grouping, pipable, .. } = *options;
     let aim = Aim { target: args.target, boot: args.boot, wimboot: args.wimboot };
@@ -86,7 +89,9 @@ fn check_readers(
         }
         let there = open::archive(&args.destination, &[], global, bar)?;
         let layout = pipable.layout(there.header().layout);
-        return target::check(target::shape(compression, grouping, Some(&there), layout), aim, bar);
+        let extent = Extent::of(&there, global.threads(), cancel)?;
+        let shape = target::shape(compression, grouping, Some(&there), layout);
+        return target::check(Shape { extent, ..shape }, aim, bar);
     }
     if args.target.is_none() && (compression, grouping) == (Compression::AsSource, Grouping::Keep) {
         return Ok(());
