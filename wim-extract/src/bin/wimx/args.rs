@@ -386,8 +386,8 @@ pub(crate) struct CaptureArgs {
     /// Windows only: capture a snapshot of the volume
     #[arg(long, hide = true)]
     pub(crate) snapshot: bool,
-    /// Accepted for old scripts; has no effect
-    #[arg(long, hide = true)]
+    /// List every file that is left out, instead of how many
+    #[arg(long)]
     pub(crate) verbose: bool,
 }
 
@@ -751,7 +751,7 @@ of kind and name, files are read twice. With --solid, each thread takes ten time
 more; of threads only as many are used as there is memory for.
 
 JSON: {\"destination\", \"image\", \"length\", \"directories\", \"files\", \"bytes\", \"stored\",
-\"warnings\": [text]}.";
+\"excluded\": [path], \"moved_links\": [path], \"warnings\": [text]}.";
 
 const APPEND_HELP: &str = "\
 Data that the WIM holds already is not stored again. The WIM is as before or has the new image, even
@@ -811,4 +811,5 @@ Examples:
   wimx update install.wim 1 < commands.txt
   wimx update install.wim 1 --command='delete --recursive \"/Program Files/Junk\"'
 
-JSON: {\"wim\", \"before\", \"after\", \"stored\"}: lengths of the file and of the new data.";
+JSON: {\"wim\", \"before\", \"after\", \"stored\"}: lengths of the file and of the new data;
+\"excluded\": [path].";

@@ -18,10 +18,11 @@ use wim_extract::{Cancel, Error, Progress};
 use wim_format::Codec;
 
 use crate::args::{AppendArgs, CaptureArgs, Global};
-use crate::bar::Bar;
-use crate::compression::{AROUND_SOLID, Method, chunks};
+use crate::bar::{Bar, Notes};
+use crate::compression::{AROUND_SOLID, Method, chunks, warn_of_recovery};
 use crate::failure::Failure;
 use crate::target::{self, Aim};
+use crate::update::WIMBOOT_CONFIG;
 use crate::words::words;
 use crate::writing::{
     archive_to_stdout, integrity, is_stdout, new_layout, pipable, refuse_contradictions,
@@ -61,6 +62,10 @@ struct Document {
     bytes: u64,
     /// Bytes of new file data, as they are stored.
     stored: u64,
+    /// Files and directories that were left out.
+    excluded: Vec<String>,
+    /// Links whose absolute targets were made relative to the image.
+    moved_links: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -72,15 +77,15 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
         Kind::AppendOrCreate if !args.wim.exists() => Into::New,
         Kind::Append | Kind::AppendOrCreate => Into::Existing,
     };
+    let pipable = refuse_what_cannot_be(args, kind, into)?;
+    let out = is_stdout(&args.wim).then(|| archive_to_stdout(global)).transpose()?;
+    let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let old = match into {
         Into::New => None,
         Into::Existing => Some(open::archive(&args.wim, &[], global, &bar)?),
     };
     if let Some(old) = old.as_ref().filter(|_| args.check) {
         open::check(old, global, &bar, &cancel)?;
-    let pipable = refuse_what_cannot_be(args, kind, into)?;
-    let out = is_stdout(&args.wim).then(|| archive_to_stdout(global)).transpose()?;
-    let (bar, cancel) = (Bar::new(global), interrupt::obey());
     }
     let options = options(args, old.as_ref(), into, pipable, global, &bar)?;
     let compression = options.compression.unwrap_or_default();
@@ -88,31 +93,26 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
         Some(old) => pipable.layout(old.header().layout),
         None => new_layout(pipable, &args.wim),
     };
+    let extent = extent(&options, old.as_ref(), args, &cancel)?;
     let shape = target::shape(compression, options.grouping, old.as_ref(), layout);
+    let shape = Shape { extent, ..shape };
     let aim = Aim { target: args.target, boot: args.boot, wimboot: args.wimboot };
     target::check(shape, aim, &bar)?;
+    warn_of_recovery(args.compress, options.grouping, &bar);
     // The file must not stay mapped while it is written to.
     drop(old);
-    let extent = extent(&options, old.as_ref(), args, &cancel)?;
     if let Some(out) = out {
-    let shape = Shape { extent, ..shape };
         capture::to_stream(&sources(args)?, out, &options, &bar, &cancel)?;
+        if !global.quiet {
+            notes(args, &bar.notes()).iter().for_each(|line| anstream::eprintln!("{line}"));
+        }
         return Ok(());
     }
-    warn_of_pipable(pipable, &bar);
+    warn_of_pipable(layout, &bar);
     let outcome = capture::run(&sources(args)?, &args.wim, &options, &bar, &cancel)?;
     report(args, &options.name, &outcome, global, &bar)
 }
 
-/// Options that contradict each other, and those that cannot be obeyed. Gives the layout.
-fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind, into: Into) -> Result<Pipable, Failure> {
-    if into == Into::New || rebuilds(args) || args.chunk_size.is_some() {
-        refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
-    }
-    if args.rpfix && args.norpfix {
-        return Err(restore::contradiction("--rpfix", "--norpfix"));
-    }
-    if args.unsafe_compact && kind == Kind::New {
 /// Whether all data will be in the file. To find out of one that is there takes reading its metadata,
 /// which is done only if somebody asks.
 fn extent(
@@ -128,6 +128,15 @@ fn extent(
     }
 }
 
+/// Options that contradict each other, and those that cannot be obeyed. Gives the layout.
+fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind, into: Into) -> Result<Pipable, Failure> {
+    if into == Into::New || rebuilds(args) || args.chunk_size.is_some() {
+        refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
+    }
+    if args.rpfix && args.norpfix {
+        return Err(restore::contradiction("--rpfix", "--norpfix"));
+    }
+    if args.unsafe_compact && kind == Kind::New {
         let message = "--unsafe-compact is for adding to a file; leave it out";
         return Err(Failure::Usage(message.into()));
     }
@@ -150,6 +159,16 @@ fn rebuilds(args: &CaptureArgs) -> bool {
 /// What is captured: SOURCE, or what it lists; for WIMBoot also the list of what is left out, by which the
 /// running system goes.
 fn sources(args: &CaptureArgs) -> Result<Vec<SourceTree>, Failure> {
+    let mut sources = trees(args)?;
+    let config = args.config.as_ref().filter(|_| args.wimboot);
+    sources.extend(
+        config
+            .map(|config| SourceTree { path: config.clone(), destination: WIMBOOT_CONFIG.into() }),
+    );
+    Ok(sources)
+}
+
+fn trees(args: &CaptureArgs) -> Result<Vec<SourceTree>, Failure> {
     if !args.source_list {
         return Ok(vec![SourceTree::root(args.source.clone())]);
     }
@@ -331,9 +350,27 @@ pub(crate) fn read_exclusions(config: &Path, bar: &Bar) -> Result<Exclusions, Fa
     Ok(Exclusions::parse(&text, &config.display().to_string(), bar)?)
 }
 
+/// What is left out. A tree for WIMBoot may say so itself.
 fn exclusions(args: &CaptureArgs, bar: &Bar) -> Result<Exclusions, Failure> {
-    let config = args.config.as_deref();
-    config.map_or_else(|| Ok(Exclusions::default()), |config| read_exclusions(config, bar))
+    let own = args.source.join(WIMBOOT_CONFIG.trim_start_matches('/'));
+    match &args.config {
+        Some(config) => read_exclusions(config, bar),
+        None if args.wimboot && own.exists() => read_exclusions(&own, bar),
+        None => {
+            if args.wimboot {
+                bar.warning(&format!(
+                    "{}: is not there; the usual files of a running Windows are left out",
+                    own.display()
+                ));
+            }
+            Ok(Exclusions::default())
+        }
+    }
+}
+
+/// What is said of what was left out and changed.
+fn notes(args: &CaptureArgs, notes: &Notes) -> Vec<String> {
+    if args.verbose { notes.list() } else { notes.counts() }
 }
 
 fn report(
@@ -345,7 +382,9 @@ fn report(
 ) -> Result<(), Failure> {
     let destination = args.wim.display().to_string();
     let Outcome { image, len, directories, files, bytes, stored, .. } = *outcome;
+    let told = bar.notes();
     if global.json {
+        let Notes { excluded, moved_links } = told;
         let warnings = bar.warnings();
         let length = len;
         return stdout::json(&Document {
@@ -356,12 +395,15 @@ fn report(
             files,
             bytes,
             stored,
+            excluded,
+            moved_links,
             warnings,
         });
     }
     if global.quiet {
         return Ok(());
     }
+    notes(args, &told).iter().try_for_each(|line| stdout::line(line))?;
     stdout::line(&format!(
         "Captured \"{}\" to \"{destination}\" as image {image} \"{name}\": {files} files in \
          {directories} directories, {bytes} bytes; {stored} bytes of new data stored.",

@@ -9,11 +9,11 @@ use wim_extract::export::{
 use wim_extract::readers::{Extent, Shape};
 use wim_extract::{Cancel, Error};
 use wim_format::Codec;
-
 use wim_format::header::Layout;
+
 use crate::args::{ExportArgs, Global};
 use crate::bar::Bar;
-use crate::compression::{AROUND_SOLID, Method, chunks};
+use crate::compression::{AROUND_SOLID, Method, chunks, warn_of_recovery};
 use crate::failure::Failure;
 use crate::target::{self, Aim};
 use crate::writing::{
@@ -58,7 +58,6 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
         true => check_destination(args, global, &bar, &cancel)?,
         false => (new_compression(args, &wim)?, new_layout(pipable, &args.destination)),
     };
-    let options = options(args, compression, pipable, global)?;
     let layout = pipable.layout(layout);
     let options = options(args, compression, pipable, global)?;
     check_readers(args, &options, &wim, global, &bar, &cancel)?;
@@ -66,7 +65,8 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
         export::to_stream(&wim, &images, out, &options, &bar, &cancel)?;
         return Ok(());
     }
-    warn_of_pipable(pipable, &bar);
+    warn_of_pipable(layout, &bar);
+    warn_of_recovery(args.compress, options.grouping, &bar);
     let outcome = export::run(&wim, &images, &args.destination, &options, &bar, &cancel)?;
     report(args, outcome, global, &bar)
 }
@@ -128,6 +128,11 @@ fn refuse_what_cannot_be(args: &ExportArgs) -> Result<Pipable, Failure> {
     pipable(args.pipable, args.not_pipable)
 }
 
+/// Whether a destination that is there is written anew.
+fn rebuilds(args: &ExportArgs) -> bool {
+    args.rebuild || args.not_pipable || args.unsafe_compact
+}
+
 /// The compression of a new destination.
 fn new_compression(args: &ExportArgs, wim: &Wim) -> Result<Compression, Failure> {
     if args.wimboot && args.compress.is_none() {
@@ -135,11 +140,6 @@ fn new_compression(args: &ExportArgs, wim: &Wim) -> Result<Compression, Failure>
     }
     match (args.compress, args.chunk_size) {
         (None, None) if args.solid.solid => Ok(AROUND_SOLID),
-/// Whether a destination that is there is written anew.
-fn rebuilds(args: &ExportArgs) -> bool {
-    args.rebuild || args.not_pipable || args.unsafe_compact
-}
-
         (None, None) => Ok(Compression::AsSource),
         (None, size) if args.solid.solid => chunks(Some(Codec::Lzms), size),
         (None, size) => chunks(wim.codec(), size),

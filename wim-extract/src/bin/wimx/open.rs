@@ -56,7 +56,18 @@ pub(crate) fn access(global: &Global) -> Access {
 
 /// Checks the integrity tables, where there are any: what `--check` asks for.
 pub(crate) fn check(wim: &Wim, global: &Global, bar: &Bar, cancel: &Cancel) -> Result<(), Failure> {
+    warn_of_no_tables(wim, bar);
     Ok(verify::check_integrity(wim, global.threads(), bar, cancel)?)
+}
+
+/// Says which files have no integrity table to be checked by.
+pub(crate) fn warn_of_no_tables(wim: &Wim, bar: &Bar) {
+    for part in wim.parts().iter().filter(|part| part.header.integrity.size == 0) {
+        bar.warning(&format!(
+            "{}: has no integrity table; that check is left out",
+            part.source.name()
+        ));
+    }
 }
 
 /// The images that the operand means; without one, the only image there is.

@@ -7,7 +7,7 @@ use wim_format::Codec;
 
 use crate::args::{Global, OptimizeArgs};
 use crate::bar::Bar;
-use crate::compression::{AROUND_SOLID, Method, chunks};
+use crate::compression::{AROUND_SOLID, Method, chunks, warn_of_recovery};
 use crate::failure::Failure;
 use crate::target::{self, Aim};
 use crate::writing::{Lengths, checked_table, pipable, warn_of_pipable};
@@ -50,6 +50,7 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
     } else {
         let old = open::to_rebuild(&args.wim, &bar)?;
         let compression = compression(args, old.wim())?;
+        warn_of_recovery(args.compress, grouping, &bar);
         warn_of_readers(old.wim(), compression)?;
         let options = Options {
             threads: global.threads(),
@@ -61,13 +62,20 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
             grouping,
             ..Default::default()
         };
-        warn_of_pipable(pipable, &bar);
+        warn_of_pipable(pipable.layout(old.wim().header().layout), &bar);
         old.rebuild(&options, &bar, &cancel)?
     };
     let (wim, warnings) = (args.wim.display().to_string(), bar.warnings());
     let verb = if args.dry_run { "Would optimize" } else { "Optimized" };
-    Lengths { wim, before: done.before, after: done.after, stored: None, warnings }
-        .report(verb, global)
+    Lengths {
+        wim,
+        before: done.before,
+        after: done.after,
+        stored: None,
+        excluded: Vec::new(),
+        warnings,
+    }
+    .report(verb, global)
 }
 
 fn compression(args: &OptimizeArgs, wim: &Wim) -> Result<Compression, Failure> {

@@ -55,6 +55,9 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let wim = open::archive(&args.wim, &args.references.globs, global, &bar)?;
     let integrity = if args.nocheck { Integrity::Ignore } else { Integrity::Check };
+    if integrity == Integrity::Check {
+        open::warn_of_no_tables(&wim, &bar);
+    }
     let options = Options { threads: global.threads(), integrity };
     let outcome = verify::run(&wim, &options, &bar, &cancel)?;
     outcome.warnings.iter().for_each(|warning| bar.warning(warning));
