@@ -17,6 +17,7 @@ use crate::diff::DiffArgs;
 use crate::join::JoinArgs;
 use crate::links::LinksArgs;
 use crate::manual::{CompletionsArgs, ManArgs};
+use crate::mount::MountArgs;
 use crate::split::SplitArgs;
 use crate::target::Target;
 
@@ -78,6 +79,12 @@ pub(crate) enum Command {
     Links(LinksArgs),
     Man(ManArgs),
     Completions(CompletionsArgs),
+    #[command(hide = true)]
+    Mount(MountArgs),
+    #[command(hide = true)]
+    Mountrw(MountArgs),
+    #[command(hide = true)]
+    Unmount(MountArgs),
 }
 
 /// Show a WIM file and its images, or change an image's name, description or properties
@@ -293,7 +300,7 @@ pub(crate) struct ExportArgs {
 pub(crate) struct CaptureArgs {
     /// The directory to capture
     pub(crate) source: PathBuf,
-    /// The WIM to write; `-` for a pipable one on standard output
+    /// The WIM to write or to add to; `wimx capture` takes `-` for a pipable one on standard output
     #[arg(value_name = "WIMFILE")]
     pub(crate) wim: PathBuf,
     /// Name of the image ("" for none); the last part of SOURCE by default
@@ -676,7 +683,8 @@ JSON: {\"ok\", \"bytes\", \"blobs\", \"images\", \"damage\": [{code, message, fi
 
 const EXTRACT_HELP: &str = "\
 A PATH is extracted into the destination itself; a path from a list keeps its parents. A list is
-UTF-8 or UTF-16LE text, one path a line; # and ; begin comments.
+UTF-8 or UTF-16LE text, one path a line; # and ; begin comments. For old scripts --verbose is
+accepted; --compact and --wimboot, which need Windows, are refused.
 
 Examples:
   wimx extract boot.wim 1 /Windows/System32/notepad.exe
@@ -689,6 +697,7 @@ JSON: {\"directories\", \"files\", \"hard_links\", \"bytes\", \"warnings\": [tex
 const APPLY_HELP: &str = "\
 Nothing is ever written outside TARGET, whatever the image contains. What a directory cannot hold
 (security descriptors, attributes, named streams, short names) is left out and counted in warnings.
+For old scripts --verbose is accepted; --compact and --wimboot, which need Windows, are refused.
 
 Examples:
   wimx apply install.wim 1 /mnt/windows
@@ -719,7 +728,7 @@ Examples:
 Chunks of LZMS have up to 64 MiB. With --solid, each thread takes ten times the chunk size and more;
 of threads only as many are used as there is memory for. A destination that is pipable stays so,
 unless --not-pipable is given, and is written anew.
---unsafe-compact rebuilds the destination, which is safe.
+For old scripts --unsafe-compact is accepted; it rebuilds the destination, which is safe.
 
 JSON: {\"destination\", \"images\": [index], \"length\", \"copied\", \"decoded\", \"blobs\", \"shared\",
 \"warnings\": [text]}.";
@@ -766,7 +775,8 @@ Options and JSON are those of `wimx capture`.";
 
 const DELETE_HELP: &str = "\
 The file is written anew without the image and what only it needs, and takes the place of the old
-one when it is complete. With --soft only the tables are written; the data stays in the file.
+one when it is complete. With --soft only the tables are written; the data stays in the file. For old
+scripts --unsafe-compact is accepted, and has no effect.
 
 Examples:
   wimx delete install.wim 3
@@ -787,7 +797,7 @@ JSON: {\"wim\", \"order\": [former index], \"warnings\": [text]}.";
 const OPTIMIZE_HELP: &str = "\
 The new file takes the place of the old one when it is complete. Without --recompress, --compress,
 --chunk-size or --solid data is copied as it is. An ESD stays one unless --compress names another
-compression than LZMS.
+compression than LZMS. For old scripts --unsafe-compact is accepted, where nothing is compressed anew.
 
 Examples:
   wimx optimize install.wim --dry-run
@@ -804,7 +814,8 @@ Commands, one a line (# begins a comment; paths with spaces in quotes):
   delete [--force] [--recursive] PATH
   rename OLD_PATH NEW_PATH
 PATH is inside the image. Either all commands are carried out or none. New data is written behind
-the old; `wimx optimize` removes what is not needed any more.
+the old; `wimx optimize` removes what is not needed any more. For old scripts --no-acls, --strict-acls
+and --unsafe-compact (rebuilds the file, which is safe) are accepted.
 
 Examples:
   wimx update boot.wim 2 --command='add startnet.cmd /Windows/System32/startnet.cmd'
