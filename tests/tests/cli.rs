@@ -87,7 +87,12 @@ fn json_is_one_document_in_every_case() {
     let (exported, changed) = (target("x.wim"), target("changed.wim"));
     fs::copy(vector("v1.wim"), &changed).expect("a copy");
     child::run(Command::new("chmod").args(["u+w", &changed])).ok();
-    let cases: [(&[&str], i32, &str); 14] = [
+    let cases: [(&[&str], i32, &str); 19] = [
+        (&[], 2, "/error/message"),
+        (&["bogus"], 2, "/error/message"),
+        (&["capture"], 255, "/error/message"),
+        (&["info", "v1.wim", "--bogus"], 255, "/error/message"),
+        (&["export", "v1.wim", "1", &exported, "--solid-c"], 255, "/error/message"),
         (&["info", "editions.wim"], 0, "/images/2/index"),
         (&["info", &changed, "1", "New"], 0, "/changes/0/old"),
         (&["info", "editions.wim", "7"], 18, "/error/message"),
@@ -207,7 +212,9 @@ fn links_make_wimx_stand_in_for_wimlib_imagex() {
         fs::remove_file(directory.join("wiminfo")).expect("it can be removed");
         fs::remove_file(directory.join("wimdir")).expect("it can be removed");
         fs::write(directory.join("wiminfo"), "not ours").expect("a file");
-        assert_eq!(child::run(&mut links).code(), 35);
+        let refused = child::run(&mut links);
+        assert_eq!(refused.code(), 35);
+        assert!(refused.stderr.contains("cannot create link"), "{}", refused.stderr);
         assert_eq!(fs::read(directory.join("wiminfo")).expect("a file"), b"not ours");
         assert!(!directory.join("wimdir").exists(), "no link is made when one cannot be");
     }
@@ -221,6 +228,9 @@ fn manual_pages_and_completions_know_every_command() {
     child::run(&mut wimx(&["man", directory.to_str().expect("UTF-8")])).ok();
     let page = |name: &str| fs::read_to_string(directory.join(name)).expect("a page");
     assert!(page("wimx.1").contains("wimx\\-split(1)"));
+    assert!(page("wimcapture.1").contains(".TH wimcapture 1"));
+    assert_eq!(page("wimlib-imagex.1"), page("wimx.1"));
+    assert!(!page("wimx.1").contains("help(1)"));
     let split = page("wimx-split.1");
     for expected in [".TH wimx-split 1", "include\\-integrity", "\\-\\-json", ".SH NOTES", "3800"] {
         assert!(split.contains(expected), "{expected}: {split}");
@@ -230,6 +240,42 @@ fn manual_pages_and_completions_know_every_command() {
         assert!(text.contains("split") && text.contains("include-integrity"), "{shell}");
     }
     assert_eq!(child::run(&mut wimx(&["completions", "nosh"])).code(), 255);
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let run = |arguments: &[&str]| child::run(&mut wimx(arguments));
+    assert_eq!(run(&["help"]).ok().text(), run(&["--help"]).ok().text());
+    assert_eq!(run(&["help", "apply"]).ok().text(), run(&["apply", "--help"]).ok().text());
+    assert_eq!(run(&["help", "bogus"]).code(), 2);
+}
+
+/// Under the names of wimlib, wimx is what scripts take for it.
+#[test]
+fn links_have_wimlibs_version_and_commands() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    for name in ["wimlib-imagex", "wimcapture", "wimunmount"] {
+        let link = folder.path().join(name);
+        symlink(bins::wimx_path(), &link).expect("a link");
+        let said = child::run(Command::new(link).arg("--version")).ok().text();
+        assert!(said.starts_with("wimlib-imagex 1.14.5 (compatible: wimx "), "{said}");
+    }
+    let help = child::run(Command::new(folder.path().join("wimlib-imagex")).arg("help"));
+    assert_eq!(help.code(), 2, "{}", help.stderr);
+}
+
+#[test]
+fn nothing_is_mounted_and_what_to_do_instead_is_said() {
+    for (arguments, code) in [
+        (&["mount", "v1.wim", "1", "/mnt", "--allow-other"][..], 68),
+        (&["mountrw", "--staging-dir=/tmp", "v1.wim", "/mnt"], 68),
+        (&["unmount", "/mnt", "--commit"], 68),
+        (&["mount"], 255),
+    ] {
+        let finished = child::run(&mut wimx(arguments));
+        assert_eq!(finished.code(), code, "{arguments:?}: {}", finished.stderr);
+        assert_eq!(finished.stderr.contains("wimx apply"), code == 68, "{}", finished.stderr);
+    }
 }
 
 #[test]

@@ -171,6 +171,7 @@ fn info_prints_the_same_lines() {
         "info many.wim 1 --extract-xml=xml",
         "info -- many.wim",
         "info many.wim --nocheck 2",
+        "info many.wim --nocheck --nocheck --header --header",
     ];
     none(lines.map(|line| archives.same(line)));
 }
@@ -216,6 +217,7 @@ fn dir_prints_the_same_lines() {
         "dir solid.esd 1 --path=/dir//big.txt --detailed",
         "dir many.wim 1 --path=/CASE.TXT",
         "dir many.wim all --path=/big.txt",
+        "dir many.wim 1 --path=/nope --path=/dir --detailed -det",
     ];
     none(lines.map(|line| archives.same(line)));
 }
@@ -315,6 +317,17 @@ fn wrong_operands_have_the_same_codes() {
         "info many.wim 1 a b c",
         "info many.wim --xml=1",
         "info many.wim --extract-xml",
+        "info many.wim --extract-xml=nope/xml",
+        "info many.wim --extract-xml=tree",
+        "apply many.wim 1 out --compact=nope",
+        "apply many.wim 1 out --compact=lzx",
+        "extract many.wim 1 --dest-dir=out --compact=nope",
+        "split many.wim many.swm 1x",
+        "optimize many.wim --unsafe-compact --recompress",
+        "optimize many.wim --unsafe-compact --compress=lzx",
+        "optimize many.wim --solid-compress=none",
+        "capture tree new.wim --update-of=many.wim:1 --update-of=many.wim:2",
+        "update many.wim 1 --command=a --command=b",
         "info many.wim --e",
         "dir",
         "dir many.wim",
@@ -390,6 +403,8 @@ fn info_changes_the_same() {
             "info x.wim 1 Longer~than~all~names~before --check",
             "info x.wim 1 --image-property NAME=short --nocheck",
             "info x.wim 2 name",
+            "info x.wim 1 a --include-integrity --nocheck",
+            "info x.wim 1 b --nocheck --check",
         ] {
             let line = line.replace('~', "\u{a0}");
             let run = |mut command: Command, folder: &str| {
@@ -750,6 +765,13 @@ fn export_has_the_same_results_and_codes() {
         "export editions.wim 1 OUT --check --nocheck",
         "export editions.wim 1 OUT --pipable --not-pipable",
         "export editions.wim 1 OUT --unsafe-compact",
+        "export editions.wim 1 tree",
+        "export editions.wim 1 OUT --solid-compress=none",
+        "export editions.wim 1 OUT --solid-chunk-size=3",
+        "export editions.wim 1 OUT --solid-compress=xpress --solid-chunk-size=128K",
+        // The last one counts.
+        "export v1.wim 1 OUT --compress=none --compress=XPRESS --chunk-size=64K --chunk-size=32K",
+        "export editions.wim 2 OUT --check --check --boot --boot --solid --solid",
     ];
     none(new.map(|line| archives.same_export(None, line)));
     let existing = [
@@ -763,6 +785,20 @@ fn export_has_the_same_results_and_codes() {
         ("editions.wim", "export editions.wim 1 OUT x --compress=XPRESS"),
         ("many.wim", "export editions.wim 1 OUT"),
         ("many.wim", "export editions.wim 1 OUT --nocheck"),
+        ("many.wim", "export editions.wim 1 OUT --nocheck --check"),
+        ("v5.wim", "export editions.wim 2 OUT --check --nocheck"),
+        ("v5.wim", "export editions.wim 2 OUT --nocheck --include-integrity"),
+        ("v5.wim", "export editions.wim 2 OUT --check --nocheck --rebuild"),
+        ("v5.wim", "export editions.wim 2 OUT --check --nocheck --chunk-size=64K"),
+        ("v5.wim", "export editions.wim 2 OUT --chunk-size=64K"),
+        ("v5.wim", "export editions.wim 2 OUT --chunk-size=1000"),
+        ("v5.wim", "export editions.wim 2 OUT --chunk-size=4M"),
+        ("v5.wim", "export editions.wim 2 OUT --wimboot --chunk-size=8K"),
+        ("v5.wim", "export editions.wim 2 OUT --compress=XPRESS --chunk-size=1000"),
+        ("v2lzms.wim", "export v2lzms.wim 1 OUT x --chunk-size=8K"),
+        ("v2lzms.wim", "export v2lzms.wim 1 OUT x --chunk-size=64K"),
+        ("v2xpress.wim", "export v2xpress.wim 1 OUT x --wimboot --chunk-size=8K"),
+        ("stored.wim", "export v1.wim 1 OUT x --chunk-size=32K"),
         ("many.wim", "export editions.wim 1 OUT --unsafe-compact"),
         ("solid.esd", "export v2lzms.wim 1 OUT"),
         ("v2lzms.wim", "export solid.esd 1 OUT"),

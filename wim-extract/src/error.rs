@@ -25,7 +25,7 @@ pub enum Action {
     Create,
     /// Create a directory.
     MakeDirectory,
-    /// Give a file a further name.
+    /// Give a file a further name, or make a symbolic link to it.
     Link,
     /// Write to a file, or make what was written durable.
     Write,
@@ -48,7 +48,7 @@ impl fmt::Display for Action {
             Self::Read => "read",
             Self::Create => "create",
             Self::MakeDirectory => "create directory",
-            Self::Link => "create hard link",
+            Self::Link => "create link",
             Self::Write => "write",
             Self::Rename => "rename",
             Self::Remove => "remove",

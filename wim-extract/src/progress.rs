@@ -1,6 +1,7 @@
 //! What a long operation tells whoever watches it.
 
 use std::fmt;
+use std::path::Path;
 
 /// A part of an operation with its own total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +60,16 @@ impl Amount {
     }
 }
 
+/// What an operation does with a file because it was told to, for who wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note<'a> {
+    /// This file, or directory with all below it, is excluded.
+    Excluded(&'a Path),
+    /// The absolute target of this link is stored relative to the image.
+    LinkMoved(&'a Path),
+}
+
 /// Watches an operation. Every method may be called from any of its threads; they must return
 /// quickly, and the calls of one phase come between its `begin` and its `end`.
 pub trait Progress: Send + Sync {
@@ -75,6 +86,11 @@ pub trait Progress: Send + Sync {
     /// The phase is over.
     fn end(&self, phase: Phase) {
         let _ = phase;
+    }
+
+    /// Something was done as it was asked for.
+    fn note(&self, note: Note<'_>) {
+        let _ = note;
     }
 
     /// Something went wrong that does not stop the operation; one sentence for a person.

@@ -5,9 +5,17 @@
 //! | Windows Setup | stored, XPRESS or LZX in chunks of 32 KiB; solid LZMS (`install.esd`) |
 //! | boot loaders | stored, XPRESS or LZX in chunks of 32 KiB |
 //! | WOF, the driver behind WIMBoot | stored, XPRESS in chunks of 4 to 32 KiB, LZX in chunks of 32 KiB |
+//!
+//! None of them looks for data in other archives; only Setup takes the parts of a split set.
 
 use wim_format::Codec;
 use wim_format::header::Layout;
+
+use crate::archive::Wim;
+use crate::cancel::Cancel;
+use crate::error::Error;
+use crate::export::select::Selection;
+use crate::pipeline::Threads;
 
 /// A program of Windows that an archive is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +42,34 @@ pub enum Resources {
     Solid,
 }
 
+/// Whether all data is in one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// It is.
+    Whole,
+    /// It is in the parts of a split set.
+    Parts,
+    /// Some is in other archives, which have no set in common with this one.
+    Delta,
+}
+
+impl Extent {
+    /// That of `wim`, with nothing but its own file.
+    ///
+    /// # Errors
+    /// Metadata that is damaged, or [`Error::Cancelled`].
+    pub fn of(wim: &Wim, threads: Threads, cancel: &Cancel) -> Result<Self, Error> {
+        if wim.header().total_parts > 1 {
+            return Ok(Self::Parts);
+        }
+        match Selection::everything(wim, threads, cancel) {
+            Ok(_) => Ok(Self::Whole),
+            Err(Error::MissingBlob { .. }) => Ok(Self::Delta),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// What a reader of an archive has to understand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
@@ -45,6 +81,8 @@ pub struct Shape {
     pub layout: Layout,
     /// Whether it has solid resources.
     pub resources: Resources,
+    /// Whether all data is in one file.
+    pub extent: Extent,
 }
 
 impl Shape {
@@ -55,6 +93,20 @@ impl Shape {
         if self.layout == Layout::Pipable {
             objections.push("the pipable layout is known to wimlib and wimx alone".to_owned());
         }
+        objections.extend(match (self.extent, reader) {
+            (Extent::Whole, _) | (Extent::Parts, Reader::Setup) => None,
+            (Extent::Parts, Reader::Boot) => {
+                Some("boot loaders read one file, not the parts of a set".to_owned())
+            }
+            (Extent::Parts, Reader::Wof) => {
+                Some("WOF reads one file, not the parts of a set".to_owned())
+            }
+            (Extent::Delta, _) => Some(
+                "it is a delta, whose files have data in other archives; capture without \
+                 --delta-from, or export it with --ref to a whole one"
+                    .to_owned(),
+            ),
+        });
         objections.extend(match (self.resources, reader) {
             (Resources::Single, _) => {
                 self.codec.and_then(|codec| self.codec_objection(codec, reader))
@@ -99,7 +151,8 @@ mod tests {
     use super::*;
 
     fn objects(codec: Option<Codec>, kib: u32, resources: Resources) -> [bool; 3] {
-        let shape = Shape { codec, chunk_size: kib << 10, layout: Layout::Normal, resources };
+        let (layout, extent) = (Layout::Normal, Extent::Whole);
+        let shape = Shape { codec, chunk_size: kib << 10, layout, resources, extent };
         Reader::ALL.map(|reader| !shape.objections(reader).is_empty())
     }
 
@@ -125,16 +178,30 @@ mod tests {
         }
     }
 
+    /// What everybody reads.
+    const USUAL: Shape = Shape {
+        codec: Some(Codec::Lzx),
+        chunk_size: 32 << 10,
+        layout: Layout::Normal,
+        resources: Resources::Single,
+        extent: Extent::Whole,
+    };
+
     #[test]
     fn nobody_reads_pipable_archives() {
         for reader in Reader::ALL {
-            let shape = Shape {
-                codec: Some(Codec::Lzx),
-                chunk_size: 32 << 10,
-                layout: Layout::Pipable,
-                resources: Resources::Single,
-            };
+            let shape = Shape { layout: Layout::Pipable, ..USUAL };
             assert_eq!(shape.objections(reader).len(), 1, "{reader:?}");
+        }
+    }
+
+    #[test]
+    fn deltas_are_for_nobody_and_parts_for_setup() {
+        for reader in Reader::ALL {
+            let objections = |extent| Shape { extent, ..USUAL }.objections(reader).len();
+            assert_eq!(objections(Extent::Whole), 0, "{reader:?}");
+            assert_eq!(objections(Extent::Parts), usize::from(reader != Reader::Setup));
+            assert_eq!(objections(Extent::Delta), 1, "{reader:?}");
         }
     }
 }

@@ -49,12 +49,16 @@ pub struct Options {
     pub verification: Verification,
     /// The GUID that all parts share; random when `None`.
     pub guid: Option<[u8; 16]>,
-    /// Compression of the parts; that of an archive with solid resources becomes LZX in chunks of 32 KiB
-    /// if nothing else is asked for.
+    /// Compression of the parts; that of an archive with solid resources becomes [`INSTEAD_OF_SOLID`] if
+    /// nothing else is asked for.
     pub compression: Compression,
     /// How hard the encoder tries, where something is compressed.
     pub level: Level,
 }
+
+/// The compression that the parts of an archive with solid resources get if nothing else is asked for.
+pub const INSTEAD_OF_SOLID: Compression =
+    Compression::Chunks { codec: Codec::Lzx, chunk_size: 32 << 10 };
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

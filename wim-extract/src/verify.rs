@@ -217,7 +217,7 @@ pub fn run(
 }
 
 /// Checks the integrity tables of the files of an archive ([`Wim::files`]), before anything else is read
-/// from them.
+/// from them. Gives the names of those that have none.
 ///
 /// # Errors
 /// [`Error::Integrity`] for the first range that differs, or what is wrong with a header or a table.
@@ -226,10 +226,14 @@ pub fn check_integrity<'a>(
     threads: Threads,
     progress: &dyn Progress,
     cancel: &Cancel,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
+    let mut without = Vec::new();
     for source in files {
         let part = archive::head(Arc::clone(source))?;
-        let Some(pieces) = integrity::pieces(&part)? else { continue };
+        let Some(pieces) = integrity::pieces(&part)? else {
+            without.push(source.name());
+            continue;
+        };
         let bytes = pieces.iter().map(|(range, _)| range.end - range.start).sum();
         progress.begin(Phase::Integrity, Amount::new(bytes, pieces.len() as u64));
         let differing = Lock::new(Vec::new());
@@ -241,7 +245,7 @@ pub fn check_integrity<'a>(
             return Err(Error::Integrity { file, offset: range.start, end: range.end });
         }
     }
-    Ok(())
+    Ok(without)
 }
 
 /// Collects damaged blobs.

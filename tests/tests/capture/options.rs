@@ -267,6 +267,12 @@ fn mistakes_have_wimlibs_codes() {
         ("capture tree new.wim --image-property==x", 24),
         ("capture tree new.wim --image-property=A/B[2]=x", 24),
         ("capture tree new.wim --check --nocheck", 24),
+        ("append tree lzx.wim x --check --nocheck --rebuild", 24),
+        ("append tree lzx.wim x --check --nocheck --chunk-size=64K", 24),
+        ("capture tree new.wim --update-of=lzx.wim:1 --update-of=lzx.wim:1", 255),
+        ("capture tree new.wim --solid-compress=none", 16),
+        ("capture tree new.wim --solid-chunk-size=3", 15),
+        ("append tree lzx.wim x --solid-chunk-size=3", 15),
         ("capture tree new.wim --rpfix --norpfix", 24),
         ("capture tree new.wim --pipable --not-pipable", 24),
         ("capture tree new.wim --chunk-size=4K", 15),
@@ -303,12 +309,121 @@ fn mistakes_have_wimlibs_codes() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// As with getopt, the last one counts.
+#[test]
+fn options_may_be_repeated() {
+    let scratch = Scratch::new();
+    trees::write(&scratch.path("tree"), &[("file", &text(1000, 1))]);
+    for options in [
+        "--check --check --boot --boot --compress=lzx --compress=xpress",
+        "--chunk-size=3 --chunk-size=64K --threads=2 --threads=1 --quiet",
+        "--config=missing.ini --config=/dev/null --nocheck --no-check",
+    ] {
+        same_image(&scratch, options);
+        let kinds = ["theirs.wim", "ours.wim"].map(|wim| {
+            let header = scratch.open(wim).header().clone();
+            (header.flags, header.chunk_size, header.boot_index, header.integrity.size)
+        });
+        assert_eq!(kinds[1], kinds[0], "{options}");
+    }
+    // What is added to in place gets a table, whatever else is said.
+    for (number, options) in ["--check --nocheck", "--nocheck --check"].into_iter().enumerate() {
+        let line = |wim: &str| {
+            format!("append tree {wim}.wim {number} {options} --quiet --create --create")
+        };
+        scratch.wimlib(&line("theirs")).ok();
+        scratch.wimx(&line("ours")).ok();
+        let tables =
+            ["theirs.wim", "ours.wim"].map(|wim| scratch.open(wim).header().integrity.size);
+        assert!(tables[1] > 0 && tables[0] > 0, "{options}: {tables:?}");
+    }
+}
+
+#[test]
+fn what_wimlib_warns_of_is_warned_of() {
+    let scratch = Scratch::new();
+    trees::write(&scratch.path("tree"), &[("file", &text(1000, 1)), ("a.tmp", b"a")]);
+    fs::write(scratch.path("drive.ini"), "[ExclusionList]\nC:\\a.tmp\n").expect("a file");
+    fs::write(scratch.path("empty.ini"), "").expect("a file");
+    scratch.wimx("capture tree one.wim --quiet").ok();
+    scratch.wimx("capture tree checked.wim --quiet --check").ok();
+    scratch.wimx("capture tree pipable.wim --quiet --pipable").ok();
+    for (line, warning) in [
+        ("capture tree new.wim --compress=recovery", Some("unlike DISM's")),
+        ("capture tree new.wim --compress=recovery --solid", None),
+        ("capture tree new.wim --compress=lzms", None),
+        ("export one.wim 1 recovery.wim --compress=recovery", Some("unlike DISM's")),
+        ("capture tree new.wim --wimboot", Some("WimBootCompress.ini: is not there")),
+        ("capture tree new.wim --wimboot --config=empty.ini", None),
+        ("capture tree new.wim --config=drive.ini", Some("drive.ini: line 2: the drive letter")),
+        ("verify one.wim", Some("one.wim: has no integrity table")),
+        ("verify one.wim --nocheck", None),
+        ("verify checked.wim", None),
+        ("info one.wim --check", Some("one.wim: has no integrity table")),
+        ("apply one.wim out --check", Some("one.wim: has no integrity table")),
+        ("info pipable.wim 1 new", Some("a pipable archive cannot be read by Windows")),
+        ("info pipable.wim 1 new", None),
+        ("append tree pipable.wim more", Some("a pipable archive cannot be read by Windows")),
+        ("optimize pipable.wim", Some("a pipable archive cannot be read by Windows")),
+        ("optimize pipable.wim --not-pipable", None),
+    ] {
+        let ours = scratch.wimx(line).ok();
+        match warning {
+            Some(warning) => assert!(ours.stderr.contains(warning), "{line}: {}", ours.stderr),
+            None => assert_eq!(ours.stderr, "", "{line}"),
+        }
+    }
+}
+
+/// What is left out on request is no reason to warn, however much it is.
+#[test]
+fn what_is_left_out_is_counted() {
+    let scratch = windows_like();
+    symlink(scratch.path("tree/a.tmp"), scratch.path("tree/link")).expect("a link");
+    fs::write(scratch.path("c.ini"), "[ExclusionList]\n*.tmp\n\\out\n").expect("a file");
+    let line = "capture tree new.wim --config=c.ini";
+    let ours = scratch.wimx(line).ok();
+    assert_eq!(ours.stderr, "");
+    let text = ours.text();
+    assert!(text.contains("4 files and directories were left out by the exclusion list"), "{text}");
+    assert!(text.contains("1 absolute link now leads into the image"), "{text}");
+    assert_eq!(scratch.wimx(&format!("{line} --quiet")).ok().text(), "");
+    let listed = scratch.wimx(&format!("{line} --verbose")).ok().text();
+    assert!(listed.contains("Excluding \"tree/sub/b.tmp\" from capture"), "{listed}");
+    let document = scratch.wimx(&format!("{line} --json")).ok().text();
+    let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+    let excluded = ["tree/a.tmp", "tree/out", "tree/sub/b.tmp", "tree/sub/keep.tmp"];
+    assert_eq!(document["excluded"], serde_json::json!(excluded));
+    assert_eq!(document["moved_links"], serde_json::json!(["tree/link"]));
+    assert_eq!(document["warnings"], serde_json::json!([]));
+}
+
+/// The running system goes by the list in the image.
+#[test]
+fn a_tree_for_wimboot_says_itself_what_is_left_out() {
+    let scratch = windows_like();
+    fs::write(scratch.path("c.ini"), "[ExclusionList]\n\\out\n").expect("a file");
+    same_image(&scratch, "--wimboot");
+    let list = "[ExclusionList]\n*.tmp\n[PrepopulateList]\n\\out\n";
+    fs::write(scratch.path("tree/Windows/System32/WimBootCompress.ini"), list).expect("a file");
+    same_image(&scratch, "--wimboot");
+    assert!(!scratch.wimx("dir ours.wim 1").ok().text().contains("a.tmp"));
+    for config in ["", " --wimboot"] {
+        scratch.wimx(&format!("capture tree ours.wim --config=c.ini{config}")).ok();
+        let path = "/Windows/System32/WimBootCompress.ini";
+        let stored = scratch.wimx(&format!("extract ours.wim 1 {path} --to-stdout")).ok().text();
+        assert_eq!(stored.contains("Prepopulate"), config.is_empty(), "{stored}");
+    }
+}
+
 #[test]
 fn a_file_for_a_reader_that_could_not_read_it_is_refused() {
     let scratch = Scratch::new();
     trees::write(&scratch.path("tree"), &[("file", &text(1000, 1))]);
     scratch.wimx("capture tree lzx.wim --quiet").ok();
     scratch.wimx("capture tree large.wim --quiet --chunk-size=64K").ok();
+    scratch.wimx("capture tree delta.wim --quiet --delta-from=lzx.wim").ok();
+    scratch.wimx("capture tree solid.esd --quiet --solid").ok();
     for (line, reason) in [
         ("capture tree new.wim --for=setup --chunk-size=64K", "LZX in chunks of 64 KiB"),
         ("capture tree new.wim --for=boot --wimboot", "XPRESS in chunks of 4 KiB"),
@@ -319,6 +434,14 @@ fn a_file_for_a_reader_that_could_not_read_it_is_refused() {
         ("export large.wim 1 new.wim --for=boot", "LZX in chunks of 64 KiB"),
         ("export lzx.wim 1 large.wim x --for=setup", "LZX in chunks of 64 KiB"),
         ("optimize large.wim --for=wof", "LZX in chunks of 64 KiB"),
+        ("capture tree new.wim --for=setup --delta-from=lzx.wim", "it is a delta"),
+        ("capture tree new.wim --for=boot --delta-from=lzx.wim", "it is a delta"),
+        ("append tree lzx.wim x --for=wof --delta-from=large.wim", "it is a delta"),
+        ("append tree delta.wim x --for=setup", "it is a delta"),
+        ("export large.wim 1 delta.wim x --for=setup", "it is a delta"),
+        ("split lzx.wim new.swm 1 --for=boot", "not the parts of a set"),
+        ("split lzx.wim new.swm 1 --for=wof", "not the parts of a set"),
+        ("split large.wim new.swm 1 --for=setup", "LZX in chunks of 64 KiB"),
     ] {
         let (names, before) = (scratch.names(), scratch.read("large.wim"));
         let refused = scratch.wimx(line);
@@ -336,6 +459,11 @@ fn a_file_for_a_reader_that_could_not_read_it_is_refused() {
         ("capture tree new.wim --quiet --compress=xpress --chunk-size=64K", true),
         ("optimize large.wim --quiet --for=setup --chunk-size=32K", false),
         ("append tree lzx.wim x --quiet --for=boot", false),
+        ("capture tree new.wim --quiet --delta-from=lzx.wim", true),
+        ("capture tree new.wim --quiet --delta-from=lzx.wim --compress=lzms", true),
+        ("split lzx.wim new.swm 1 --quiet --for=setup", false),
+        ("split solid.esd new.swm 1 --quiet --for=setup", false),
+        ("export delta.wim 1 whole.wim --quiet --for=setup --ref=lzx.wim", false),
     ] {
         let said = scratch.wimx(line).ok().stderr;
         assert_eq!(said.contains("could not read this file"), warned, "{line}: {said}");

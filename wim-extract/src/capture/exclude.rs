@@ -88,6 +88,11 @@ impl Exclusions {
                     continue;
                 }
             };
+            if let [letter, b':', ..] = unquoted(line)
+                && letter.is_ascii_alphabetic()
+            {
+                progress.warning(&at_line("the drive letter has no meaning here, and is left out"));
+            }
             let pattern = Pattern::parse(unquoted(line));
             list.push(pattern.ok_or_else(|| {
                 Error::Parameter(at_line(
@@ -278,13 +283,13 @@ mod tests {
             }
         }
         let warnings = Warnings::default();
-        let config = "early\n[Foo]\na\\b\n[ExclusionList]\n*.tmp\n";
+        let config = "early\n[Foo]\na\\b\n[ExclusionList]\n*.tmp\nC:\\x\n";
         let exclusions =
             Exclusions::parse(config.as_bytes(), "f.ini", &warnings).expect("it is read");
         assert!(exclusions.exclude(b"/x.tmp", false) && !exclusions.exclude(b"/early", false));
         let warnings = warnings.0.into_inner().expect("no panic");
         let lines: Vec<_> = warnings.iter().map(|text| &text[..13]).collect();
-        assert_eq!(lines, ["f.ini: line 1", "f.ini: line 2"]);
+        assert_eq!(lines, ["f.ini: line 1", "f.ini: line 2", "f.ini: line 6"]);
     }
 
     #[test]

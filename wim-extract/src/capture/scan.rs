@@ -19,7 +19,7 @@ use super::links::{self, LinkRoot};
 use super::{Links, UnixMetadata};
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
-use crate::progress::{Amount, Progress};
+use crate::progress::{Amount, Note, Progress};
 use crate::status::{FileId, Stamp, Status};
 use crate::text::os_bytes;
 
@@ -67,7 +67,7 @@ pub(crate) struct FileData {
 
 impl Scanner<'_> {
     /// Looks at the tree at `path`, whose root gets the name `name`. A link to a directory is
-    /// followed here. `None` where it is excluded or cannot be stored, which is then said.
+    /// followed here. `None` where it is excluded or cannot be stored, which is then told.
     ///
     /// # Errors
     /// Something cannot be read, or [`Error::Cancelled`].
@@ -132,7 +132,7 @@ impl Scanner<'_> {
         };
         let status = look.map_err(Error::io(Action::Scan, &path))?;
         if self.exclusions.exclude(&slashed(&within), status.is_dir()) {
-            self.progress.warning(&format!("{}: is excluded", path.display()));
+            self.progress.note(Note::Excluded(&path));
             return Ok(None);
         }
         let Ok(name) = Utf16NameBuf::from_os_str(name) else {
@@ -161,10 +161,7 @@ impl Scanner<'_> {
     fn link(&self, path: &Path, inode: &mut Inode) -> Result<Kind, Error> {
         let link = links::read(path, self.root.as_ref())?;
         if link.is_moved {
-            self.progress.warning(&format!(
-                "{}: its absolute target is stored relative to the image; --norpfix keeps it",
-                path.display()
-            ));
+            self.progress.note(Note::LinkMoved(path));
         }
         inode.attributes = FileAttributes::REPARSE_POINT;
         if link.to_directory {

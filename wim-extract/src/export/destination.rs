@@ -282,5 +282,8 @@ fn check(wim: &Wim, old: &Wim, images: &[ImageIndex], options: &Options) -> Resu
             return Err(Error::NameTaken { file: old.name(), name });
         }
     }
-    Ok(coding)
+    Ok(match options.compression {
+        Compression::Chunks { chunk_size, .. } => Coding { chunk_size, ..coding },
+        Compression::AsSource | Compression::Stored => coding,
+    })
 }

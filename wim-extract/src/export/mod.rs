@@ -66,7 +66,8 @@ pub struct Options {
     pub boot: Boot,
     /// Whether the destination gets an integrity table.
     pub integrity: IntegrityTable,
-    /// Compression of a new destination.
+    /// Compression of a new destination. One that is there keeps its codec; for other chunks it is
+    /// written anew.
     pub compression: Compression,
     /// How hard the encoder tries, where something is compressed.
     pub level: Level,

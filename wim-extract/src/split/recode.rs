@@ -1,6 +1,5 @@
 //! Splitting what is compressed anew, into parts of the normal layout.
 
-use wim_format::Codec;
 use wim_format::blob_table::Blob;
 use wim_format::header::{Header, Layout};
 
@@ -23,14 +22,11 @@ use crate::write::session::{Context, recoded};
 /// The compression that parts of `wim` get, if it is not the one that they have.
 pub(super) fn wanted(wim: &Wim, compression: Compression) -> Option<Coding> {
     let is_solid = wim.parts().iter().any(|part| !part.blobs.solid.is_empty());
-    match compression {
-        Compression::AsSource if is_solid => {
-            Some(Coding { codec: Some(Codec::Lzx), chunk_size: 32 << 10 })
-        }
-        _ => {
-            Some(add::coding(wim, compression)).filter(|coding| is_solid || *coding != wim.coding())
-        }
-    }
+    let compression = match compression {
+        Compression::AsSource if is_solid => super::INSTEAD_OF_SOLID,
+        compression => compression,
+    };
+    Some(add::coding(wim, compression)).filter(|coding| is_solid || *coding != wim.coding())
 }
 
 /// Compresses all data anew, in the order of the file, and writes it to the parts.

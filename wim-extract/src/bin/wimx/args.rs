@@ -2,6 +2,8 @@
 //!
 //! Names, operands and meanings are wimlib-imagex's, so that scripts need no change; what is new
 //! (`--json`, `--guid`, `--verify`, `--no-mmap`, `--threads` everywhere) has names it does not use.
+//! As with getopt, the last of several values of an option counts: scripts put their own in front of
+//! the user's. Options of which wimlib-imagex refuses a second one are lists here.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,13 +17,14 @@ use crate::diff::DiffArgs;
 use crate::join::JoinArgs;
 use crate::links::LinksArgs;
 use crate::manual::{CompletionsArgs, ManArgs};
+use crate::mount::MountArgs;
 use crate::split::SplitArgs;
 use crate::target::Target;
 
 /// Reads Windows images (WIM, ESD, SWM): lists, verifies, extracts, applies and exports them.
 #[derive(Debug, Parser)]
-#[command(name = "wimx", version, disable_help_subcommand = true)]
-#[command(after_help = TOP_HELP, max_term_width = 100)]
+#[command(name = "wimx", version)]
+#[command(after_help = TOP_HELP, max_term_width = 100, args_override_self = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -76,6 +79,12 @@ pub(crate) enum Command {
     Links(LinksArgs),
     Man(ManArgs),
     Completions(CompletionsArgs),
+    #[command(hide = true)]
+    Mount(MountArgs),
+    #[command(hide = true)]
+    Mountrw(MountArgs),
+    #[command(hide = true)]
+    Unmount(MountArgs),
 }
 
 /// Show a WIM file and its images, or change an image's name, description or properties
@@ -291,7 +300,7 @@ pub(crate) struct ExportArgs {
 pub(crate) struct CaptureArgs {
     /// The directory to capture
     pub(crate) source: PathBuf,
-    /// The WIM to write; `-` for a pipable one on standard output
+    /// The WIM to write or to add to; `wimx capture` takes `-` for a pipable one on standard output
     #[arg(value_name = "WIMFILE")]
     pub(crate) wim: PathBuf,
     /// Name of the image ("" for none); the last part of SOURCE by default
@@ -350,7 +359,7 @@ pub(crate) struct CaptureArgs {
     /// their data is stored already. IMAGE is an index, from the end if negative, or a name; without
     /// WIMFILE, of the WIM that is added to, or of the one that --delta-from names
     #[arg(long, value_name = "[WIMFILE:]IMAGE", allow_hyphen_values = true)]
-    pub(crate) update_of: Option<String>,
+    pub(crate) update_of: Vec<String>,
     /// Refer to data that this WIM holds instead of storing it (repeatable); the result is a delta
     #[arg(long, value_name = "WIMFILE")]
     pub(crate) delta_from: Vec<PathBuf>,
@@ -384,8 +393,8 @@ pub(crate) struct CaptureArgs {
     /// Windows only: capture a snapshot of the volume
     #[arg(long, hide = true)]
     pub(crate) snapshot: bool,
-    /// Accepted for old scripts; has no effect
-    #[arg(long, hide = true)]
+    /// List every file that is left out, instead of how many
+    #[arg(long)]
     pub(crate) verbose: bool,
 }
 
@@ -478,7 +487,7 @@ pub(crate) struct UpdateArgs {
     pub(crate) image: Option<OsString>,
     /// Carry out this command; without it, commands are read from standard input, one a line
     #[arg(long, value_name = "COMMAND")]
-    pub(crate) command: Option<String>,
+    pub(crate) command: Vec<String>,
     /// Add this file as /Windows/System32/WimBootCompress.ini
     #[arg(long, value_name = "FILE")]
     pub(crate) wimboot_config: Option<PathBuf>,
@@ -677,7 +686,8 @@ JSON: {\"ok\", \"bytes\", \"blobs\", \"images\", \"damage\": [{code, message, fi
 
 const EXTRACT_HELP: &str = "\
 A PATH is extracted into the destination itself; a path from a list keeps its parents. A list is
-UTF-8 or UTF-16LE text, one path a line; # and ; begin comments.
+UTF-8 or UTF-16LE text, one path a line; # and ; begin comments. For old scripts --verbose is
+accepted; --compact and --wimboot, which need Windows, are refused.
 
 Examples:
   wimx extract boot.wim 1 /Windows/System32/notepad.exe
@@ -690,6 +700,7 @@ JSON: {\"directories\", \"files\", \"hard_links\", \"bytes\", \"warnings\": [tex
 const APPLY_HELP: &str = "\
 Nothing is ever written outside TARGET, whatever the image contains. What a directory cannot hold
 (security descriptors, attributes, named streams, short names) is left out and counted in warnings.
+For old scripts --verbose is accepted; --compact and --wimboot, which need Windows, are refused.
 
 Examples:
   wimx apply install.wim 1 /mnt/windows
@@ -720,7 +731,7 @@ Examples:
 Chunks of LZMS have up to 64 MiB. With --solid, each thread takes ten times the chunk size and more;
 of threads only as many are used as there is memory for. A destination that is pipable stays so,
 unless --not-pipable is given, and is written anew.
---unsafe-compact rebuilds the destination, which is safe.
+For old scripts --unsafe-compact is accepted; it rebuilds the destination, which is safe.
 
 JSON: {\"destination\", \"images\": [index], \"length\", \"copied\", \"decoded\", \"blobs\", \"shared\",
 \"warnings\": [text]}.";
@@ -732,8 +743,11 @@ become Windows links; devices, pipes and sockets need --unix-data.
 
 Levels are wimlib's numbers: up to 20 fast, 50 usual, 100 small, above 100 smallest.
 
-With --for=setup, boot or wof a compression that Windows Setup, a boot loader or WIMBoot could not
-read is refused, with the reason.
+With --for=setup, boot or wof a file that Windows Setup, a boot loader or WIMBoot could not read is
+refused, with the reason: because of its compression, say, or because data is missing in it.
+
+For old scripts --no-acls, --strict-acls and --unsafe-compact (append: rebuilds the file, which is
+safe) are accepted; --snapshot is refused.
 
 Examples:
   wimx capture /mnt/windows install.wim 'Windows 11 Pro' --flags=Professional
@@ -749,7 +763,7 @@ of kind and name, files are read twice. With --solid, each thread takes ten time
 more; of threads only as many are used as there is memory for.
 
 JSON: {\"destination\", \"image\", \"length\", \"directories\", \"files\", \"bytes\", \"stored\",
-\"warnings\": [text]}.";
+\"excluded\": [path], \"moved_links\": [path], \"warnings\": [text]}.";
 
 const APPEND_HELP: &str = "\
 Data that the WIM holds already is not stored again. The WIM is as before or has the new image, even
@@ -764,7 +778,8 @@ Options and JSON are those of `wimx capture`.";
 
 const DELETE_HELP: &str = "\
 The file is written anew without the image and what only it needs, and takes the place of the old
-one when it is complete. With --soft only the tables are written; the data stays in the file.
+one when it is complete. With --soft only the tables are written; the data stays in the file. For old
+scripts --unsafe-compact is accepted, and has no effect.
 
 Examples:
   wimx delete install.wim 3
@@ -785,7 +800,7 @@ JSON: {\"wim\", \"order\": [former index], \"warnings\": [text]}.";
 const OPTIMIZE_HELP: &str = "\
 The new file takes the place of the old one when it is complete. Without --recompress, --compress,
 --chunk-size or --solid data is copied as it is. An ESD stays one unless --compress names another
-compression than LZMS.
+compression than LZMS. For old scripts --unsafe-compact is accepted, where nothing is compressed anew.
 
 Examples:
   wimx optimize install.wim --dry-run
@@ -802,11 +817,13 @@ Commands, one a line (# begins a comment; paths with spaces in quotes):
   delete [--force] [--recursive] PATH
   rename OLD_PATH NEW_PATH
 PATH is inside the image. Either all commands are carried out or none. New data is written behind
-the old; `wimx optimize` removes what is not needed any more.
+the old; `wimx optimize` removes what is not needed any more. For old scripts --no-acls, --strict-acls
+and --unsafe-compact (rebuilds the file, which is safe) are accepted.
 
 Examples:
   wimx update boot.wim 2 --command='add startnet.cmd /Windows/System32/startnet.cmd'
   wimx update install.wim 1 < commands.txt
   wimx update install.wim 1 --command='delete --recursive \"/Program Files/Junk\"'
 
-JSON: {\"wim\", \"before\", \"after\", \"stored\"}: lengths of the file and of the new data.";
+JSON: {\"wim\", \"before\", \"after\", \"stored\"}: lengths of the file and of the new data;
+\"excluded\": [path].";

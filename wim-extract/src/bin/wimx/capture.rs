@@ -6,21 +6,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
-use wim_extract::Error;
 use wim_extract::archive::{ImageIndex, Wim};
 use wim_extract::capture::{
     self, Exclusions, Into, Links, Options, Outcome, RootFix, SourceTree, Template, UnixMetadata,
 };
 use wim_extract::error::Action;
 use wim_extract::export::{Boot, Compression, Existing, Grouping, Pipable};
+use wim_extract::readers::{Extent, Shape};
 use wim_extract::text::{os_string, to_wtf8};
+use wim_extract::{Cancel, Error, Progress};
 use wim_format::Codec;
 
 use crate::args::{AppendArgs, CaptureArgs, Global};
-use crate::bar::Bar;
-use crate::compression::{AROUND_SOLID, Method, chunks};
+use crate::bar::{Bar, Notes};
+use crate::compression::{AROUND_SOLID, Method, chunks, warn_of_recovery};
 use crate::failure::Failure;
 use crate::target::{self, Aim};
+use crate::update::WIMBOOT_CONFIG;
 use crate::words::words;
 use crate::writing::{
     archive_to_stdout, integrity, is_stdout, new_layout, pipable, refuse_contradictions,
@@ -60,20 +62,24 @@ struct Document {
     bytes: u64,
     /// Bytes of new file data, as they are stored.
     stored: u64,
+    /// Files and directories that were left out.
+    excluded: Vec<String>,
+    /// Links whose absolute targets were made relative to the image.
+    moved_links: Vec<String>,
     warnings: Vec<String>,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(), Failure> {
-    let pipable = refuse_what_cannot_be(args, kind)?;
-    let out = is_stdout(&args.wim).then(|| archive_to_stdout(global)).transpose()?;
-    let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let into = match kind {
-        _ if out.is_some() => Into::New,
+        _ if is_stdout(&args.wim) => Into::New,
         Kind::New => Into::New,
         Kind::AppendOrCreate if !args.wim.exists() => Into::New,
         Kind::Append | Kind::AppendOrCreate => Into::Existing,
     };
+    let pipable = refuse_what_cannot_be(args, kind, into)?;
+    let out = is_stdout(&args.wim).then(|| archive_to_stdout(global)).transpose()?;
+    let (bar, cancel) = (Bar::new(global), interrupt::obey());
     if args.check && into == Into::Existing {
         open::check(&args.wim, &[], global, &bar, &cancel)?;
     }
@@ -87,23 +93,46 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
         Some(old) => pipable.layout(old.header().layout),
         None => new_layout(pipable, &args.wim),
     };
+    let extent = extent(&options, old.as_ref(), args, &cancel)?;
     let shape = target::shape(compression, options.grouping, old.as_ref(), layout);
+    let shape = Shape { extent, ..shape };
     let aim = Aim { target: args.target, boot: args.boot, wimboot: args.wimboot };
     target::check(shape, aim, &bar)?;
+    warn_of_recovery(args.compress, options.grouping, &bar);
     // The file must not stay mapped while it is written to.
     drop(old);
     if let Some(out) = out {
         capture::to_stream(&sources(args)?, out, &options, &bar, &cancel)?;
+        if !global.quiet {
+            notes(args, &bar.notes()).iter().for_each(|line| anstream::eprintln!("{line}"));
+        }
         return Ok(());
     }
-    warn_of_pipable(pipable, &bar);
+    warn_of_pipable(layout, &bar);
     let outcome = capture::run(&sources(args)?, &args.wim, &options, &bar, &cancel)?;
     report(args, &options.name, &outcome, global, &bar)
 }
 
+/// Whether all data will be in the file. To find out of one that is there takes reading its metadata,
+/// which is done only if somebody asks.
+fn extent(
+    options: &Options,
+    old: Option<&Wim>,
+    args: &CaptureArgs,
+    cancel: &Cancel,
+) -> Result<Extent, Failure> {
+    match old.filter(|_| args.target.is_some()) {
+        _ if !options.delta_from.is_empty() => Ok(Extent::Delta),
+        Some(old) => Ok(Extent::of(old, options.threads, cancel)?),
+        None => Ok(Extent::Whole),
+    }
+}
+
 /// Options that contradict each other, and those that cannot be obeyed. Gives the layout.
-fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind) -> Result<Pipable, Failure> {
-    refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
+fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind, into: Into) -> Result<Pipable, Failure> {
+    if into == Into::New || rebuilds(args) || args.chunk_size.is_some() {
+        refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
+    }
     if args.rpfix && args.norpfix {
         return Err(restore::contradiction("--rpfix", "--norpfix"));
     }
@@ -122,8 +151,24 @@ fn refuse_what_cannot_be(args: &CaptureArgs, kind: Kind) -> Result<Pipable, Fail
     pipable(args.pipable, args.not_pipable)
 }
 
-/// What is captured: SOURCE, or what it lists.
+/// Whether an archive that is there is written anew.
+fn rebuilds(args: &CaptureArgs) -> bool {
+    args.rebuild || args.not_pipable || args.unsafe_compact
+}
+
+/// What is captured: SOURCE, or what it lists; for WIMBoot also the list of what is left out, by which the
+/// running system goes.
 fn sources(args: &CaptureArgs) -> Result<Vec<SourceTree>, Failure> {
+    let mut sources = trees(args)?;
+    let config = args.config.as_ref().filter(|_| args.wimboot);
+    sources.extend(
+        config
+            .map(|config| SourceTree { path: config.clone(), destination: WIMBOOT_CONFIG.into() }),
+    );
+    Ok(sources)
+}
+
+fn trees(args: &CaptureArgs) -> Result<Vec<SourceTree>, Failure> {
     if !args.source_list {
         return Ok(vec![SourceTree::root(args.source.clone())]);
     }
@@ -171,7 +216,6 @@ fn options(
     let bases = bases?;
     let update_of = update_of(args, old, &bases, global, bar)?;
     let method = args.compress;
-    let rebuild = args.rebuild || args.not_pipable || args.unsafe_compact;
     Ok(Options {
         threads: global.threads(),
         name,
@@ -191,7 +235,7 @@ fn options(
         },
         guid: args.guid,
         into,
-        existing: if rebuild { Existing::Rebuild } else { Existing::Append },
+        existing: if rebuilds(args) { Existing::Rebuild } else { Existing::Append },
         pipable,
         grouping: args.solid.grouping(Grouping::Keep)?,
         delta_from: bases,
@@ -207,7 +251,11 @@ fn update_of(
     global: &Global,
     bar: &Bar,
 ) -> Result<Option<Template>, Failure> {
-    let Some(operand) = &args.update_of else { return Ok(None) };
+    let operand = match &args.update_of[..] {
+        [] => return Ok(None),
+        [operand] => operand,
+        _ => return Err(Failure::Usage("--update-of: name one image only".into())),
+    };
     if let Some((file, image)) = operand.rsplit_once(':') {
         if file.is_empty() {
             let message = "--update-of: name the archive before the colon, or leave the colon out";
@@ -302,9 +350,27 @@ pub(crate) fn read_exclusions(config: &Path, bar: &Bar) -> Result<Exclusions, Fa
     Ok(Exclusions::parse(&text, &config.display().to_string(), bar)?)
 }
 
+/// What is left out. A tree for WIMBoot may say so itself.
 fn exclusions(args: &CaptureArgs, bar: &Bar) -> Result<Exclusions, Failure> {
-    let config = args.config.as_deref();
-    config.map_or_else(|| Ok(Exclusions::default()), |config| read_exclusions(config, bar))
+    let own = args.source.join(WIMBOOT_CONFIG.trim_start_matches('/'));
+    match &args.config {
+        Some(config) => read_exclusions(config, bar),
+        None if args.wimboot && own.exists() => read_exclusions(&own, bar),
+        None => {
+            if args.wimboot {
+                bar.warning(&format!(
+                    "{}: is not there; the usual files of a running Windows are left out",
+                    own.display()
+                ));
+            }
+            Ok(Exclusions::default())
+        }
+    }
+}
+
+/// What is said of what was left out and changed.
+fn notes(args: &CaptureArgs, notes: &Notes) -> Vec<String> {
+    if args.verbose { notes.list() } else { notes.counts() }
 }
 
 fn report(
@@ -316,7 +382,9 @@ fn report(
 ) -> Result<(), Failure> {
     let destination = args.wim.display().to_string();
     let Outcome { image, len, directories, files, bytes, stored, .. } = *outcome;
+    let told = bar.notes();
     if global.json {
+        let Notes { excluded, moved_links } = told;
         let warnings = bar.warnings();
         let length = len;
         return stdout::json(&Document {
@@ -327,12 +395,15 @@ fn report(
             files,
             bytes,
             stored,
+            excluded,
+            moved_links,
             warnings,
         });
     }
     if global.quiet {
         return Ok(());
     }
+    notes(args, &told).iter().try_for_each(|line| stdout::line(line))?;
     stdout::line(&format!(
         "Captured \"{}\" to \"{destination}\" as image {image} \"{name}\": {files} files in \
          {directories} directories, {bytes} bytes; {stored} bytes of new data stored.",

@@ -4,9 +4,11 @@ use std::num::NonZeroU32;
 
 use wim_format::{Codec, Level};
 
+use wim_extract::Progress;
 use wim_extract::export::{Compression, Grouping, Solid, SolidOrder};
 
 use crate::args::SolidArgs;
+use crate::bar::Bar;
 use crate::failure::Failure;
 
 /// What `--compress` and `--solid-compress` name.
@@ -16,6 +18,8 @@ pub(crate) struct Method {
     pub(crate) codec: Option<Codec>,
     /// Wimlib's number for how hard to try.
     level: Option<NonZeroU32>,
+    /// Whether LZMS goes by DISM's name for ESDs.
+    is_recovery: bool,
 }
 
 impl Method {
@@ -34,14 +38,15 @@ impl Method {
 }
 
 impl SolidArgs {
-    /// What the options about solid resources ask for; without `--solid` they mean nothing, as with
-    /// wimlib-imagex, and it is `otherwise`.
+    /// What the options about solid resources ask for; without `--solid` they have no effect, but have
+    /// to make sense, as with wimlib-imagex, and it is `otherwise`.
     pub(crate) fn grouping(&self, otherwise: Grouping) -> Result<Grouping, Failure> {
+        let solid = solid(self.solid_compress, self.solid_chunk_size)?;
         if !self.solid {
             return Ok(otherwise);
         }
         let order = if self.no_solid_sort { SolidOrder::Source } else { SolidOrder::Name };
-        Ok(Grouping::Solid(Solid { order, ..solid(self.solid_compress, self.solid_chunk_size)? }))
+        Ok(Grouping::Solid(Solid { order, ..solid }))
     }
 }
 
@@ -60,6 +65,17 @@ pub(crate) fn solid(method: Option<Method>, size: Option<u32>) -> Result<Solid, 
     chunks(Some(codec), Some(chunk_size))?;
     let level = method.map(Method::level).unwrap_or_default();
     Ok(Solid { codec, chunk_size, level, ..Solid::ESD })
+}
+
+/// DISM makes an ESD when it is told `/Compress:recovery`; here that takes another option.
+pub(crate) fn warn_of_recovery(method: Option<Method>, grouping: Grouping, bar: &Bar) {
+    let is_solid = matches!(grouping, Grouping::Solid(_));
+    if method.is_some_and(|method| method.is_recovery) && !is_solid {
+        bar.warning(
+            "--compress=recovery is LZMS without solid resources, unlike DISM's; --solid makes what \
+             DISM makes, and --compress=lzms says that this is meant",
+        );
+    }
 }
 
 /// What stands around solid resources in a new archive, unless something else is asked for.
@@ -95,6 +111,7 @@ pub(crate) fn parse_method(text: &str) -> Result<Method, String> {
     };
     let level = level.map(str::parse).transpose();
     let level = level.map_err(|_| "the level behind the colon is a number from 1, as in lzx:50")?;
+    let is_recovery = name.eq_ignore_ascii_case("recovery");
     let codec = match name.to_ascii_lowercase().as_str() {
         "none" => None,
         "xpress" | "fast" => Some(Codec::Xpress),
@@ -102,7 +119,7 @@ pub(crate) fn parse_method(text: &str) -> Result<Method, String> {
         "lzms" | "recovery" => Some(Codec::Lzms),
         _ => return Err("use none, xpress (fast), lzx (maximum) or lzms (recovery)".into()),
     };
-    Ok(Method { codec, level })
+    Ok(Method { codec, level, is_recovery })
 }
 
 /// Parses a number of bytes with an optional K, M or G (KiB, MiB, GiB).

@@ -12,7 +12,7 @@ use wim_format::header::Layout;
 use crate::args::{Global, References};
 use crate::bar::Bar;
 use crate::compression::{
-    AROUND_SOLID, Method, chunks, parse_guid, parse_method, parse_size, solid,
+    AROUND_SOLID, Method, chunks, parse_guid, parse_method, parse_size, solid, warn_of_recovery,
 };
 use crate::failure::Failure;
 use crate::target::{self, Aim, Target};
@@ -117,6 +117,7 @@ pub(crate) fn run(args: &ConvertArgs, global: &Global) -> Result<(), Failure> {
     }
     let wim = open::archive(&args.source, &args.references.globs, global, &bar)?;
     let Options { compression, grouping, .. } = options;
+    warn_of_recovery(args.compress, grouping, &bar);
     let shape = target::shape(compression, grouping, Some(&wim), Layout::Normal);
     target::check(shape, Aim { target: args.target, boot: false, wimboot: false }, &bar)?;
     let outcome = convert::run(&wim, &args.destination, &options, &bar, &cancel)?;

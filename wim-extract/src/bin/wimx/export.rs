@@ -6,12 +6,14 @@ use wim_extract::export::{
     self, Boot, Compression, Existing, Grouping, Options, Outcome, Pipable, Recompress,
     Verification,
 };
+use wim_extract::readers::{Extent, Shape};
 use wim_extract::{Cancel, Error};
 use wim_format::Codec;
+use wim_format::header::Layout;
 
 use crate::args::{ExportArgs, Global};
 use crate::bar::Bar;
-use crate::compression::{AROUND_SOLID, Method, chunks};
+use crate::compression::{AROUND_SOLID, Method, chunks, warn_of_recovery};
 use crate::failure::Failure;
 use crate::target::{self, Aim};
 use crate::writing::{
@@ -52,17 +54,19 @@ pub(crate) fn run(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
     if open::means_all(&args.image) {
         check_all(args, &wim)?;
     }
-    let compression = match out.is_none() && args.destination.exists() {
+    let (compression, layout) = match out.is_none() && args.destination.exists() {
         true => check_destination(args, global, &bar, &cancel)?,
-        false => new_compression(args, &wim)?,
+        false => (new_compression(args, &wim)?, new_layout(pipable, &args.destination)),
     };
+    let layout = pipable.layout(layout);
     let options = options(args, compression, pipable, global)?;
-    check_readers(args, &options, &wim, global, &bar)?;
+    check_readers(args, &options, &wim, global, &bar, &cancel)?;
     if let Some(out) = out {
         export::to_stream(&wim, &images, out, &options, &bar, &cancel)?;
         return Ok(());
     }
-    warn_of_pipable(pipable, &bar);
+    warn_of_pipable(layout, &bar);
+    warn_of_recovery(args.compress, options.grouping, &bar);
     let outcome = export::run(&wim, &images, &args.destination, &options, &bar, &cancel)?;
     report(args, outcome, global, &bar)
 }
@@ -75,6 +79,7 @@ fn check_readers(
     wim: &Wim,
     global: &Global,
     bar: &Bar,
+    cancel: &Cancel,
 ) -> Result<(), Failure> {
     let Options { compression, grouping, pipable, .. } = *options;
     let aim = Aim { target: args.target, boot: args.boot, wimboot: args.wimboot };
@@ -84,7 +89,9 @@ fn check_readers(
         }
         let there = open::archive(&args.destination, &[], global, bar)?;
         let layout = pipable.layout(there.header().layout);
-        return target::check(target::shape(compression, grouping, Some(&there), layout), aim, bar);
+        let extent = Extent::of(&there, global.threads(), cancel)?;
+        let shape = target::shape(compression, grouping, Some(&there), layout);
+        return target::check(Shape { extent, ..shape }, aim, bar);
     }
     if args.target.is_none() && (compression, grouping) == (Compression::AsSource, Grouping::Keep) {
         return Ok(());
@@ -110,12 +117,20 @@ fn check_all(args: &ExportArgs, wim: &Wim) -> Result<(), Failure> {
 
 /// Options that contradict each other, and those that need an encoder. Gives the layout.
 fn refuse_what_cannot_be(args: &ExportArgs) -> Result<Pipable, Failure> {
-    refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
+    let is_new = is_stdout(&args.destination) || !args.destination.exists();
+    if is_new || rebuilds(args) || args.chunk_size.is_some() {
+        refuse_contradictions(args.nocheck, args.check, args.include_integrity)?;
+    }
     if args.unsafe_compact && !args.destination.exists() {
         let message = "--unsafe-compact is for a destination that exists; leave it out";
         return Err(Failure::Usage(message.into()));
     }
     pipable(args.pipable, args.not_pipable)
+}
+
+/// Whether a destination that is there is written anew.
+fn rebuilds(args: &ExportArgs) -> bool {
+    args.rebuild || args.not_pipable || args.unsafe_compact
 }
 
 /// The compression of a new destination.
@@ -135,26 +150,33 @@ fn new_compression(args: &ExportArgs, wim: &Wim) -> Result<Compression, Failure>
     }
 }
 
-/// Makes sure that an existing destination has the compression asked for; it cannot be changed.
+/// Makes sure that an existing destination has the compression asked for, which cannot be changed; its
+/// chunks can. Gives its layout, too.
 fn check_destination(
     args: &ExportArgs,
     global: &Global,
     bar: &Bar,
     cancel: &Cancel,
-) -> Result<Compression, Failure> {
+) -> Result<(Compression, Layout), Failure> {
+    if args.destination.is_dir() {
+        let directory = args.destination.display();
+        return Err(Failure::Usage(format!("{directory}: is a directory; name a file in it")));
+    }
     if args.check {
         open::check(&args.destination, &[], global, bar, cancel)?;
     }
-    if args.compress.is_some() {
-        let destination = open::archive(&args.destination, &[], global, bar)?;
-        if args.compress.is_some_and(|method| method.codec != destination.codec()) {
-            return Err(Failure::Usage(format!(
-                "{}: has another compression, which --compress cannot change; leave it out",
-                destination.name()
-            )));
-        }
+    let destination = open::archive(&args.destination, &[], global, bar)?;
+    if args.compress.is_some_and(|method| method.codec != destination.codec()) {
+        return Err(Failure::Usage(format!(
+            "{}: has another compression, which --compress cannot change; leave it out",
+            destination.name()
+        )));
     }
-    Ok(Compression::AsSource)
+    let compression = match args.chunk_size {
+        None => Compression::AsSource,
+        size => chunks(destination.codec(), size)?,
+    };
+    Ok((compression, destination.header().layout))
 }
 
 fn options(
@@ -163,7 +185,6 @@ fn options(
     pipable: Pipable,
     global: &Global,
 ) -> Result<Options, Failure> {
-    let rebuild = args.rebuild || args.not_pipable || args.unsafe_compact;
     Ok(Options {
         threads: global.threads(),
         name: args.name.clone(),
@@ -179,7 +200,7 @@ fn options(
         recompress: if args.recompress { Recompress::Always } else { Recompress::WhenNeeded },
         verification: if args.verify { Verification::Check } else { Verification::Trust },
         guid: args.guid,
-        existing: if rebuild { Existing::Rebuild } else { Existing::Append },
+        existing: if rebuilds(args) { Existing::Rebuild } else { Existing::Append },
         pipable,
         grouping: args.solid.grouping(Grouping::Keep)?,
     })

@@ -6,6 +6,7 @@
 //! to say: the code is 141, which shells show for a program ended by SIGPIPE. A command that a
 //! signal has stopped ends with 130.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -25,8 +26,24 @@ const BAD_COMPRESSION: u8 = 16;
 const NO_COMMAND: u8 = 2;
 const NOT_UNICODE: u8 = 31;
 const NO_CONFIG: u8 = 83;
+const NOT_COMPACTABLE: u8 = 85;
 const READER_GONE: u8 = 141;
 const CANNOT_WRITE: u8 = 72;
+
+/// What is printed on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+impl Output {
+    /// What a command line asks for, which may be wrong otherwise.
+    pub(crate) fn of(arguments: &[OsString]) -> Self {
+        let mut options = arguments.iter().take_while(|argument| *argument != "--");
+        if options.any(|option| option == "--json") { Self::Json } else { Self::Text }
+    }
+}
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -39,6 +56,8 @@ pub(crate) enum Failure {
     ChunkSize(String),
     /// The compression is not one that is possible there.
     Compression(String),
+    /// Compacting cannot be had together with something else.
+    Compaction(String),
     /// A configuration file cannot be read.
     Config(Box<Error>),
     /// The engine could not do it.
@@ -72,6 +91,7 @@ impl Failure {
             Self::Choice(_) => NO_SUCH_IMAGE,
             Self::ChunkSize(_) => BAD_CHUNK_SIZE,
             Self::Compression(_) => BAD_COMPRESSION,
+            Self::Compaction(_) => NOT_COMPACTABLE,
             Self::Config(_) => NO_CONFIG,
             Self::Engine(error) if is_reader_gone(error) => READER_GONE,
             Self::Engine(error) if matches!(**error, Error::Cancelled) => interrupt::STOPPED,
@@ -88,7 +108,8 @@ impl Failure {
             Self::Usage(message)
             | Self::Choice(message)
             | Self::ChunkSize(message)
-            | Self::Compression(message) => Some(message.clone()),
+            | Self::Compression(message)
+            | Self::Compaction(message) => Some(message.clone()),
             Self::Engine(error) if is_reader_gone(error) => None,
             Self::Engine(error) if matches!(**error, Error::Cancelled) => Some(
                 "stopped; what was not complete is gone, what was there before is untouched".into(),
@@ -106,13 +127,18 @@ impl Failure {
         if let Some(message) = self.message() {
             error(&message);
             if global.json {
-                let error = json!({ "code": self.code(), "message": message });
-                // The message is out already; there is no third place to say that this one is not.
-                let _ = stdout::json(&json!({ "error": error }));
+                print_document(self.code(), &message);
             }
         }
         ExitCode::from(self.code())
     }
+}
+
+/// Prints the document that stands for one that was not made.
+fn print_document(code: u8, message: &str) {
+    let error = json!({ "code": code, "message": message });
+    // The message is out already; there is no third place to say that this one is not.
+    let _ = stdout::json(&json!({ "error": error }));
 }
 
 /// Whether the engine was writing to a pipe that nobody reads any more.
@@ -123,7 +149,7 @@ fn is_reader_gone(error: &Error) -> bool {
 /// Prints what clap found on the command line: help and version to standard output with code 0, all
 /// mistakes to standard error. As with wimlib-imagex, the code tells a wrong command line from one
 /// that does not name a command.
-pub(crate) fn report_usage(error: &clap::Error, names_command: bool) -> ExitCode {
+pub(crate) fn report_usage(error: &clap::Error, names_command: bool, output: Output) -> ExitCode {
     let printed = error.print();
     let code = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -133,14 +159,30 @@ pub(crate) fn report_usage(error: &clap::Error, names_command: bool) -> ExitCode
         _ if names_command => USAGE,
         _ => NO_COMMAND,
     };
+    if output == Output::Json && error.use_stderr() {
+        print_document(code, &what_is_wrong(error));
+    }
     ExitCode::from(code)
+}
+
+/// What clap says of a mistake, without what it says of every one.
+fn what_is_wrong(error: &clap::Error) -> String {
+    let said = error.render().to_string();
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    let end =
+        ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|rest| said.find(rest)).min();
+    said[..end.unwrap_or(said.len())].trim_end().to_owned()
 }
 
 /// Prints that a shortened option could mean several.
 pub(crate) fn report_ambiguous(ambiguous: &Ambiguous) -> ExitCode {
-    let Ambiguous { typed, candidates } = ambiguous;
+    let Ambiguous { typed, candidates, arguments } = ambiguous;
     let candidates: Vec<_> = candidates.iter().map(|name| format!("--{name}")).collect();
-    error(&format!("--{typed} could mean {}; write more of it", candidates.join(" or ")));
+    let message = format!("--{typed} could mean {}; write more of it", candidates.join(" or "));
+    error(&message);
+    if Output::of(arguments) == Output::Json {
+        print_document(USAGE, &message);
+    }
     ExitCode::from(USAGE)
 }
 

@@ -21,6 +21,8 @@ use std::ffi::{OsStr, OsString};
 use clap::{Arg, Command};
 use wim_extract::text::{os_bytes, os_string};
 
+use crate::links::WIMLIB_IMAGEX;
+
 /// An abbreviated option that could mean several.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ambiguous {
@@ -28,6 +30,8 @@ pub(crate) struct Ambiguous {
     pub(crate) typed: String,
     /// The full names it could stand for.
     pub(crate) candidates: Vec<String>,
+    /// The rest of the command line, as clap reads it.
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// What the name of an option on the command line turned out to be.
@@ -38,6 +42,8 @@ enum Meaning<'a> {
     Version,
     /// An option of the command.
     Known(&'a Arg),
+    /// One of several options.
+    Ambiguous(Vec<String>),
     /// Neither an option nor the beginning of one.
     Unknown,
 }
@@ -50,6 +56,7 @@ pub(crate) fn normalise(
     let mut arguments = arguments.into_iter();
     let program = arguments.next().unwrap_or_else(|| "wimx".into());
     let mut chosen = command_in_name(cli, &program);
+    let mut ambiguous = None;
     let mut output = vec![OsString::from("wimx")];
     output.extend(chosen.map(|command| OsString::from(command.get_name())));
 
@@ -66,7 +73,7 @@ pub(crate) fn normalise(
             output.push(argument);
             continue;
         };
-        match resolve(cli, chosen, &name)? {
+        match resolve(cli, chosen, &name) {
             Meaning::Version => return Ok(vec!["wimx".into(), "--version".into()]),
             Meaning::Help => {
                 let command = chosen.map(|command| OsString::from(command.get_name()));
@@ -78,18 +85,32 @@ pub(crate) fn normalise(
                 let apart = if wanted { arguments.next() } else { None };
                 output.push(canonical(option, value.or(apart)));
             }
+            Meaning::Ambiguous(candidates) => {
+                ambiguous.get_or_insert((name, candidates));
+            }
             Meaning::Unknown if argument.len() == 2 => output.push(argument),
             Meaning::Unknown => output.push(with_two_dashes(&argument)),
         }
     }
-    Ok(output)
+    match ambiguous {
+        None => Ok(output),
+        Some((typed, candidates)) => Err(Ambiguous { typed, candidates, arguments: output }),
+    }
+}
+
+/// Whether this is a name by which wimx stands in for wimlib-imagex.
+pub(crate) fn is_wimlibs(cli: &Command, program: &OsStr) -> bool {
+    file_name(program) == Some(WIMLIB_IMAGEX) || command_in_name(cli, program).is_some()
 }
 
 /// The command named by the program itself: `wiminfo`, `wimapply` and so on.
 fn command_in_name<'a>(cli: &'a Command, program: &OsStr) -> Option<&'a Command> {
+    cli.find_subcommand(file_name(program)?.strip_prefix("wim")?)
+}
+
+fn file_name(program: &OsStr) -> Option<&str> {
     let file_name = std::path::Path::new(program).file_name()?.to_str()?;
-    let file_name = file_name.strip_suffix(std::env::consts::EXE_SUFFIX)?;
-    cli.find_subcommand(file_name.strip_prefix("wim")?)
+    file_name.strip_suffix(std::env::consts::EXE_SUFFIX)
 }
 
 /// Splits `-name`, `--name`, `-name=value` or `--name=value`; `None` for operands, `-` and `--`.
@@ -102,14 +123,10 @@ fn split_option(argument: &OsStr) -> Option<(String, Option<OsString>)> {
 }
 
 /// Finds the one option that `name` stands for in full, by another name or as a prefix.
-fn resolve<'a>(
-    cli: &'a Command,
-    chosen: Option<&'a Command>,
-    name: &str,
-) -> Result<Meaning<'a>, Ambiguous> {
+fn resolve<'a>(cli: &'a Command, chosen: Option<&'a Command>, name: &str) -> Meaning<'a> {
     match name {
-        "h" | "help" => return Ok(Meaning::Help),
-        "V" | "version" => return Ok(Meaning::Version),
+        "h" | "help" => return Meaning::Help,
+        "V" | "version" => return Meaning::Version,
         _ => {}
     }
     let everywhere = cli.get_arguments().filter(|arg| arg.is_global_set());
@@ -118,7 +135,7 @@ fn resolve<'a>(
     for option in options {
         for long in names(option) {
             if long == name {
-                return Ok(Meaning::Known(option));
+                return Meaning::Known(option);
             }
             if long.starts_with(name) && !matching.iter().any(|(_, known)| known == &option) {
                 matching.push((long, option));
@@ -126,12 +143,9 @@ fn resolve<'a>(
         }
     }
     match matching.as_slice() {
-        [] => Ok(Meaning::Unknown),
-        [(_, option)] => Ok(Meaning::Known(option)),
-        _ => Err(Ambiguous {
-            typed: name.to_owned(),
-            candidates: matching.into_iter().map(|(long, _)| long).collect(),
-        }),
+        [] => Meaning::Unknown,
+        [(_, option)] => Meaning::Known(option),
+        _ => Meaning::Ambiguous(matching.into_iter().map(|(long, _)| long).collect()),
     }
 }
 
@@ -209,9 +223,11 @@ mod tests {
 
     #[test]
     fn an_ambiguous_prefix_lists_its_candidates() {
-        let words = ["wimx", "export", "--solid-c", "a"].map(OsString::from);
+        let words = ["wimx", "export", "--solid-c", "a", "--js"].map(OsString::from);
         let ambiguous = normalise(&Cli::command(), words).expect_err("two options");
         assert_eq!(ambiguous.typed, "solid-c");
         assert_eq!(ambiguous.candidates, ["solid-compress", "solid-chunk-size"]);
+        assert_eq!(ambiguous.arguments, ["wimx", "export", "a", "--json"]);
+        assert_eq!(normalised("wimx export --solid-c --help"), "wimx export --help");
     }
 }

@@ -64,7 +64,8 @@ pub(crate) fn run(args: &JoinArgs, global: &Global) -> Result<(), Failure> {
     let parts = args.parts.iter().map(|part| source::open(part, open::access(global)));
     let parts = parts.collect::<Result<Vec<_>, _>>().map_err(Error::from)?;
     if args.check {
-        verify::check_integrity(&parts, global.threads(), &bar, &cancel)?;
+        let without = verify::check_integrity(&parts, global.threads(), &bar, &cancel)?;
+        open::warn_of_no_table(&without, &bar);
     }
     let wim = join::open(parts)?;
     wim.warnings().iter().for_each(|warning| bar.warning(warning));

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &LinksArgs, global: &Global) -> Result<(), Failure> {
         return Err(Failure::Usage(message));
     }
     let (mut made, mut kept) = (Vec::new(), Vec::new());
-    for name in names() {
+    for name in names().into_iter().map(|name| name + std::env::consts::EXE_SUFFIX) {
         match is_taken(&directory.join(&name), &program)? {
             true => kept.push(name),
             false => made.push(name),
@@ -90,13 +90,15 @@ pub(crate) fn run(args: &LinksArgs, global: &Global) -> Result<(), Failure> {
     )
 }
 
+/// The program that has all of wimlib's commands.
+pub(crate) const WIMLIB_IMAGEX: &str = "wimlib-imagex";
+
 /// The names of all links: those of wimlib's commands that wimx has.
-fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let command = Cli::command();
-    let has = |name: &&str| command.find_subcommand(name).is_some();
+    let has = |name: &&str| command.find_subcommand(name).is_some_and(|it| !it.is_hide_set());
     let commands = WIMLIB.into_iter().filter(has).map(|name| format!("wim{name}"));
-    let names = commands.chain(["wimlib-imagex".to_owned()]);
-    names.map(|name| name + std::env::consts::EXE_SUFFIX).collect()
+    commands.chain([WIMLIB_IMAGEX.to_owned()]).collect()
 }
 
 /// Windows lets only some accounts make symbolic links: its error says so, and `--hard` helps.

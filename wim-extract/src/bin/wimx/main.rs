@@ -25,6 +25,7 @@ mod interrupt;
 mod join;
 mod links;
 mod manual;
+mod mount;
 mod open;
 mod optimize;
 mod pathlist;
@@ -48,22 +49,37 @@ use args::{Cli, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
-    let command = Cli::command();
+    let mut command = Cli::command();
+    if std::env::args_os().next().is_some_and(|name| habits::is_wimlibs(&command, &name)) {
+        command = as_wimlib(command);
+    }
     let arguments = match habits::normalise(&command, std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(ambiguous) => return failure::report_ambiguous(&ambiguous),
     };
     let names_command =
         arguments.iter().any(|argument| command.find_subcommand(argument).is_some());
+    let output = failure::Output::of(&arguments);
     let matches = command.try_get_matches_from(arguments);
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return failure::report_usage(&error, names_command),
+        Err(error) => return failure::report_usage(&error, names_command, output),
     };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(&cli.global),
     }
+}
+
+/// What differs when wimx stands in for wimlib-imagex: the version, in which scripts look for wimlib's, and
+/// that there is no command `help`.
+fn as_wimlib(command: clap::Command) -> clap::Command {
+    let version = concat!(
+        "1.14.5 (compatible: wimx ",
+        env!("CARGO_PKG_VERSION"),
+        ")\nThis is wimx, with the commands, options and exit codes of wimlib-imagex 1.14.5."
+    );
+    command.display_name("wimlib-imagex").version(version).disable_help_subcommand(true)
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
@@ -88,5 +104,6 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Links(args) => links::run(args, global),
         Command::Man(args) => manual::man(args, global),
         Command::Completions(args) => manual::completions(args),
+        Command::Mount(_) | Command::Mountrw(_) | Command::Unmount(_) => mount::run(),
     }
 }

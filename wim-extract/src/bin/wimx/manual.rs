@@ -15,13 +15,13 @@ use wim_extract::error::Action;
 
 use crate::args::{Cli, Global};
 use crate::failure::Failure;
-use crate::stdout;
+use crate::{links, stdout};
 
-/// Write manual pages for wimx and each of its commands to DIR
+/// Write manual pages for wimx, its commands and its links to DIR
 #[derive(Debug, Args)]
 #[command(after_help = MAN_HELP)]
 pub(crate) struct ManArgs {
-    /// The directory for wimx.1, wimx-info.1 and so on; made when it is missing
+    /// The directory for wimx.1, wimx-info.1, wiminfo.1 and so on; made when it is missing
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
@@ -60,8 +60,8 @@ pub(crate) fn man(args: &ManArgs, global: &Global) -> Result<(), Failure> {
     let directory = &args.directory;
     fs::create_dir_all(directory).map_err(Error::io(Action::MakeDirectory, directory))?;
     let mut pages = Vec::new();
-    for command in commands() {
-        let page = format!("{}.1", command.get_name());
+    for (name, command) in commands() {
+        let page = format!("{name}.1");
         let path = directory.join(&page);
         let text = render(command).map_err(Error::io(Action::Write, &path))?;
         fs::write(&path, text).map_err(Error::io(Action::Write, &path))?;
@@ -77,21 +77,33 @@ pub(crate) fn man(args: &ManArgs, global: &Global) -> Result<(), Failure> {
     stdout::line(&format!("{directory}: {} manual pages written.", pages.len()))
 }
 
-/// wimx and each of its commands, named as their pages are.
-fn commands() -> Vec<Command> {
-    let mut whole = Cli::command();
+/// wimx, each of its commands, and what links to it are called; with the names of their pages.
+fn commands() -> Vec<(String, Command)> {
+    let mut whole = Cli::command().disable_help_subcommand(true);
     // Options that are good everywhere are known to every command only then.
     whole.build();
     let subcommands = whole.get_subcommands().filter(|command| !command.is_hide_set());
-    let subcommands = subcommands.map(|command| {
-        let words = format!("wimx {}", command.get_name());
-        let name = format!("wimx-{}", command.get_name());
+    let page = |name: String, words: String, command: &Command| {
         // Clap names commands by text that lives as long as the program.
         let command = command.clone().version(env!("CARGO_PKG_VERSION"));
-        command.name(String::leak(name) as &'static str).bin_name(words)
-    });
-    let subcommands: Vec<_> = subcommands.collect();
-    std::iter::once(whole).chain(subcommands).collect()
+        let command = command.name(String::leak(name.clone()) as &'static str).bin_name(words);
+        let command = command.display_name(name.clone());
+        (name, command)
+    };
+    let links = links::names();
+    let mut pages = Vec::new();
+    for command in subcommands {
+        let name = command.get_name();
+        pages.push(page(format!("wimx-{name}"), format!("wimx {name}"), command));
+        let link = format!("wim{name}");
+        if links.contains(&link) {
+            pages.push(page(link.clone(), link, command));
+        }
+    }
+    // It refers to the pages of wimx, being the same program.
+    pages.push((links::WIMLIB_IMAGEX.to_owned(), whole.clone()));
+    pages.push(("wimx".to_owned(), whole));
+    pages
 }
 
 /// A manual page. What follows the options in the help has its lines already and keeps them.

@@ -66,7 +66,16 @@ pub(crate) fn check(
     refuse_stdin(path)?;
     let (access, references) = (access(global), references.to_vec());
     let files = Wim::files(path, &OpenOptions { access, references, ..OpenOptions::default() })?;
-    Ok(verify::check_integrity(&files, global.threads(), bar, cancel)?)
+    let without = verify::check_integrity(&files, global.threads(), bar, cancel)?;
+    warn_of_no_table(&without, bar);
+    Ok(())
+}
+
+/// Says of files by their names that they have no integrity table to be checked by.
+pub(crate) fn warn_of_no_table(files: &[String], bar: &Bar) {
+    for file in files {
+        bar.warning(&format!("{file}: has no integrity table; that check is left out"));
+    }
 }
 
 /// The images that the operand means; without one, the only image there is.

@@ -7,11 +7,11 @@ use wim_format::Codec;
 
 use crate::args::{Global, OptimizeArgs};
 use crate::bar::Bar;
-use crate::compression::{AROUND_SOLID, Method, chunks};
+use crate::compression::{AROUND_SOLID, Method, chunks, warn_of_recovery};
 use crate::failure::Failure;
 use crate::target::{self, Aim};
 use crate::writing::{Lengths, checked_table, pipable, warn_of_pipable};
-use crate::{interrupt, open, restore};
+use crate::{interrupt, open};
 
 /// Runs the command.
 pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
@@ -20,7 +20,9 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
     let recompress =
         args.recompress || args.compress.is_some() || args.chunk_size.is_some() || args.solid.solid;
     if recompress && args.table.unsafe_compact {
-        return Err(restore::contradiction("--unsafe-compact", "--recompress"));
+        let message =
+            "--unsafe-compact keeps the compression; leave out it or what compresses anew";
+        return Err(Failure::Compaction(message.into()));
     }
     let (bar, cancel) = (Bar::new(global), interrupt::obey());
     let integrity = checked_table(&args.table, &args.wim, global, &bar, &cancel)?;
@@ -48,6 +50,7 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
     } else {
         let old = open::to_rebuild(&args.wim, &bar)?;
         let compression = compression(args, old.wim())?;
+        warn_of_recovery(args.compress, grouping, &bar);
         warn_of_readers(old.wim(), compression)?;
         let options = Options {
             threads: global.threads(),
@@ -60,13 +63,20 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
             grouping,
             ..Default::default()
         };
-        warn_of_pipable(pipable, &bar);
+        warn_of_pipable(pipable.layout(old.wim().header().layout), &bar);
         old.rebuild(&options, &bar, &cancel)?
     };
     let (wim, warnings) = (args.wim.display().to_string(), bar.warnings());
     let verb = if args.dry_run { "Would optimize" } else { "Optimized" };
-    Lengths { wim, before: done.before, after: done.after, stored: None, warnings }
-        .report(verb, global)
+    Lengths {
+        wim,
+        before: done.before,
+        after: done.after,
+        stored: None,
+        excluded: Vec::new(),
+        warnings,
+    }
+    .report(verb, global)
 }
 
 fn compression(args: &OptimizeArgs, wim: &Wim) -> Result<Compression, Failure> {

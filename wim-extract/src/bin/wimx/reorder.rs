@@ -6,7 +6,7 @@ use wim_extract::update;
 use crate::args::{Global, ReorderArgs};
 use crate::bar::Bar;
 use crate::failure::Failure;
-use crate::writing::checked_table;
+use crate::writing::{checked_table, warn_of_pipable};
 use crate::{interrupt, open, stdout};
 
 /// The document of `--json`.
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &ReorderArgs, global: &Global) -> Result<(), Failure> {
     for image in &args.images {
         order.extend(wim.resolve(image)?);
     }
+    warn_of_pipable(wim.header().layout, &bar);
     drop(wim);
     let options = update::Options { threads: global.threads(), integrity, ..Default::default() };
     let order = update::reorder_images(&args.wim, &order, &options, &bar, &cancel)?;

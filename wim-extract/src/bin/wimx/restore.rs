@@ -16,6 +16,13 @@ pub(crate) fn options(
     links: LinkTargets,
     global: &Global,
 ) -> Result<Options, Failure> {
+    if let Some(format) = &restore.compact {
+        let known = ["xpress4k", "xpress8k", "xpress16k", "lzx"];
+        if !known.iter().any(|known| known.eq_ignore_ascii_case(format)) {
+            let message = format!("--compact={format}: there are {}", known.join(", "));
+            return Err(Failure::Usage(message));
+        }
+    }
     let windows_only = restore.compact.as_ref().map(|_| "--compact");
     if let Some(option) = windows_only.or(restore.wimboot.then_some("--wimboot")) {
         let message = format!("{option}: is not supported; leave it out");

@@ -6,13 +6,15 @@ use clap::Args;
 use serde::Serialize;
 use wim_extract::Error;
 use wim_extract::archive::Wim;
-use wim_extract::export::{Compression, Verification};
+use wim_extract::export::{Compression, Grouping, Verification};
+use wim_extract::readers::{Extent, Shape};
 use wim_extract::split::{self, Options, Outcome};
 
 use crate::args::Global;
 use crate::bar::Bar;
-use crate::compression::{Method, chunks, parse_guid, parse_method};
+use crate::compression::{Method, chunks, parse_guid, parse_method, warn_of_recovery};
 use crate::failure::Failure;
+use crate::target::{self, Aim, Target};
 use crate::{interrupt, open, stdout, writing};
 
 /// Split a WIM into parts (SWM) that fit on media with a limit
@@ -40,6 +42,9 @@ pub(crate) struct SplitArgs {
     /// Compression of the parts: none, xpress, lzx or lzms, with an optional :LEVEL
     #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_method)]
     compress: Option<Method>,
+    /// Refuse what this reader could not read
+    #[arg(long = "for", value_name = "READER", value_enum)]
+    target: Option<Target>,
     /// GUID of the set (32 hexadecimal digits, dashes allowed); random by default
     #[arg(long, value_parser = parse_guid)]
     guid: Option<[u8; 16]>,
@@ -55,7 +60,7 @@ Of an ESD, whose files are compressed together, they are compressed anew, each b
 Examples:
   wimx split install.wim install.swm 3800
   wimx split install.esd install.swm 3800
-  wimx split win.iso /media/usb/sources/install.swm 3800 --check
+  wimx split win.iso /media/usb/sources/install.swm 3800 --check --for=setup
   wimx apply install.swm 1 dir --ref='install*.swm'
 
 JSON: {\"parts\": [{path, length, blobs}], \"copied\", \"decoded\", \"warnings\": [text]}.";
@@ -88,12 +93,15 @@ pub(crate) fn run(args: &SplitArgs, global: &Global) -> Result<(), Failure> {
         open::check(&args.wim, &[], global, &bar, &cancel)?;
     }
     let wim = open::archive(&args.wim, &[], global, &bar)?;
+    let compression = compression(args, &wim)?;
+    check_reader(args.target, compression, &wim, &bar)?;
+    warn_of_recovery(args.compress, Grouping::Single, &bar);
     let options = Options {
         threads: global.threads(),
         integrity: writing::integrity(false, args.check || args.include_integrity),
         verification: if args.verify { Verification::Check } else { Verification::Trust },
         guid: args.guid,
-        compression: compression(args, &wim)?,
+        compression,
         level: args.compress.map(Method::level).unwrap_or_default(),
     };
     let outcome = split::run(&wim, &args.first, part_size, &options, &bar, &cancel)?;
@@ -111,8 +119,30 @@ fn compression(args: &SplitArgs, wim: &Wim) -> Result<Compression, Failure> {
     }
 }
 
+/// Whether what reads the parts in the end will be able to.
+fn check_reader(
+    target: Option<Target>,
+    compression: Compression,
+    wim: &Wim,
+    bar: &Bar,
+) -> Result<(), Failure> {
+    if target.is_none() {
+        return Ok(());
+    }
+    let is_solid = wim.parts().iter().any(|part| !part.blobs.solid.is_empty());
+    let compression = match compression {
+        Compression::AsSource if is_solid => split::INSTEAD_OF_SOLID,
+        compression => compression,
+    };
+    let shape = target::shape(compression, Grouping::Single, Some(wim), wim.header().layout);
+    let aim = Aim { target, boot: false, wimboot: false };
+    target::check(Shape { extent: Extent::Parts, ..shape }, aim, bar)
+}
+
 fn parse_part_size(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| "this is not a number of MiB, such as 3800 or 0.5".to_owned())
+    text.trim_start()
+        .parse()
+        .map_err(|_| "this is not a number of MiB, such as 3800 or 0.5".to_owned())
 }
 
 /// The part size in bytes.
@@ -158,7 +188,9 @@ mod tests {
 
     #[test]
     fn sizes_are_mebibytes_and_fractions_of_them() {
-        for (text, expected) in [("3800", 3800 << 20), ("0.5", 1 << 19), ("1e3", 1000 << 20)] {
+        for (text, expected) in
+            [("3800", 3800 << 20), ("0.5", 1 << 19), ("1e3", 1000 << 20), (" 1", 1 << 20)]
+        {
             let size = parse_part_size(text).expect("a number");
             assert_eq!(bytes(size).expect("a size"), expected, "{text}");
         }
@@ -166,7 +198,7 @@ mod tests {
             let size = parse_part_size(text).expect("a number");
             assert_eq!(bytes(size).expect_err(text).code(), 24, "{text}");
         }
-        for text in ["", "abc", "1x", "1 "] {
+        for text in ["", " ", "abc", "1x", "1 "] {
             assert!(parse_part_size(text).is_err(), "{text}");
         }
     }

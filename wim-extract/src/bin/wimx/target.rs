@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use wim_extract::archive::Wim;
 use wim_extract::export::{Compression, Grouping};
-use wim_extract::readers::{Reader, Resources, Shape};
+use wim_extract::readers::{Extent, Reader, Resources, Shape};
 use wim_extract::{Error, Progress};
 use wim_format::Codec;
 use wim_format::header::Layout;
@@ -43,7 +43,8 @@ pub(crate) struct Aim {
     pub(crate) wimboot: bool,
 }
 
-/// What the file will be like: `compression` and `grouping` of `wim`, or of a new file.
+/// What the file will be like: `compression` and `grouping` of `wim`, or of a new file. All data is in it,
+/// unless the caller knows better.
 pub(crate) fn shape(
     compression: Compression,
     grouping: Grouping,
@@ -73,7 +74,7 @@ pub(crate) fn shape(
         Some(codec) => (Some(codec), Resources::Solid),
         None => (codec, resources),
     };
-    Shape { codec, chunk_size, layout, resources }
+    Shape { codec, chunk_size, layout, resources, extent: Extent::Whole }
 }
 
 /// Refuses what the reader asked for could not read; warns of what nothing in Windows could, or what
@@ -94,8 +95,8 @@ pub(crate) fn check(shape: Shape, aim: Aim, bar: &Bar) -> Result<(), Failure> {
     let marked = [(aim.boot, Target::Boot), (aim.wimboot, Target::Wof)];
     let marked = marked.into_iter().find_map(|(is_set, target)| told(target).filter(|_| is_set));
     // Who asks for LZMS knows what it is for, and of the pipable layout is warned by itself.
-    let is_lost = shape.codec != Some(Codec::Lzms)
-        && shape.layout == Layout::Normal
+    let is_told = shape.codec == Some(Codec::Lzms) || shape.layout == Layout::Pipable;
+    let is_lost = (!is_told || shape.extent == Extent::Delta)
         && Reader::ALL.iter().all(|&reader| !shape.objections(reader).is_empty());
     if let Some(text) = marked.or_else(|| told(Target::Setup).filter(|_| is_lost)) {
         bar.warning(&text);

@@ -17,11 +17,11 @@ use crate::bar::Bar;
 use crate::capture::read_exclusions;
 use crate::failure::Failure;
 use crate::words::words;
-use crate::writing::{Lengths, checked_table};
+use crate::writing::{Lengths, checked_table, warn_of_pipable};
 use crate::{interrupt, open, paths};
 
 /// Where the configuration of WIMBoot is in an image.
-const WIMBOOT_CONFIG: &str = "/Windows/System32/WimBootCompress.ini";
+pub(crate) const WIMBOOT_CONFIG: &str = "/Windows/System32/WimBootCompress.ini";
 
 /// Runs the command.
 pub(crate) fn run(args: &UpdateArgs, global: &Global) -> Result<(), Failure> {
@@ -30,6 +30,7 @@ pub(crate) fn run(args: &UpdateArgs, global: &Global) -> Result<(), Failure> {
     let image = {
         // The file must not stay mapped while it is written to.
         let wim = open::archive(&args.wim, &[], global, &bar)?;
+        warn_of_pipable(wim.header().layout, &bar);
         match open::images(&wim, args.image.as_deref())?[..] {
             [image] => image,
             _ => return Err(Failure::Choice("all: this command changes one image".into())),
@@ -46,16 +47,20 @@ pub(crate) fn run(args: &UpdateArgs, global: &Global) -> Result<(), Failure> {
     };
     let done = update::run(&args.wim, image, &commands, &options, &bar, &cancel)?;
     let (wim, warnings) = (args.wim.display().to_string(), bar.warnings());
-    let stored = Some(done.stored);
-    Lengths { wim, before: done.before, after: done.after, stored, warnings }
+    let (stored, excluded) = (Some(done.stored), bar.notes().excluded);
+    Lengths { wim, before: done.before, after: done.after, stored, excluded, warnings }
         .report("Updated", global)
 }
 
 fn commands(args: &UpdateArgs, bar: &Bar) -> Result<Vec<Command>, Failure> {
     let defaults = defaults(args, bar)?;
-    let text = match &args.command {
-        Some(command) => command.clone().into_bytes(),
-        None => {
+    let text = match &args.command[..] {
+        [command] => command.clone().into_bytes(),
+        [_, ..] => {
+            let message = "--command: give one only, or all commands on standard input";
+            return Err(Failure::Usage(message.into()));
+        }
+        [] => {
             let mut bytes = Vec::new();
             let read = io::stdin().lock().read_to_end(&mut bytes);
             read.map_err(Error::io(Action::Read, "standard input"))?;

@@ -61,6 +61,11 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
         }
         (wim, _) => wim?,
     };
+    if integrity == Integrity::Check {
+        let without = wim.parts().iter().filter(|part| part.header.integrity.size == 0);
+        let without: Vec<String> = without.map(|part| part.source.name()).collect();
+        open::warn_of_no_table(&without, &bar);
+    }
     let options = Options { threads: global.threads(), integrity };
     let outcome = verify::run(&wim, &options, &bar, &cancel)?;
     outcome.warnings.iter().for_each(|warning| bar.warning(warning));

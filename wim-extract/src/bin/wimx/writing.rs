@@ -10,21 +10,22 @@ use wim_extract::{Cancel, Progress};
 use wim_format::header::Layout;
 
 use crate::args::{Global, TableArgs};
-use crate::bar::Bar;
+use crate::bar::{Bar, Notes};
 use crate::failure::Failure;
 use crate::restore::contradiction;
 use crate::{open, stdout};
 
-/// What becomes of the integrity table.
+/// What becomes of the integrity table. Where both may be said, to write one counts.
 pub(crate) fn integrity(omit: bool, write: bool) -> IntegrityTable {
     match (omit, write) {
-        (true, _) => IntegrityTable::Omit,
-        (false, true) => IntegrityTable::Write,
+        (_, true) => IntegrityTable::Write,
+        (true, false) => IntegrityTable::Omit,
         (false, false) => IntegrityTable::Keep,
     }
 }
 
-/// Options about the integrity table that contradict each other.
+/// Options about the integrity table that contradict each other. wimlib refuses them for a file that is
+/// written as a whole; what is added to in place gets a table.
 pub(crate) fn refuse_contradictions(
     nocheck: bool,
     check: bool,
@@ -62,6 +63,9 @@ pub(crate) struct Lengths {
     /// Bytes of new file data, as they are stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stored: Option<u64>,
+    /// Files and directories that were not added.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) excluded: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -74,7 +78,9 @@ impl Lengths {
         if global.quiet {
             return Ok(());
         }
-        let Self { wim, before, after, .. } = self;
+        let Self { wim, before, after, excluded, .. } = self;
+        let excluded = Notes { excluded: excluded.clone(), ..Notes::default() };
+        excluded.counts().iter().try_for_each(|line| stdout::line(line))?;
         let change = match before.checked_sub(*after) {
             Some(saved) => format!("{saved} bytes saved"),
             None => format!("{} bytes more", after - before),
@@ -99,8 +105,8 @@ pub(crate) fn new_layout(pipable: Pipable, path: &Path) -> Layout {
 }
 
 /// Says what a pipable file is not good for.
-pub(crate) fn warn_of_pipable(pipable: Pipable, bar: &Bar) {
-    if pipable == Pipable::Yes {
+pub(crate) fn warn_of_pipable(layout: Layout, bar: &Bar) {
+    if layout == Layout::Pipable {
         bar.warning("a pipable archive cannot be read by Windows and the tools of Microsoft");
     }
 }

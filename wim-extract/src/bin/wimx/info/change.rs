@@ -11,6 +11,7 @@ use crate::args::{Global, InfoArgs};
 use crate::bar::Bar;
 use crate::failure::Failure;
 use crate::stdout;
+use crate::writing::warn_of_pipable;
 
 /// Whether the command line asks for a change.
 pub(super) fn is_wanted(args: &InfoArgs) -> bool {
@@ -27,7 +28,11 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let changes = wanted(&wim, args)?;
     let notes = notes(&wim, &changes);
+    let layout = wim.header().layout;
     let outcome = edit::run(wim, &args.wim, &changes, bar, cancel)?;
+    if outcome == Outcome::Changed {
+        warn_of_pipable(layout, bar);
+    }
     if global.json {
         let changes: Vec<Value> = notes.into_iter().map(|note| note.json).collect();
         let changed = outcome == Outcome::Changed;
@@ -82,10 +87,10 @@ fn wanted(wim: &Wim, args: &InfoArgs) -> Result<Changes, Failure> {
 }
 
 fn integrity(args: &InfoArgs) -> Changes {
-    let integrity = if args.nocheck {
-        IntegrityTable::Remove
-    } else if args.check || args.include_integrity {
+    let integrity = if args.check || args.include_integrity {
         IntegrityTable::Write
+    } else if args.nocheck {
+        IntegrityTable::Remove
     } else {
         IntegrityTable::Keep
     };

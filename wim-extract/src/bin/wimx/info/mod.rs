@@ -39,7 +39,9 @@ pub(crate) fn run(args: &InfoArgs, global: &Global) -> Result<(), Failure> {
         None => wim.images().collect(),
     };
     if let Some(path) = &args.extract_xml {
-        fs::write(path, wim.xml().to_bytes()).map_err(Error::io(Action::Create, path))?;
+        let written = fs::write(path, wim.xml().to_bytes());
+        let written = written.map_err(Error::io(Action::Create, path));
+        written.map_err(|error| Failure::Usage(error.to_string()))?;
     }
     let what = Show { wim: &wim, args, images };
     match global.json {
