@@ -21,6 +21,19 @@ use crate::source::{self, Source};
 /// Opens the archive at `path` and what `options` refer to.
 pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Wim, Error> {
     let main = source::open(path, options.access)?;
+    let mut wim = from_sources(main, references(path, options)?)?;
+    wim.threads = options.threads;
+    if options.integrity == Integrity::Check {
+        crate::verify::check_integrity(&wim, wim.threads, &Silent, &Cancel::new())?;
+    }
+    Ok(wim)
+}
+
+/// The files that `options` refer to beside the archive at `path`.
+pub(super) fn references(
+    path: &Path,
+    options: &OpenOptions,
+) -> Result<Vec<Arc<dyn Source>>, Error> {
     let mut references = Vec::new();
     for pattern in &options.references {
         let found = source::expand(pattern, options.access)?;
@@ -32,12 +45,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Wim, Error> {
             references.push(source::open(reference, options.access)?);
         }
     }
-    let mut wim = from_sources(main, references)?;
-    wim.threads = options.threads;
-    if options.integrity == Integrity::Check {
-        crate::verify::check_integrity(&wim, wim.threads, &Silent, &Cancel::new())?;
-    }
-    Ok(wim)
+    Ok(references)
 }
 
 fn is_same_file(a: &Path, b: &Path) -> bool {
