@@ -17,7 +17,7 @@ mod open;
 pub(crate) use self::open::{head, read_header, read_table};
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -157,6 +157,15 @@ impl Wim {
         options: &OpenOptions,
     ) -> Result<Vec<Arc<dyn Source>>, Error> {
         open::files(&path.into(), options)
+    }
+
+    /// Opens the files that `options` refer to beside the archive at `path`, each by itself.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and for a pattern that no file matches.
+    pub fn open_references(path: &Path, options: &OpenOptions) -> Result<Vec<Self>, Error> {
+        let sources = open::references(path, options)?;
+        sources.into_iter().map(|source| Self::from_source(source, [])).collect()
     }
 
     /// Opens the archive in `source`; `references` are further parts, as of

@@ -12,6 +12,7 @@ use wim_format::header::{HeaderFlags, Layout};
 use crate::archive::Wim;
 use crate::cancel::Cancel;
 use crate::error::Error;
+use crate::export::select::{Absent, Selection};
 use crate::export::{self, Compression, Grouping, IntegrityTable, Recompress, Verification};
 use crate::pipeline::Threads;
 use crate::progress::Progress;
@@ -70,7 +71,8 @@ pub fn run(
     session.xml = wim.xml().clone();
     session.header.flags |= wim.header().flags & HeaderFlags::RP_FIX;
     session.header.boot_index = wim.header().boot_image().unwrap_or(0);
-    export::keep(&mut session, wim, &images, Recompress::WhenNeeded, grouping, packing, context)?;
+    let selection = Selection::of(wim, &images, Absent::Refuse, threads, cancel)?;
+    export::keep(&mut session, selection, Recompress::WhenNeeded, grouping, packing, context)?;
     let integrity = match options.integrity {
         IntegrityTable::Keep if wim.header().integrity.size > 0 => IntegrityTable::Write,
         other => other,

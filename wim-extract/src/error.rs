@@ -37,6 +37,8 @@ pub enum Action {
     Stat,
     /// Look at a file that is to be captured.
     Scan,
+    /// List what is in a directory that is to be captured.
+    List,
     /// Set a file's times, owner, permissions or extended attributes.
     SetAttributes,
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Action {
             Self::Rename => "rename",
             Self::Remove => "remove",
             Self::Stat | Self::Scan => "examine",
+            Self::List => "list directory",
             Self::SetAttributes => "set attributes of",
         })
     }
@@ -421,6 +424,10 @@ pub enum Error {
         problem: TreeProblem,
     },
 
+    /// A capture configuration that cannot be understood; the text says where and why.
+    #[error("{0}")]
+    Configuration(String),
+
     /// What is wanted as a stream of bytes is a directory or a link.
     #[error("{file}: {path} is no regular file; only the data of files can go to a stream")]
     NotAFile {
@@ -504,6 +511,12 @@ impl Error {
             Self::Io { action: Action::Link, .. } => 35,
             Self::Io { action: Action::SetAttributes, .. } => 59,
             Self::Io { action: Action::Scan, .. } => 63,
+            Self::Io { action: Action::List, source, .. }
+                if source.kind() == io::ErrorKind::NotADirectory =>
+            {
+                40
+            }
+            Self::Io { action: Action::List, .. } => 48,
             Self::Io { action: Action::Read | Action::Stat, .. } => 50,
             Self::Io { .. } | Self::NoSpace { .. } => 72,
             Self::Malformed { of, source, .. } => malformed_code(*of, source),
@@ -531,6 +544,7 @@ impl Error {
             Self::Integrity { .. } => 13,
             Self::NoSuchPath { .. } => 49,
             Self::NotAFile { .. } => 42,
+            Self::Configuration(_) => 14,
             Self::Tree { problem, .. } => problem.code(),
             Self::NameTaken { .. } => 11,
             Self::Locked { .. } => 1,

@@ -10,6 +10,7 @@ use crate::archive::{ImageIndex, Wim};
 use crate::blob::Coding;
 use crate::cancel::Cancel;
 use crate::error::Error;
+use crate::export::select::{Absent, Selection};
 use crate::export::{self, Compression, Grouping, IntegrityTable, Recompress, Verification};
 use crate::pipeline::Threads;
 use crate::progress::Progress;
@@ -119,8 +120,9 @@ fn rebuild(
         true => session.copy_ahead(context),
         false => context.threads,
     };
+    let selection = Selection::of(wim, &kept, Absent::Leave, others, cancel)?;
     let meanwhile = Context { threads: others, ..context };
-    export::keep(&mut session, wim, &kept, recompress, grouping, packing, meanwhile)?;
+    export::keep(&mut session, selection, recompress, grouping, packing, meanwhile)?;
     remove_images(&mut session, &options.without).map_err(parameter)?;
     let before = wim.parts()[0].source.len();
     let done = session.finish(options.integrity, options.verification, context)?;
@@ -146,7 +148,8 @@ pub fn estimate(wim: &Wim, threads: Threads, cancel: &Cancel) -> Result<u64, Err
     };
     let options = export::Options { threads, integrity: table, ..Default::default() };
     let images: Vec<_> = wim.images().collect();
-    Ok(export::plan(wim, &images, &options, cancel)?.len())
+    let selection = Selection::of(wim, &images, Absent::Leave, threads, cancel)?;
+    Ok(export::plan_of(&selection, &options)?.len())
 }
 
 /// Takes images out of what the XML and the header say.

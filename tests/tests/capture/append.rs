@@ -12,7 +12,7 @@ use wim_format::metadata::ImageStats;
 use crate::{Scratch, seen, trees};
 
 /// Two trees, of which the second has most of what is in the first.
-fn two_trees() -> Scratch {
+pub(crate) fn two_trees() -> Scratch {
     let scratch = Scratch::new();
     let shared = text(400_000, 1);
     trees::write(

@@ -9,6 +9,7 @@
 //! - [`interrupted`]: other changes that are stopped.
 //! - [`edits`]: changes at random, against a model.
 //! - [`template`]: files that are unchanged since another image, and what a rebuild keeps.
+//! - [`update`]: changes of an image's tree, and trees laid together from a list.
 //! - [`windows`]: what is said of a captured Windows.
 
 mod append;
@@ -21,6 +22,7 @@ mod shapes;
 mod solid;
 mod template;
 mod trees;
+mod update;
 mod windows;
 
 use std::collections::HashMap;
@@ -33,7 +35,8 @@ use osupg_tests::tools::{seven_zip, wimlib};
 use osupg_tests::tree::{Times, Tree, after_a_round_trip, assert_same, describe};
 use osupg_tests::{bins, child};
 use tempfile::TempDir;
-use wim_extract::archive::{OpenOptions, Wim};
+use wim_extract::archive::{ImageTree, OpenOptions, Wim};
+use wim_format::metadata::{Beside, ImageBuilder};
 
 /// A folder for trees and archives.
 struct Scratch {
@@ -122,11 +125,13 @@ impl Scratch {
         Wim::open(self.path(wim), &OpenOptions::default()).expect("an archive opens")
     }
 
-    /// The metadata of an image, with its hard-link groups numbered from 1 as they come.
+    /// The metadata of an image, with its hard-link groups numbered from 1 as they come, and links to
+    /// directories as wimlib has them since 1.14.
     fn metadata(&self, wim: &str, image: u32) -> Vec<u8> {
         let wim = self.open(wim);
         let index = wim.image(image).expect("there is such an image");
-        renumbered(wim.metadata(index).expect("its metadata can be read").bytes().to_vec())
+        let tree = wim.metadata(index).expect("its metadata can be read");
+        renumbered(without_empty_streams(&tree).unwrap_or_else(|| tree.bytes().to_vec()))
     }
 
     /// Everything but the XML and where things are: the metadata of all images, and hash, length and
@@ -155,6 +160,20 @@ impl Scratch {
 /// The tree at `root` as far as an image keeps it.
 fn seen(root: &Path) -> Tree {
     after_a_round_trip(&describe(root, Times::Compare).expect("a tree can be read"))
+}
+
+/// Metadata without the empty data streams that wimlib gave links to directories up to 1.13; `None` if
+/// there are none.
+fn without_empty_streams(tree: &ImageTree) -> Option<Vec<u8>> {
+    let mut image = ImageBuilder::from_metadata(tree);
+    let (mut open, mut found) = (vec![ImageBuilder::ROOT], false);
+    while let Some(entry) = open.pop() {
+        let beside = &mut image.inode_mut(entry).reparse.beside;
+        found |= *beside == Beside::EmptyData;
+        *beside = Beside::Nothing;
+        open.extend(image.children(entry));
+    }
+    found.then(|| image.to_bytes().expect("an image"))
 }
 
 /// Numbers the hard-link groups of a metadata resource from 1 in the order in which a walk finds

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use osupg_tests::bins;
 use osupg_tests::child::run;
 use osupg_tests::corpus::{noise, text};
+use osupg_tests::tools::wimlib;
 
 use crate::{Scratch, seen, trees};
 
@@ -113,6 +114,7 @@ fn mistakes_have_wimlibs_codes() {
     let mut wrong = Vec::new();
     for (line, expected) in [
         ("capture tree new.wim --update-of=1", 255),
+        ("capture tree new.wim --update-of=1 --delta-from=base.wim --delta-from=ours.wim", 255),
         ("append tree base.wim x --update-of=1 --update-of=1", 255),
         ("append tree base.wim x --update-of=0", 18),
         ("append tree base.wim x --update-of=-2", 18),
@@ -136,6 +138,20 @@ fn mistakes_have_wimlibs_codes() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is made has no image yet that its files could be unchanged since.
+#[test]
+fn an_archive_that_is_made() {
+    let scratch = with_a_first_image();
+    for more in ["", " --delta-from=base.wim", " --delta-from=base.wim --delta-from=base.wim"] {
+        for (tool, wim) in [(wimlib(), "theirs.wim"), (bins::wimx(), "ours.wim")] {
+            let _ = fs::remove_file(scratch.path(wim));
+            let line = format!("append tree {wim} x --quiet --create --update-of=1{more}");
+            run(&mut scratch.command(tool, &line)).ok();
+        }
+        assert!(scratch.blobs("ours.wim") == scratch.blobs("theirs.wim"), "{more}: blobs");
+    }
 }
 
 #[test]

@@ -140,6 +140,10 @@ pub(crate) fn links(root: &Path) {
     symlink("x/".repeat(1500), root.join("long")).expect("a symbolic link");
     symlink(root.join("a/b"), root.join("a/inside")).expect("a symbolic link");
     symlink(root, root.join("a/to the top")).expect("a symbolic link");
+    for (behind, name) in [("/", "top/"), ("//", "top//"), ("/a/b/", "a/b/"), ("//a/./b", "a./b")] {
+        let target = format!("{}{behind}", root.display());
+        symlink(target, root.join(format!("absolute {}", name.replace('/', "-")))).expect("a link");
+    }
     settle(root);
 }
 

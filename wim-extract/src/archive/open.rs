@@ -33,6 +33,16 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Wim, Error> {
 /// The files of an archive at `path`, itself first.
 pub(super) fn files(path: &Path, options: &OpenOptions) -> Result<Vec<Arc<dyn Source>>, Error> {
     let mut sources = vec![source::open(path, options.access)?];
+    sources.append(&mut references(path, options)?);
+    Ok(sources)
+}
+
+/// The files that `options` refer to beside the archive at `path`.
+pub(super) fn references(
+    path: &Path,
+    options: &OpenOptions,
+) -> Result<Vec<Arc<dyn Source>>, Error> {
+    let mut references = Vec::new();
     for pattern in &options.references {
         let found = source::expand(pattern, options.access)?;
         if found.is_empty() {
@@ -40,10 +50,10 @@ pub(super) fn files(path: &Path, options: &OpenOptions) -> Result<Vec<Arc<dyn So
             return Err(Error::io(Action::Open, pattern)(nothing));
         }
         for reference in found.iter().filter(|&found| !is_same_file(found, path)) {
-            sources.push(source::open(reference, options.access)?);
+            references.push(source::open(reference, options.access)?);
         }
     }
-    Ok(sources)
+    Ok(references)
 }
 
 fn is_same_file(a: &Path, b: &Path) -> bool {

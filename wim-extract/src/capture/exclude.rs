@@ -44,7 +44,7 @@ impl Default for Exclusions {
 /// A pattern of paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pattern {
-    /// The patterns of the names on the way from the root; a single one of any file.
+    /// The patterns of the names on the way from the root, none for the root; a single one of any file.
     names: Vec<Vec<u8>>,
     is_anchored: bool,
 }
@@ -60,7 +60,7 @@ impl Exclusions {
     /// for messages. Of sections that nobody knows, and of what is in none, `progress` is warned.
     ///
     /// # Errors
-    /// [`Error::Parameter`] that names the line.
+    /// [`Error::Configuration`] that names the line.
     pub fn parse(text: &[u8], name: &str, progress: &dyn Progress) -> Result<Self, Error> {
         let text = crate::text::to_wtf8(text);
         let mut exclusions = Self::none();
@@ -95,7 +95,7 @@ impl Exclusions {
             }
             let pattern = Pattern::parse(unquoted(line));
             list.push(pattern.ok_or_else(|| {
-                Error::Parameter(at_line(
+                Error::Configuration(at_line(
                     "a pattern is one name, or a whole path that begins with a backslash; \
                      put one in front",
                 ))
@@ -111,7 +111,7 @@ impl Exclusions {
             path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect();
         // A pattern stands for all that is below what it matches.
         let matches =
-            |pattern: &Pattern| (1..=names.len()).any(|len| pattern.matches(&names[..len]));
+            |pattern: &Pattern| (0..=names.len()).any(|len| pattern.matches(&names[..len]));
         let any = |patterns: &[Pattern]| patterns.iter().any(matches);
         let leads = || is_directory && self.excepted.iter().any(|pattern| pattern.leads(&names));
         any(&self.excluded) && !any(&self.excepted) && !leads()
@@ -129,7 +129,7 @@ enum Section {
 
 impl Section {
     fn titled(title: &[u8]) -> Option<Self> {
-        let is = |name: &str| title.eq_ignore_ascii_case(name.as_bytes());
+        let is = |name: &str| title == name.as_bytes();
         let other = [
             "PrepopulateList",
             "CompressionExclusionList",
@@ -153,7 +153,7 @@ fn unquoted(line: &[u8]) -> &[u8] {
 }
 
 impl Pattern {
-    /// `None` for a path that does not begin at the root, and for none at all.
+    /// `None` for a path of several names that does not begin at the root, and for none at all.
     fn parse(text: &[u8]) -> Option<Self> {
         let is_separator = |byte: &u8| matches!(byte, b'\\' | b'/');
         // The drive is where the tree is.
@@ -165,7 +165,6 @@ impl Pattern {
         let names = text.split(is_separator).filter(|name| !name.is_empty());
         let names: Vec<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
         match names.len() {
-            0 => None,
             1 => Some(Self { names, is_anchored }),
             _ => is_anchored.then_some(Self { names, is_anchored }),
         }
@@ -180,6 +179,10 @@ impl Pattern {
 
     /// Whether something that matches may be at or below this path.
     fn leads(&self, path: &[&[u8]]) -> bool {
+        // Any file is below the root.
+        if path.is_empty() {
+            return true;
+        }
         self.is_anchored
             && self.names.len() >= path.len()
             && self.names.iter().zip(path).all(|(pattern, name)| matches(pattern, name))
@@ -230,7 +233,7 @@ mod tests {
 
     #[test]
     fn patterns() {
-        let config = "# comment\n[exclusionlist]\n*.tmp\n\"\\a b\\c\"\nC:\\d\\*\n/e\n\
+        let config = "# comment\n[ExclusionList]\n*.tmp\n\"\\a b\\c\"\nC:\\d\\*\n/e\n\
                       [ExclusionException]\n\\d\\keep\n; comment\n[PrepopulateList]\nx\n";
         for (path, out) in [
             ("/x.tmp", true),
@@ -266,10 +269,34 @@ mod tests {
     }
 
     #[test]
+    fn all_but_exceptions() {
+        let only = "[ExclusionList]\n\\\n";
+        let one = "[ExclusionList]\n/\n[ExclusionException]\n\\a\\b\n";
+        let named = "[ExclusionList]\nC:\\\n[ExclusionException]\nb\n";
+        let nothing = "[ExclusionList]\n\\a\n[ExclusionException]\n\\\n";
+        for (config, path, is_directory, out) in [
+            (only, "/", true, true),
+            (only, "/a", false, true),
+            (one, "/", true, false),
+            (one, "/a", true, false),
+            (one, "/a/b", false, false),
+            (one, "/a/c", false, true),
+            (named, "/", true, false),
+            (named, "/b", false, false),
+            (named, "/a", true, true),
+            (nothing, "/a", false, false),
+        ] {
+            let found = parsed(config).exclude(path.as_bytes(), is_directory);
+            assert_eq!(found, out, "{config} {path}");
+        }
+    }
+
+    #[test]
     fn malformed_ones_name_the_line() {
-        for (config, line) in [("[ExclusionList]\na\\b", 2), ("#\n[ExclusionException]\n\\", 3)] {
+        for (config, line) in [("[ExclusionList]\na\\b", 2), ("#\n[ExclusionException]\nC:", 3)] {
             let error = Exclusions::parse(config.as_bytes(), "f.ini", &Silent).expect_err(config);
             assert!(error.to_string().starts_with(&format!("f.ini: line {line}: ")), "{error}");
+            assert_eq!(error.code(), 14);
         }
     }
 

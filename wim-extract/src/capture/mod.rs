@@ -50,6 +50,7 @@ use crate::export::{
 use crate::pipeline::Threads;
 use crate::pipeline::team::share_among;
 use crate::progress::{Amount, Phase, Progress};
+use crate::status::FileId;
 use crate::windows::{self, Contents};
 use crate::write::pack::Packing;
 use crate::write::place::Locked;
@@ -169,6 +170,11 @@ impl SourceTree {
     pub fn root(path: PathBuf) -> Self {
         Self { path, destination: Vec::new() }
     }
+
+    /// Whether it becomes the root, or one with what is there.
+    fn is_root(&self) -> bool {
+        parts(&self.destination).is_empty()
+    }
 }
 
 /// What was done.
@@ -206,12 +212,15 @@ pub fn run(
         Into::Existing => Some(Locked::open(destination)?),
     };
     if let Some(old) = &old {
-        require_free_name(&old.wim, &options.name)?;
+        let named = options.properties.iter().filter(|(path, _)| path == "NAME");
+        let names = std::iter::once(&options.name).chain(named.map(|(_, name)| name));
+        names.into_iter().try_for_each(|name| require_free_name(&old.wim, name))?;
     }
     let coding = coding(options, old.as_ref())?;
     let context = Context { threads: options.threads, progress, cancel };
     let fix = fixes_links(options, old.as_ref());
-    let pending = scan(sources, fix, options, destination, context)?;
+    let archive = old.as_ref().map(Locked::id).transpose()?;
+    let pending = scan(sources, fix, archive, options, destination, context)?;
     let layout = old.as_ref().map_or(Layout::Normal, |old| old.wim.header().layout);
     let layout = options.pipable.layout(layout);
     let like = old.as_ref().map(|old| &old.wim);
@@ -240,7 +249,7 @@ pub fn to_stream(
     let context = Context { threads: options.threads, progress, cancel };
     let session = Session::stream(out, coding, options.pipable, options.integrity, options.guid)?;
     let fix = fixes_links(options, None);
-    let pending = scan(sources, fix, options, session.path(), context)?;
+    let pending = scan(sources, fix, None, options, session.path(), context)?;
     let packing = options.grouping.packing(coding, options.level, Layout::Pipable, None)?;
     add(session, pending, fix, packing, None, options, context)
 }
@@ -297,6 +306,7 @@ fn fixes_links(options: &Options, old: Option<&Locked>) -> bool {
 fn scan(
     sources: &[SourceTree],
     fix: bool,
+    archive: Option<FileId>,
     options: &Options,
     destination: &Path,
     context: Context<'_>,
@@ -312,20 +322,19 @@ fn scan(
     let mut pending = Pending::new(ImageBuilder::new(Inode::directory().at(now)));
     context.progress.begin(Phase::Scan, Amount::default());
     for source in sources {
-        let parts = parts(&source.destination);
-        let found = scan_one(source, fix && parts.is_empty(), options, context)?;
+        let found = scan_one(source, fix && source.is_root(), archive, options, context)?;
         let Some(found) = found else { continue };
-        if parts.is_empty() {
+        if source.is_root() {
             if !matches!(found.kind, FoundKind::Directory(_)) {
                 return Err(Error::Io {
-                    action: Action::Scan,
+                    action: Action::List,
                     path: source.path.clone(),
                     source: std::io::ErrorKind::NotADirectory.into(),
                 });
             }
             *pending.image.inode_mut(ImageBuilder::ROOT) = found.inode.clone();
         }
-        pending.add_at(&parts, found, &manner)?;
+        pending.add_at(&parts(&source.destination), found, &manner)?;
     }
     context.progress.end(Phase::Scan);
     Ok(pending)
@@ -334,6 +343,7 @@ fn scan(
 fn scan_one(
     source: &SourceTree,
     fix: bool,
+    archive: Option<FileId>,
     options: &Options,
     context: Context<'_>,
 ) -> Result<Option<Found>, Error> {
@@ -348,10 +358,12 @@ fn scan_one(
         links: options.links,
         unix: options.unix,
         root,
+        archive,
         progress,
         cancel,
     };
-    share_among(threads, || scanner.tree(&source.path, Utf16NameBuf::default()))
+    let links = if source.is_root() { Links::Follow } else { options.links };
+    share_among(threads, || scanner.tree(&source.path, Utf16NameBuf::default(), links))
 }
 
 /// Reads the data of the image, packs what is new, and adds the image.

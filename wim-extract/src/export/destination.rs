@@ -10,7 +10,7 @@ use wim_format::header::{HeaderFlags, Layout, Version};
 use super::add::{
     self, Added, Announced, Manner, OldSolid, Recode, add_blobs, add_metadata, announce,
 };
-use super::select::Selection;
+use super::select::{Absent, Selection};
 use super::{
     Compression, Existing, Grouping, Options, Outcome, Pipable, Recompress, boot_index,
     copy_images, inherit, order,
@@ -39,7 +39,7 @@ pub(super) fn run(
         Some(old) => check(wim, &old.wim, images, options)?,
         None => add::coding(wim, options.compression),
     };
-    let selection = Selection::of(wim, images, options.threads, context.cancel)?;
+    let selection = Selection::of(wim, images, Absent::Refuse, options.threads, context.cancel)?;
     let layout = old.as_ref().map_or(Layout::Normal, |old| old.wim.header().layout);
     let layout = options.pipable.layout(layout);
     let like = old.as_ref().map_or(wim, |old| &old.wim);
@@ -65,7 +65,7 @@ pub(super) fn stream(
     context: Context<'_>,
 ) -> Result<Outcome, Error> {
     let coding = add::coding(wim, options.compression);
-    let selection = Selection::of(wim, images, options.threads, context.cancel)?;
+    let selection = Selection::of(wim, images, Absent::Refuse, options.threads, context.cancel)?;
     let packing = options.grouping.packing(coding, options.level, Layout::Pipable, None)?;
     let mut session =
         Session::stream(out, coding, options.pipable, options.integrity, options.guid)?;
@@ -182,7 +182,7 @@ pub(crate) fn add_to<'a>(
     }
     let mut session = Session::rebuild(old, packing.coding, layout)?;
     let images: Vec<_> = old.wim.images().collect();
-    let selection = Selection::of(&old.wim, &images, context.threads, context.cancel)?;
+    let selection = staying(&old.wim, &images, context)?;
     take_over(&mut session, selection, Recompress::WhenNeeded, packing, context)?;
     Ok(session)
 }
@@ -190,15 +190,13 @@ pub(crate) fn add_to<'a>(
 /// Takes over some images of an archive that is written anew, and their data.
 pub(crate) fn keep<'a>(
     session: &mut Session<'a>,
-    old: &'a Wim,
-    images: &[ImageIndex],
+    selection: Selection<'a>,
     recompress: Recompress,
     grouping: Grouping,
     packing: Packing,
     context: Context<'_>,
 ) -> Result<(), Error> {
-    let selection = Selection::of(old, images, context.threads, context.cancel)?;
-    let solid = solid_of_same(grouping, packing, old);
+    let solid = solid_of_same(grouping, packing, selection.wim);
     let manner = Manner { recode: recode(recompress, packing), solid };
     add(session, selection, packing, manner, context).map(drop)
 }
@@ -215,10 +213,19 @@ pub(crate) fn keep_others<'a>(
     context: Context<'_>,
 ) -> Result<Vec<Sha1Hash>, Error> {
     let others: Vec<_> = old.images().filter(|&other| other != image).collect();
-    let selection = Selection::of(old, &others, context.threads, context.cancel)?;
+    let selection = staying(old, &others, context)?;
     let lent = selection.lend(needed);
     take_over(session, selection, Recompress::WhenNeeded, packing, context)?;
     Ok(lent)
+}
+
+/// Images that stay in their archive.
+fn staying<'a>(
+    wim: &'a Wim,
+    images: &[ImageIndex],
+    context: Context<'_>,
+) -> Result<Selection<'a>, Error> {
+    Selection::of(wim, images, Absent::Leave, context.threads, context.cancel)
 }
 
 fn take_over<'a>(

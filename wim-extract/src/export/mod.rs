@@ -30,7 +30,7 @@ use wim_format::{Codec, Level};
 
 use self::add::{Manner, OldSolid, Recode};
 pub(crate) use self::destination::{add_to, keep, keep_others};
-use self::select::Selection;
+use self::select::{Absent, Selection};
 use crate::archive::{ImageIndex, Wim};
 use crate::blob::Coding;
 use crate::cancel::Cancel;
@@ -253,14 +253,23 @@ pub fn plan<'w>(
     cancel: &Cancel,
 ) -> Result<ExportPlan<'w>, Error> {
     check_options(images, options)?;
-    let selection = Selection::of(wim, images, options.threads, cancel)?;
+    plan_of(&Selection::of(wim, images, Absent::Refuse, options.threads, cancel)?, options)
+}
+
+/// Plans an export of a selection.
+pub(crate) fn plan_of<'w>(
+    selection: &Selection<'w>,
+    options: &Options,
+) -> Result<ExportPlan<'w>, Error> {
+    let wim = selection.wim;
+    let images: Vec<_> = selection.images.iter().map(|image| image.index).collect();
     let mut draft = Draft::new(add::coding(wim, options.compression), Layout::Normal);
     let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
-    let added = add::add_all(&mut draft, &selection, manner, options.threads)?;
+    let added = add::add_all(&mut draft, selection, manner, options.threads)?;
     let mut xml = WimXml::new();
-    let indices = copy_images(&mut xml, &selection, options)?;
+    let indices = copy_images(&mut xml, selection, options)?;
     let mut header = new_header(wim, &draft, options);
-    header.boot_index = boot_index(wim, images, &indices, options)?;
+    header.boot_index = boot_index(wim, &images, &indices, options)?;
     let table = integrity::new_piece_size(options.integrity);
     let drafted = draft.finish(header, xml, table)?;
     let outcome = Outcome {

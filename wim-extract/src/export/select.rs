@@ -25,22 +25,33 @@ pub(crate) struct Selection<'w> {
     counts: Vec<AtomicU32>,
 }
 
+/// What becomes of an image that refers to a blob that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// It is not taken.
+    Refuse,
+    /// It is taken as it is: where it stays in its archive, which had the blob no more than before.
+    Leave,
+}
+
 /// An image to be exported.
 #[derive(Debug, Clone)]
 pub(crate) struct SelectedImage {
     pub(crate) index: ImageIndex,
     pub(crate) metadata: MetadataEntry,
-    stats: ImageStats,
+    /// Unless the sizes of some blobs are not known.
+    stats: Option<ImageStats>,
 }
 
 impl<'w> Selection<'w> {
     /// Looks at the metadata of `images`.
     ///
     /// # Errors
-    /// It is damaged, or a blob is missing.
+    /// It is damaged, or a blob is missing that must not be.
     pub(crate) fn of(
         wim: &'w Wim,
         images: &[ImageIndex],
+        absent: Absent,
         threads: Threads,
         cancel: &Cancel,
     ) -> Result<Self, Error> {
@@ -55,7 +66,7 @@ impl<'w> Selection<'w> {
                     [_] => wim.metadata(image)?,
                     _ => Arc::new(wim.load_metadata(image)?),
                 };
-                *found.lock() = Some(selection.look_at(image, &tree)?);
+                *found.lock() = Some(selection.look_at(image, &tree, absent)?);
                 Ok(())
             })
         });
@@ -75,7 +86,7 @@ impl<'w> Selection<'w> {
         cancel: &Cancel,
     ) -> Result<Self, Error> {
         let images: Vec<_> = wim.images().collect();
-        let selection = Self::of(wim, &images, threads, cancel)?;
+        let selection = Self::of(wim, &images, Absent::Refuse, threads, cancel)?;
         for (id, blob) in wim.blobs() {
             selection.counts[id.index()].store(blob.refcount.max(1), Ordering::Relaxed);
         }
@@ -103,13 +114,23 @@ impl<'w> Selection<'w> {
         .collect()
     }
 
-    fn look_at(&self, image: ImageIndex, tree: &ImageTree) -> Result<SelectedImage, Error> {
+    fn look_at(
+        &self,
+        image: ImageIndex,
+        tree: &ImageTree,
+        absent: Absent,
+    ) -> Result<SelectedImage, Error> {
+        let mut is_whole = true;
         for id in tree.ids() {
             for stream in tree.dentry(id).streams() {
                 if stream.hash.is_zero() {
                     continue;
                 }
                 let Some(blob) = self.wim.find(&stream.hash) else {
+                    if absent == Absent::Leave {
+                        is_whole = false;
+                        continue;
+                    }
                     let path = String::from_utf8_lossy(&tree.path(id)).into_owned();
                     let path = format!("image {image}: {path}");
                     return Err(self.wim.missing(stream.hash, Some(path)));
@@ -118,7 +139,7 @@ impl<'w> Selection<'w> {
             }
         }
         let size_of = |hash: &_| self.wim.find(hash).map(|id| self.wim.blob(id).size);
-        let stats = tree.stats(size_of);
+        let stats = is_whole.then(|| tree.stats(size_of));
         let metadata = *self.wim.metadata_entry(image)?;
         Ok(SelectedImage { index: image, metadata, stats })
     }
@@ -135,8 +156,8 @@ impl<'w> Selection<'w> {
 }
 
 impl SelectedImage {
-    /// Makes the counts of image `index` of `xml` those of the metadata.
+    /// Makes the counts of image `index` of `xml` those of the metadata, where they can be told.
     pub(crate) fn correct_counts(&self, xml: &mut WimXml, index: u32) -> Result<(), EditError> {
-        set_counts(xml, index, &self.stats)
+        self.stats.as_ref().map_or(Ok(()), |stats| set_counts(xml, index, stats))
     }
 }

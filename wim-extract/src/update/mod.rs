@@ -9,6 +9,7 @@ mod tree;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use wim_format::time::FileTime;
 use wim_format::{Level, Sha1Hash};
 
 use self::tree::Edit;
-use crate::archive::{ImageIndex, Wim};
+use crate::archive::{ImageIndex, ImageTree, Wim};
 use crate::cancel::Cancel;
 use crate::capture::{Exclusions, Links, Replace, UnixMetadata};
 use crate::error::Error;
@@ -47,6 +48,8 @@ pub struct Options {
     pub integrity: IntegrityTable,
     /// Whether the archive is added to in place, or written anew.
     pub existing: Existing,
+    /// Archives that this one builds on as a delta: what they hold is not stored.
+    pub references: Vec<Arc<Wim>>,
 }
 
 /// A change of a tree. Paths inside the image are WTF-8, their parts divided by `/` or `\`.
@@ -141,14 +144,17 @@ pub fn run(
     let wim = &old.wim;
     let context = Context { threads: options.threads, progress, cancel };
     let tree = wim.metadata(image)?;
-    let mut edit = Edit::new(wim, image, ImageBuilder::from_metadata(&*tree), options, context);
+    let built = ImageBuilder::from_metadata(&*tree);
+    let mut edit = Edit::new(&old, image, built, options, context)?;
     commands.iter().try_for_each(|command| edit.apply(command))?;
     let pending = edit.finish();
 
     let packing = Packing::like(wim, options.level);
     let (mut session, lent) = begin(&old, image, &pending.image, options, packing, context)?;
     progress.begin(Phase::Write, pending.amount());
-    let known: Vec<_> = session.draft.known().collect();
+    let base = options.references.iter().flat_map(|wim| wim.blobs());
+    let base = base.map(|(_, blob)| (blob.hash, blob.size));
+    let known: Vec<_> = session.draft.known().chain(base).collect();
     let packed = pending.pack(&mut session, packing, known, context)?;
     progress.end(Phase::Write);
     match &lent {
@@ -159,7 +165,13 @@ pub fn run(
     let metadata = Bytes::from(metadata);
     let index = image.get();
     let name = session.path().to_owned();
-    let stats = count_references(&mut session.draft, &metadata, index, &name, &|_| None)?;
+    let absent = absent(wim, &tree);
+    // Of what no archive at hand holds the length is not known.
+    let elsewhere = |hash: &Sha1Hash| {
+        let size = |wim: &Arc<Wim>| Some(wim.blob(wim.find(hash)?).size);
+        options.references.iter().find_map(size).or_else(|| absent.contains(hash).then_some(0))
+    };
+    let stats = count_references(&mut session.draft, &metadata, index, &name, &elsewhere)?;
     let item = session.pack_metadata(packing, &metadata, options.threads)?;
     match lent {
         None => session.draft.replace_image(index, item),
@@ -167,7 +179,8 @@ pub fn run(
     }
     session.draft.drop_unreferenced();
     set_counts(&mut session.xml, index, &stats).map_err(parameter)?;
-    let contents = Contents { packed: &packed, wims: vec![wim], context };
+    let wims = std::iter::once(wim).chain(options.references.iter().map(|wim| &**wim)).collect();
+    let contents = Contents { packed: &packed, wims, context };
     windows::describe(&mut session.xml, index, &packed.image, &contents, progress)?;
     let now = FileTime::from(SystemTime::now());
     session.xml.set_time(index, "LASTMODIFICATIONTIME", now).map_err(parameter)?;
@@ -195,6 +208,12 @@ fn begin<'a>(
     let needed = hashes_of(new);
     let lent = export::keep_others(&mut session, &old.wim, image, &needed, packing, context)?;
     Ok((session, Some(lent)))
+}
+
+/// What an image of the archive refers to that the archive does not hold.
+fn absent(wim: &Wim, tree: &ImageTree) -> HashSet<Sha1Hash> {
+    let hashes = tree.ids().flat_map(|id| tree.dentry(id).streams()).map(|stream| stream.hash);
+    hashes.filter(|hash| !hash.is_zero() && wim.find(hash).is_none()).collect()
 }
 
 /// What the files of an image hold, as far as that is known.

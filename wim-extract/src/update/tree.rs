@@ -7,15 +7,19 @@ use wim_format::name::{Utf16Name, Utf16NameBuf};
 
 use super::{AddOptions, Command, Directories, Missing, Options};
 use crate::archive::{ImageIndex, Wim};
-use crate::capture::{Merging, Pending, Scanner, parts};
+use crate::capture::{Links, Merging, Pending, Scanner, parts};
 use crate::error::{Error, TreeProblem};
 use crate::pipeline::team::share_among;
 use crate::progress::{Amount, Phase};
+use crate::status::FileId;
+use crate::write::place::Locked;
 use crate::write::session::Context;
 
 /// A tree that is being changed.
 pub(super) struct Edit<'a> {
     wim: &'a Wim,
+    /// The file that it is.
+    archive: FileId,
     index: ImageIndex,
     pending: Pending,
     options: &'a Options,
@@ -24,13 +28,14 @@ pub(super) struct Edit<'a> {
 
 impl<'a> Edit<'a> {
     pub(super) fn new(
-        wim: &'a Wim,
+        old: &'a Locked,
         index: ImageIndex,
         image: ImageBuilder,
         options: &'a Options,
         context: Context<'a>,
-    ) -> Self {
-        Self { wim, index, pending: Pending::new(image), options, context }
+    ) -> Result<Self, Error> {
+        let (wim, archive) = (&old.wim, old.id()?);
+        Ok(Self { wim, archive, index, pending: Pending::new(image), options, context })
     }
 
     /// The changed tree.
@@ -61,10 +66,14 @@ impl<'a> Edit<'a> {
             links: options.links,
             unix: options.unix,
             root: None,
+            archive: Some(self.archive),
             progress,
             cancel,
         };
-        let found = share_among(threads, || scanner.tree(source, Utf16NameBuf::default()))?;
+        let parts = parts(destination);
+        // What becomes one with the root has to be a directory.
+        let links = if parts.is_empty() { Links::Follow } else { options.links };
+        let found = share_among(threads, || scanner.tree(source, Utf16NameBuf::default(), links))?;
         progress.end(Phase::Scan);
         let Some(found) = found else { return Ok(()) };
         let manner = Merging {
@@ -72,7 +81,7 @@ impl<'a> Edit<'a> {
             case: self.options.case,
             problem: &|path, problem| problem_in(self.wim, self.index, path, problem),
         };
-        self.pending.add_at(&parts(destination), found, &manner)
+        self.pending.add_at(&parts, found, &manner)
     }
 
     fn delete(
@@ -98,7 +107,11 @@ impl<'a> Edit<'a> {
         let entry = self.lookup(from).ok_or_else(|| self.no_such_path(from))?;
         let parts = parts(to);
         let Some((name, above)) = parts.split_last() else {
-            return Err(self.problem(to, TreeProblem::Busy));
+            return match entry {
+                ImageBuilder::ROOT => Ok(()),
+                entry if self.is_directory(entry) => Err(self.problem(to, TreeProblem::Busy)),
+                _ => Err(self.problem(to, TreeProblem::IsDirectory)),
+            };
         };
         let directory = above.join(&b'/');
         let directory = self.lookup(&directory).ok_or_else(|| self.no_such_path(&directory))?;

@@ -27,6 +27,7 @@ use crate::error::{Action, Error};
 use crate::output::{AtomicFile, require_space, try_lock, write_all_at};
 use crate::pipeline::lock::Lock;
 use crate::source::{Access, FileSource, read_exact_at};
+use crate::status::{FileId, Status};
 
 /// How it is read meanwhile: Windows neither cuts nor replaces a file that is mapped.
 const ACCESS: Access = if cfg!(windows) { Access::Read } else { Access::Map };
@@ -65,6 +66,15 @@ impl Locked {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What tells it from all other files.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    pub(crate) fn id(&self) -> Result<FileId, Error> {
+        let status = Status::of(&self.file).map_err(Error::io(Action::Stat, &self.path))?;
+        Ok(status.id())
     }
 }
 

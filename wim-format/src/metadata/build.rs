@@ -121,10 +121,10 @@ pub struct Reparse {
 /// What a directory that is a reparse point has beside the reparse point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Beside {
-    /// Nothing: what comes from NTFS.
+    /// Nothing: what comes from NTFS, and what wimlib makes of a UNIX link to a directory.
     #[default]
     Nothing,
-    /// An empty data stream: what wimlib makes of a UNIX link to a directory.
+    /// An empty data stream: what wimlib up to 1.13 made of a UNIX link to a directory.
     EmptyData,
 }
 

@@ -518,6 +518,13 @@ pub(crate) struct UpdateArgs {
     /// Write the whole file anew instead of appending to it
     #[arg(long)]
     pub(crate) rebuild: bool,
+    /// A WIM that this one builds on as a delta, a pattern to be quoted: what is added and lies in it
+    /// already is not stored (repeatable)
+    #[arg(long = "ref", value_name = "GLOB")]
+    pub(crate) references: Vec<String>,
+    /// Accepted for old scripts; has no effect
+    #[arg(long, hide = true)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) table: TableArgs,
 }
@@ -616,6 +623,7 @@ Exit codes:
   2    compressed data is invalid; or no such command
   11   the image name is already in use
   13   the integrity table does not match the file
+  14   a capture configuration cannot be understood
   15   no chunk size of this compression
   16   no compression that is possible there
   18   no such image
@@ -812,7 +820,7 @@ Examples:
 JSON: {\"wim\", \"before\", \"after\"}: the length of the file in bytes.";
 
 const UPDATE_HELP: &str = "\
-Commands, one a line (# begins a comment; paths with spaces in quotes):
+Commands, one a line (# or ; begins a comment; paths with spaces in quotes):
   add [--dereference] [--unix-data] [--no-replace] SOURCE PATH
   delete [--force] [--recursive] PATH
   rename OLD_PATH NEW_PATH

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &CaptureArgs, kind: Kind, global: &Global) -> Result<(),
         Into::New => None,
         Into::Existing => Some(open::archive(&args.wim, &[], global, &bar)?),
     };
-    let options = options(args, old.as_ref(), into, pipable, global, &bar)?;
+    let options = options(args, kind, old.as_ref(), into, pipable, global, &bar)?;
     let compression = options.compression.unwrap_or_default();
     let layout = match &old {
         Some(old) => pipable.layout(old.header().layout),
@@ -177,27 +177,27 @@ fn trees(args: &CaptureArgs) -> Result<Vec<SourceTree>, Failure> {
         true => io::stdin().lock().read_to_end(&mut bytes).map(drop),
         false => fs::read(&args.source).map(|read| bytes = read),
     };
-    read.map_err(Error::io(Action::Open, &args.source))?;
+    // As with wimlib-imagex, the list belongs to the command line.
+    let read = read.map_err(Error::io(Action::Open, &args.source));
+    read.map_err(|error| Failure::Usage(error.to_string()))?;
     let mut sources = Vec::new();
     for (number, line) in (1..).zip(to_wtf8(&bytes).split(|&byte| byte == b'\n')) {
         let problem = |problem: &str| {
             Failure::Usage(format!("{}: line {number}: {problem}", args.source.display()))
         };
-        let words = words(line).map_err(|found| problem(&found))?;
-        let (path, destination) = match &words[..] {
-            [] => continue,
-            [path] => (path, path),
-            [path, destination] => (path, destination),
-            _ => return Err(problem("has more than a source and a destination; quote spaces")),
-        };
-        let path = PathBuf::from(os_string(path.clone()));
-        sources.push(SourceTree { path, destination: destination.clone() });
+        // What is behind the two paths means nothing.
+        let words = words(line).take(2).collect::<Result<Vec<_>, _>>();
+        let mut words = words.map_err(|found| problem(&found))?.into_iter();
+        let Some(path) = words.next() else { continue };
+        let destination = words.next().unwrap_or_else(|| path.clone());
+        sources.push(SourceTree { path: PathBuf::from(os_string(path)), destination });
     }
     Ok(sources)
 }
 
 fn options(
     args: &CaptureArgs,
+    kind: Kind,
     old: Option<&Wim>,
     into: Into,
     pipable: Pipable,
@@ -214,7 +214,7 @@ fn options(
         .map(|base| open::archive(base, &[], global, bar).map(Arc::new))
         .collect();
     let bases = bases?;
-    let update_of = update_of(args, old, &bases, global, bar)?;
+    let update_of = update_of(args, kind, old, &bases, global, bar)?;
     let method = args.compress;
     Ok(Options {
         threads: global.threads(),
@@ -246,6 +246,7 @@ fn options(
 /// The image that `--update-of` names: of an archive, or of the one that is added to or built on.
 fn update_of(
     args: &CaptureArgs,
+    kind: Kind,
     old: Option<&Wim>,
     bases: &[Arc<Wim>],
     global: &Global,
@@ -265,12 +266,14 @@ fn update_of(
         let image = one_image(&wim, image)?;
         return Ok(Some(Template { wim: Some(Arc::new(wim)), image }));
     }
-    match (old, bases.first()) {
+    match (old, bases) {
         (Some(old), _) => Ok(Some(Template { wim: None, image: one_image(old, operand)? })),
-        (None, Some(base)) => {
+        (None, [base]) => {
             Ok(Some(Template { wim: Some(Arc::clone(base)), image: one_image(base, operand)? }))
         }
-        (None, None) => Err(Failure::Usage(format!(
+        // There is nothing yet that could be unchanged.
+        (None, _) if kind == Kind::AppendOrCreate => Ok(None),
+        (None, _) => Err(Failure::Usage(format!(
             "--update-of={operand}: name the archive that has this image, as in \
              --update-of=old.wim:{operand}"
         ))),

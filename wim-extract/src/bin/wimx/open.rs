@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use wim_extract::archive::{ImageIndex, OpenOptions, Wim};
 use wim_extract::error::Action;
@@ -28,6 +29,17 @@ pub(crate) fn archive(
     let wim = Wim::open(path, &options)?;
     wim.warnings().iter().for_each(|warning| bar.warning(warning));
     Ok(wim)
+}
+
+/// Opens by themselves the archives that the one at `path` builds on.
+pub(crate) fn bases(
+    path: &Path,
+    references: &[String],
+    global: &Global,
+) -> Result<Vec<Arc<Wim>>, Failure> {
+    let (access, references) = (access(global), references.to_vec());
+    let options = OpenOptions { access, references, ..OpenOptions::default() };
+    Ok(Wim::open_references(path, &options)?.into_iter().map(Arc::new).collect())
 }
 
 /// Opens the archive at `path` that is to be written anew, and tells what was odd about it.

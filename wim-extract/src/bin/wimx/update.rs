@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use wim_extract::Error;
-use wim_extract::capture::{Links, Replace, UnixMetadata};
+use wim_extract::capture::{Exclusions, Links, Replace, UnixMetadata};
 use wim_extract::error::Action;
 use wim_extract::export::Existing;
 use wim_extract::text::to_wtf8;
@@ -43,6 +43,7 @@ pub(crate) fn run(args: &UpdateArgs, global: &Global) -> Result<(), Failure> {
         case: paths::case_from_environment(),
         integrity,
         existing: if rebuild { Existing::Rebuild } else { Existing::Append },
+        references: open::bases(&args.wim, &args.references, global)?,
         ..Default::default()
     };
     let done = update::run(&args.wim, image, &commands, &options, &bar, &cancel)?;
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &UpdateArgs, global: &Global) -> Result<(), Failure> {
 }
 
 fn commands(args: &UpdateArgs, bar: &Bar) -> Result<Vec<Command>, Failure> {
-    let defaults = defaults(args, bar)?;
+    let defaults = defaults(args);
     let text = match &args.command[..] {
         [command] => command.clone().into_bytes(),
         [_, ..] => {
@@ -73,10 +74,12 @@ fn commands(args: &UpdateArgs, bar: &Bar) -> Result<Vec<Command>, Failure> {
             .map_err(|problem| Failure::Usage(format!("command in line {number}: {problem}")))?;
         commands.extend(command);
     }
+    exclude(&mut commands, args, bar)?;
     commands.extend(args.wimboot_config.as_ref().map(|config| Command::Add {
         source: config.clone(),
         destination: WIMBOOT_CONFIG.into(),
-        options: AddOptions::default(),
+        // Where it goes, nobody looks for what a link leads to here.
+        options: AddOptions { links: Links::Follow, ..AddOptions::default() },
     }));
     Ok(commands)
 }
@@ -88,24 +91,35 @@ struct Defaults {
     directories: Directories,
 }
 
-fn defaults(args: &UpdateArgs, bar: &Bar) -> Result<Defaults, Failure> {
-    let config = args.config.as_deref();
-    let exclusions = config.map(|config| read_exclusions(config, bar)).transpose()?;
-    Ok(Defaults {
+fn defaults(args: &UpdateArgs) -> Defaults {
+    Defaults {
         add: AddOptions {
             links: if args.dereference { Links::Follow } else { Links::Keep },
             unix: if args.unix_data { UnixMetadata::Keep } else { UnixMetadata::Drop },
-            exclusions: exclusions.unwrap_or_default(),
+            exclusions: Exclusions::default(),
             replace: if args.no_replace { Replace::Nothing } else { Replace::Files },
         },
         missing: if args.force { Missing::Ignore } else { Missing::Refuse },
         directories: if args.recursive { Directories::Remove } else { Directories::Refuse },
-    })
+    }
+}
+
+/// Leaves out of what is added what `--config` says, which is not read where nothing is added.
+fn exclude(commands: &mut [Command], args: &UpdateArgs, bar: &Bar) -> Result<(), Failure> {
+    let Some(config) = &args.config else { return Ok(()) };
+    let mut added = commands.iter_mut().filter_map(|command| match command {
+        Command::Add { options, .. } => Some(options),
+        _ => None,
+    });
+    let Some(first) = added.next() else { return Ok(()) };
+    first.exclusions = read_exclusions(config, bar)?;
+    added.for_each(|options| options.exclusions.clone_from(&first.exclusions));
+    Ok(())
 }
 
 /// Reads a line; `None` when it holds no command.
 fn parse(line: &[u8], defaults: &Defaults) -> Result<Option<Command>, String> {
-    let words = words(line)?;
+    let words = words(line).collect::<Result<Vec<_>, _>>()?;
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     let (mut add, mut missing, mut directories) =

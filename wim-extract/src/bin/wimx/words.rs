@@ -1,15 +1,26 @@
 //! Lines of words: commands of `update`, sources of `capture --source-list`.
 
-/// The words of a line; quotes hold together what white space divides.
-pub(crate) fn words(line: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_ascii();
-    while let Some(&first) = rest.first() {
-        let (word, behind) = match first {
-            b'#' if words.is_empty() => break,
-            b'"' | b'\'' => {
-                let end = rest[1..].iter().position(|&byte| byte == first);
-                let end = end.ok_or("a quotation mark is missing")?;
+/// The words of a line; quotes hold together what white space divides. A line that begins with `#` or
+/// `;` is a comment.
+pub(crate) fn words(line: &[u8]) -> Words<'_> {
+    match line.trim_ascii() {
+        [b'#' | b';', ..] => Words(&[]),
+        line => Words(line),
+    }
+}
+
+/// What of a line has not been read yet.
+pub(crate) struct Words<'a>(&'a [u8]);
+
+impl Iterator for Words<'_> {
+    type Item = Result<Vec<u8>, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = std::mem::take(&mut self.0);
+        let (word, behind) = match *rest.first()? {
+            quote @ (b'"' | b'\'') => {
+                let end = rest[1..].iter().position(|&byte| byte == quote);
+                let Some(end) = end else { return Some(Err("a quotation mark is missing".into())) };
                 (&rest[1..=end], &rest[end + 2..])
             }
             _ => {
@@ -17,10 +28,9 @@ pub(crate) fn words(line: &[u8]) -> Result<Vec<Vec<u8>>, String> {
                 rest.split_at(end.unwrap_or(rest.len()))
             }
         };
-        words.push(word.to_vec());
-        rest = behind.trim_ascii_start();
+        self.0 = behind.trim_ascii_start();
+        Some(Ok(word.to_vec()))
     }
-    Ok(words)
 }
 
 #[cfg(test)]
@@ -29,7 +39,7 @@ mod tests {
 
     fn texts(line: &str) -> Result<Vec<String>, String> {
         let text = |word| String::from_utf8(word).expect("UTF-8");
-        Ok(words(line.as_bytes())?.into_iter().map(text).collect())
+        words(line.as_bytes()).map(|word| Ok(text(word?))).collect()
     }
 
     #[test]
@@ -37,6 +47,9 @@ mod tests {
         for (line, words) in [
             ("", vec![]),
             ("  # add a b", vec![]),
+            (" ;add a b", vec![]),
+            ("add ;a", vec!["add", ";a"]),
+            ("add 'a'b", vec!["add", "a", "b"]),
             ("add a  b\r", vec!["add", "a", "b"]),
             ("add 'a b' \"c 'd\"", vec!["add", "a b", "c 'd"]),
             ("delete \"\"", vec!["delete", ""]),

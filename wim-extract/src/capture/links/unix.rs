@@ -1,7 +1,9 @@
 //! UNIX links as Windows links: `../a` is `..\a`, and `/a` is `C:\a`.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use wim_format::metadata::reparse::{LinkKind, TAG_SYMLINK, symlink_data};
 use wim_format::name::Utf16NameBuf;
@@ -23,28 +25,19 @@ impl LinkRoot {
         Status::at(path).is_ok_and(|found| found.id() == self.0)
     }
 
-    /// What of the absolute path `target` lies behind this directory, with a slash in front;
-    /// `None` when it is elsewhere.
+    /// What of the absolute path `target` lies behind this directory, as it is written, with a slash
+    /// in front if it is anything; `None` when it is elsewhere.
     fn within(&self, target: &Path) -> Option<PathBuf> {
-        let mut root = PathBuf::new();
-        let mut components = target.components();
-        loop {
-            root.push(components.next()?);
-            if self.is(&root) {
-                let rest = components.as_path();
-                return Some(match rest.as_os_str().is_empty() {
-                    true => PathBuf::new(),
-                    false => Path::new("/").join(rest),
-                });
-            }
-            // A link or `..` on the way may lead anywhere; a comparison of each step does not care.
-            if !matches!(
-                root.components().next_back(),
-                Some(Component::RootDir | Component::Normal(_) | Component::ParentDir)
-            ) {
-                return None;
-            }
+        if self.is(Path::new("/")) {
+            return Some(target.to_owned());
         }
+        let target = target.as_os_str().as_bytes();
+        let is_slash = |at: usize| target.get(at).is_none_or(|&byte| byte == b'/');
+        let ends = (1..=target.len()).filter(|&at| is_slash(at) && !is_slash(at - 1));
+        // A link or `..` on the way may lead anywhere; a comparison of each step does not care.
+        let mut splits = ends.map(|at| target.split_at(at));
+        let (_, rest) = splits.find(|(above, _)| self.is(Path::new(OsStr::from_bytes(above))))?;
+        Some(OsStr::from_bytes(rest).into())
     }
 }
 
@@ -124,6 +117,10 @@ mod tests {
         }
     }
 
+    fn directory_name(path: &str) -> &str {
+        path.rsplit('/').next().expect("a name")
+    }
+
     #[test]
     fn absolute_targets_in_the_root() {
         let directory = tempfile::tempdir().expect("a directory");
@@ -131,7 +128,20 @@ mod tests {
         let root = LinkRoot::of(directory.path()).expect("a directory");
         let inside = names(&format!("{path}/sub"), Some(&root));
         assert_eq!(inside, (r"\??\C:\sub".into(), r"C:\sub".into(), false, true));
-        assert_eq!(names(path, Some(&root)), (r"\??\C:".into(), "C:".into(), false, true));
+        for (behind, stored) in [
+            ("", ""),
+            ("/", r"\"),
+            ("//", r"\\"),
+            ("/sub/", r"\sub\"),
+            ("//sub//", r"\\sub\\"),
+            ("/./sub/../x", r"\.\sub\..\x"),
+        ] {
+            let found = names(&format!("{path}{behind}"), Some(&root));
+            let expected = (format!(r"\??\C:{stored}"), format!("C:{stored}"), false, true);
+            assert_eq!(found, expected, "{behind}");
+        }
+        let detour = names(&format!("/{path}/../{}/x", directory_name(path)), Some(&root));
+        assert_eq!(detour.1, r"C:\..\".to_owned() + directory_name(path) + r"\x");
         let outside = names("/usr/bin", Some(&root));
         assert_eq!(outside, (r"\??\C:\usr\bin".into(), r"C:\usr\bin".into(), false, false));
     }
