@@ -77,7 +77,8 @@ fn a_wrong_blob_table_changes_nothing() {
     let counts_nothing = |table: &mut Vec<u8>, entry: usize| {
         table[entry * ENTRY + REFCOUNT..][..4].fill(0);
     };
-    let tables: [(&str, &dyn Fn(&mut Vec<u8>)); 5] = [
+    type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let tables: [(&str, Change<'_>); 5] = [
         ("right", &|_| {}),
         ("a blob that nothing is said to refer to", &|table| counts_nothing(table, 9)),
         ("none that anything is said to refer to", &|table| {
