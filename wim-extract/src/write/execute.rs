@@ -63,7 +63,7 @@ pub(crate) fn write(
         copied
     };
     let hashes = thread::scope(|scope| {
-        let copying = thread::Builder::new().spawn_scoped(scope, &copy).map_err(|_| copy());
+        let copying = thread::Builder::new().spawn_scoped(scope, copy).map_err(|_| copy());
         let decoded = decode(job, file, name, progress, &stop);
         if decoded.is_err() {
             stop.cancel();
