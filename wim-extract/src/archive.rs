@@ -313,6 +313,12 @@ impl Wim {
         self.images().next().map_or(Ok(()), |image| self.metadata_entry(image).map(drop))
     }
 
+    /// Whether blobs are put together in solid resources.
+    #[must_use]
+    pub fn has_solid(&self) -> bool {
+        self.parts().iter().any(|part| !part.blobs.solid.is_empty())
+    }
+
     pub(crate) fn image_count_error(&self) -> Error {
         let (stated, xml) = (self.header().image_count, self.image_count());
         let found = self.main().blobs.metadata.len() as u32;

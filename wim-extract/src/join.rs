@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wim_format::Codec;
-use wim_format::header::{Header, HeaderFlags, Layout, Version};
+use wim_format::header::{Header, HeaderFlags, Version};
 
 use crate::archive::{Wim, read_header};
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::export::add::{self, Manner, OldSolid, Recode};
+use crate::export::add;
 use crate::export::select::Selection;
 use crate::export::{IntegrityTable, Verification};
 use crate::integrity;
@@ -211,12 +211,7 @@ fn draft(
         boot_index: old.boot_image().unwrap_or(0),
         ..old.clone()
     };
-    let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
-    let (threads, head) = (options.threads, (&header, wim.xml()));
-    let added = match layout {
-        Layout::Normal => add::add_all(&mut draft, selection, manner, threads),
-        Layout::Pipable => add::add_all_in_order(&mut draft, selection, manner, threads, head),
-    }?;
+    let added = add::copy_all(&mut draft, selection, options.threads, (&header, wim.xml()))?;
     if draft.has_solid() {
         header.version = Version::Solid;
     }

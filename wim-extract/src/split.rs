@@ -10,9 +10,9 @@
 //! ```
 //!
 //! Resources are copied as they are, and the parts of a pipable archive are pipable: written to a pipe
-//! one behind the other, they are read like the archive. An archive with solid resources, of which parts can have none, or
-//! that is to get another compression, is compressed anew on the way: it is dealt out while it is written,
-//! for how long a resource is, is known only then ([`recode`]).
+//! one behind the other, they are read like the archive. An archive with solid resources, of which parts
+//! can have none, or that is to get another compression, is compressed anew on the way: it is dealt out
+//! while it is written, for how long a resource is, is known only then ([`recode`]).
 
 mod deal;
 mod recode;
@@ -26,7 +26,7 @@ use self::deal::Share;
 use crate::archive::Wim;
 use crate::cancel::Cancel;
 use crate::error::{Action, Error};
-use crate::export::add::{self, Manner, OldSolid, Recode};
+use crate::export::add;
 use crate::export::select::Selection;
 use crate::export::{Compression, IntegrityTable, Verification};
 use crate::integrity;
@@ -49,16 +49,25 @@ pub struct Options {
     pub verification: Verification,
     /// The GUID that all parts share; random when `None`.
     pub guid: Option<[u8; 16]>,
-    /// Compression of the parts; that of an archive with solid resources becomes [`INSTEAD_OF_SOLID`] if
-    /// nothing else is asked for.
+    /// Compression of the parts; that of an archive with solid resources becomes LZX in chunks of 32 KiB
+    /// if nothing else is asked for.
     pub compression: Compression,
     /// How hard the encoder tries, where something is compressed.
     pub level: Level,
 }
 
-/// The compression that the parts of an archive with solid resources get if nothing else is asked for.
-pub const INSTEAD_OF_SOLID: Compression =
+/// What the parts of an archive with solid resources get if nothing else is asked for.
+const INSTEAD_OF_SOLID: Compression =
     Compression::Chunks { codec: Codec::Lzx, chunk_size: 32 << 10 };
+
+/// The compression of the parts of `wim` where `wanted` is asked for.
+#[must_use]
+pub fn compression_of_parts(wim: &Wim, wanted: Compression) -> Compression {
+    match wanted {
+        Compression::AsSource if wim.has_solid() => INSTEAD_OF_SOLID,
+        wanted => wanted,
+    }
+}
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -201,11 +210,7 @@ impl<'a> Set<'a> {
         let header = self.header(number, shares.len(), layout);
         let mut draft = Draft::of_part(number as u16, wim.coding(), layout);
         let (threads, head) = (self.options.threads, (&header, wim.xml()));
-        let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
-        let added = match layout {
-            Layout::Normal => add::add_all(&mut draft, &share, manner, threads),
-            Layout::Pipable => add::add_all_in_order(&mut draft, &share, manner, threads, head),
-        }?;
+        let added = add::copy_all(&mut draft, &share, threads, head)?;
         let drafted = draft.finish_part(header, wim.xml_bytes().clone(), self.piece_size)?;
         outcome.copied += added.copied;
         outcome.decoded += added.decoded;

@@ -78,6 +78,15 @@ pub(crate) struct Added {
     pub(crate) to_pack: Vec<BlobId>,
 }
 
+impl Added {
+    /// With the bytes of `images`.
+    fn and(mut self, images: &Self) -> Self {
+        self.copied = self.copied.saturating_add(images.copied);
+        self.decoded = self.decoded.saturating_add(images.decoded);
+        self
+    }
+}
+
 /// The blobs of a selection, by what the draft has of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Announced {
@@ -154,45 +163,44 @@ pub(crate) fn add_all(
     threads: Threads,
 ) -> Result<Added, Error> {
     let (input, _) = announce(draft, selection);
-    let mut added = add_blobs(draft, selection, input, manner)?;
+    let added = add_blobs(draft, selection, input, manner)?;
     let images = add_metadata(draft, selection, input, manner, threads)?;
-    added.copied = added.copied.saturating_add(images.copied);
-    added.decoded = added.decoded.saturating_add(images.decoded);
-    Ok(added)
+    Ok(added.and(&images))
 }
 
-/// Adds a whole selection to a layout of the pipable kind, which begins with this header and document.
+/// Adds a whole selection to a layout, all of it as it is. `head`, header and document, is what a pipable
+/// one begins with.
 ///
 /// # Errors
-/// As [`add_all`]; [`Error::Unsupported`] for what would have to be decoded.
-pub(crate) fn add_all_in_order(
+/// As [`add_all`]; [`Error::Unsupported`] for what would have to be decoded for a pipable one.
+pub(crate) fn copy_all(
     draft: &mut Draft,
     selection: &Selection<'_>,
-    manner: Manner,
     threads: Threads,
     head: (&Header, &WimXml),
 ) -> Result<Added, Error> {
+    let manner = Manner { recode: Recode::Never, solid: OldSolid::Keep };
+    if draft.layout() == Layout::Normal {
+        return add_all(draft, selection, manner, threads);
+    }
     let (input, _) = announce(draft, selection);
     let images = add_metadata(draft, selection, input, manner, threads)?;
     draft.open(head.0, head.1);
-    let mut added = add_blobs(draft, selection, input, manner)?;
-    if let Some(&blob) = added.to_pack.first() {
-        return Err(Error::Unsupported(format!(
+    let added = add_blobs(draft, selection, input, manner)?;
+    match added.to_pack.first() {
+        None => Ok(added.and(&images)),
+        Some(&blob) => Err(Error::Unsupported(format!(
             "{}: blob {} cannot be copied into a pipable archive; export to a normal one first",
             selection.wim.name(),
             selection.wim.blob(blob).hash
-        )));
+        ))),
     }
-    added.copied = added.copied.saturating_add(images.copied);
-    added.decoded = added.decoded.saturating_add(images.decoded);
-    Ok(added)
 }
 
 /// The layout of what is made of `wim` by copying alone: its own, but the pipable one has no solid
 /// resources.
 pub(crate) fn layout_of_copy(wim: &Wim) -> Layout {
-    let is_solid = wim.parts().iter().any(|part| !part.blobs.solid.is_empty());
-    if is_solid { Layout::Normal } else { wim.header().layout }
+    if wim.has_solid() { Layout::Normal } else { wim.header().layout }
 }
 
 /// Adds the resources of one input to a draft.

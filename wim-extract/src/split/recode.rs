@@ -21,12 +21,8 @@ use crate::write::session::{Context, recoded};
 
 /// The compression that parts of `wim` get, if it is not the one that they have.
 pub(super) fn wanted(wim: &Wim, compression: Compression) -> Option<Coding> {
-    let is_solid = wim.parts().iter().any(|part| !part.blobs.solid.is_empty());
-    let compression = match compression {
-        Compression::AsSource if is_solid => super::INSTEAD_OF_SOLID,
-        compression => compression,
-    };
-    Some(add::coding(wim, compression)).filter(|coding| is_solid || *coding != wim.coding())
+    let coding = add::coding(wim, super::compression_of_parts(wim, compression));
+    Some(coding).filter(|coding| wim.has_solid() || *coding != wim.coding())
 }
 
 /// Compresses all data anew, in the order of the file, and writes it to the parts.

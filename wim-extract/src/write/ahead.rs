@@ -2,8 +2,9 @@
 //!
 //! What it will have is known for certain only when the metadata of all images is decoded and checked,
 //! which on two cores takes half as long as the copy itself. The blob table says the same unless it is
-//! wrong, so one thread copies by that meanwhile, and metadata and layout have the others. Nothing is believed: what was copied counts only where
-//! the finished layout wants the same bytes at the same place, and all else is written over it.
+//! wrong, so one thread copies by that meanwhile, and metadata and layout have the others. Nothing is
+//! believed: what was copied counts only where the finished layout wants the same bytes at the same
+//! place, and all else is written over it.
 
 use std::fs::File;
 use std::io;

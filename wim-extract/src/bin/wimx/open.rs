@@ -23,10 +23,7 @@ pub(crate) fn archive(
     bar: &Bar,
 ) -> Result<Wim, Failure> {
     refuse_stdin(path)?;
-    let (access, references) = (access(global), references.to_vec());
-    let threads = global.threads();
-    let options = OpenOptions { access, references, threads, ..OpenOptions::default() };
-    let wim = Wim::open(path, &options)?;
+    let wim = Wim::open(path, &options(references, global))?;
     wim.warnings().iter().for_each(|warning| bar.warning(warning));
     Ok(wim)
 }
@@ -37,9 +34,8 @@ pub(crate) fn bases(
     references: &[String],
     global: &Global,
 ) -> Result<Vec<Arc<Wim>>, Failure> {
-    let (access, references) = (access(global), references.to_vec());
-    let options = OpenOptions { access, references, ..OpenOptions::default() };
-    Ok(Wim::open_references(path, &options)?.into_iter().map(Arc::new).collect())
+    let bases = Wim::open_references(path, &options(references, global))?;
+    Ok(bases.into_iter().map(Arc::new).collect())
 }
 
 /// Opens the archive at `path` that is to be written anew, and tells what was odd about it.
@@ -61,6 +57,12 @@ fn refuse_stdin(path: &Path) -> Result<(), Failure> {
     Err(Error::io(Action::Open, path)(missing).into())
 }
 
+/// How archives are to be opened.
+fn options(references: &[String], global: &Global) -> OpenOptions {
+    let (access, references) = (access(global), references.to_vec());
+    OpenOptions { access, references, threads: global.threads(), ..OpenOptions::default() }
+}
+
 /// How files are to be read.
 pub(crate) fn access(global: &Global) -> Access {
     if global.no_mmap { Access::Read } else { Access::Map }
@@ -76,8 +78,7 @@ pub(crate) fn check(
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     refuse_stdin(path)?;
-    let (access, references) = (access(global), references.to_vec());
-    let files = Wim::files(path, &OpenOptions { access, references, ..OpenOptions::default() })?;
+    let files = Wim::files(path, &options(references, global))?;
     let without = verify::check_integrity(&files, global.threads(), bar, cancel)?;
     warn_of_no_table(&without, bar);
     Ok(())

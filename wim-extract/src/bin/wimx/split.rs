@@ -129,11 +129,7 @@ fn check_reader(
     if target.is_none() {
         return Ok(());
     }
-    let is_solid = wim.parts().iter().any(|part| !part.blobs.solid.is_empty());
-    let compression = match compression {
-        Compression::AsSource if is_solid => split::INSTEAD_OF_SOLID,
-        compression => compression,
-    };
+    let compression = split::compression_of_parts(wim, compression);
     let shape = target::shape(compression, Grouping::Single, Some(wim), wim.header().layout);
     let aim = Aim { target, boot: false, wimboot: false };
     target::check(Shape { extent: Extent::Parts, ..shape }, aim, bar)
