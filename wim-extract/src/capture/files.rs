@@ -28,6 +28,8 @@ use crate::write::pack::{Batch, Begin, Piece, Supply, Woven};
 
 /// Bytes of files that a thread reads at a time, and hashes together while they are in its cache.
 const SHARE: usize = 1 << 20;
+/// So many are hashed together even where they are longer.
+const FEW: usize = 4;
 /// Bytes of a large file read at a time, while those before are hashed.
 const READ: usize = 1 << 20;
 /// Larger files are read side by side, where several are: so large that no batch of few threads holds them.
@@ -267,20 +269,21 @@ impl<'a> Files<'a> {
     /// Reads whole files to the batch.
     fn fill_whole(&mut self, batch: &mut Batch) -> Result<(), Error> {
         let (count, _) = self.whole(batch.data.len());
-        let indices = self.next..self.next + count;
         let mut jobs = Vec::with_capacity(count);
         let mut rest = &mut batch.data[..];
-        for index in indices.clone() {
+        for index in self.next..self.next + count {
             let (out, behind) = rest.split_at_mut(self.data[index].len() as usize);
             jobs.push(Job { index, out });
             rest = behind;
         }
         let (data, cancel) = (self.data, self.cancel);
         let groups: Vec<Vec<Job<'_>>> = grouped(jobs);
-        let hashes: Result<Vec<Vec<Sha1Hash>>, Error> =
+        let hashes: Result<Vec<Vec<(usize, Sha1Hash)>>, Error> =
             groups.into_par_iter().map(|group| read_and_hash(data, group, cancel)).collect();
+        let mut hashes: Vec<(usize, Sha1Hash)> = hashes?.into_iter().flatten().collect();
+        hashes.sort_unstable_by_key(|&(index, _)| index);
         let mut start = 0;
-        for (index, hash) in indices.zip(hashes?.into_iter().flatten()) {
+        for (index, hash) in hashes {
             let size = self.data[index].len();
             let range = start..start + size as usize;
             start = range.end;
@@ -390,26 +393,33 @@ impl Supply for Files<'_> {
     }
 }
 
-fn grouped(jobs: Vec<Job<'_>>) -> Vec<Vec<Job<'_>>> {
+/// What is about as long together, since it is hashed together: a share, or more where that would be few.
+fn grouped(mut jobs: Vec<Job<'_>>) -> Vec<Vec<Job<'_>>> {
+    jobs.sort_by_key(|job| Reverse(job.out.len()));
     let mut groups: Vec<Vec<Job<'_>>> = Vec::new();
-    let mut len = SHARE;
+    let mut len = 0;
     for job in jobs {
-        if len + job.out.len() > SHARE {
-            groups.push(Vec::new());
-            len = 0;
+        let next = len + job.out.len();
+        match groups.last_mut() {
+            Some(group) if next <= SHARE || group.len() < FEW => {
+                group.push(job);
+                len = next;
+            }
+            _ => {
+                len = job.out.len();
+                groups.push(vec![job]);
+            }
         }
-        len += job.out.len();
-        groups.last_mut().expect("one was pushed").push(job);
     }
     groups
 }
 
-/// Reads all of some data, and hashes it together.
+/// Reads all of some data, and hashes it together. Gives the hash of each.
 fn read_and_hash(
     data: &[Data],
     mut group: Vec<Job<'_>>,
     cancel: &Cancel,
-) -> Result<Vec<Sha1Hash>, Error> {
+) -> Result<Vec<(usize, Sha1Hash)>, Error> {
     cancel.check()?;
     for job in &mut group {
         match &data[job.index] {
@@ -424,7 +434,7 @@ fn read_and_hash(
     let messages: Vec<&[u8]> = group.iter().map(|job| &*job.out).collect();
     let mut hashes = Vec::new();
     sha1_many(&messages, &mut hashes);
-    Ok(hashes)
+    Ok(group.iter().map(|job| job.index).zip(hashes).collect())
 }
 
 /// Reads the next bytes of a large file, and hashes what is read while more of it is being read.

@@ -32,8 +32,9 @@ pub(super) struct Encoded {
 /// Chunks of one blob that follow each other.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
-    /// Their bytes as they are stored.
-    pub(super) bytes: Vec<u8>,
+    /// Their bytes as they are stored, some whole chunks in each part. They are not copied together, only
+    /// to be copied once more into what is written.
+    pub(super) parts: Vec<Vec<u8>>,
     /// The length of each as it is stored. One that is as long as its contents is stored raw.
     pub(super) sizes: Vec<u32>,
 }
@@ -76,6 +77,7 @@ impl Encoders {
         });
         let encoded: Vec<Chunks> = groups
             .into_par_iter()
+            .with_max_len(1)
             .flat_map_iter(|group| {
                 let slices = group.iter().map(|&(piece, index)| {
                     let data = &batch.data[batch.pieces[piece].range.clone()];
@@ -133,16 +135,12 @@ impl Chunks {
             sizes.push(len as u32);
             end += len;
         }
-        Self { bytes: out[..end].to_vec(), sizes }
+        Self { parts: vec![out[..end].to_vec()], sizes }
     }
 
     fn append(&mut self, mut other: Self) {
-        if self.sizes.is_empty() {
-            *self = other;
-        } else {
-            self.bytes.append(&mut other.bytes);
-            self.sizes.append(&mut other.sizes);
-        }
+        self.parts.append(&mut other.parts);
+        self.sizes.append(&mut other.sizes);
     }
 }
 

@@ -290,5 +290,5 @@ pub(crate) fn pack_bytes(
 ) -> Result<Item, Error> {
     let encoders = Encoders::new(packing)?;
     let chunks = share_among(threads, || encoders.encode_bytes(data));
-    resource::whole(data, hash, packing.coding, layout, &chunks)
+    resource::whole(data, hash, packing.coding, layout, chunks)
 }

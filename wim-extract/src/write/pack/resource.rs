@@ -11,6 +11,8 @@
 //! turn comes, the hash too, so that nothing is written but at the end. A solid resource is written as
 //! if all that is in it were one blob; which blobs those are says the blob table alone.
 
+use std::iter;
+
 use bytes::Bytes;
 use wim_format::Sha1Hash;
 use wim_format::blob_table::{Blob, BlobPlace, SolidResource};
@@ -130,17 +132,19 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
         hash: Sha1Hash,
     ) -> Result<(), Error> {
         let (layout, size) = (self.draft.layout(), begin.size);
-        let framed = chunks.map(|chunks| framed(&chunks, size, layout)).transpose()?;
+        let framed = chunks.map(|chunks| framed(chunks, size, layout)).transpose()?;
         let framed = framed.filter(|framed| is_worth_it(framed, size, layout));
         let flags = match framed {
             Some(_) => ResourceFlags::COMPRESSED,
             None => ResourceFlags::empty(),
         };
-        let stored = framed.as_deref().unwrap_or(data);
-        self.make_room(stored.len() as u64)?;
+        self.make_room(framed.as_deref().map_or(size, len_together))?;
         self.put(&self.draft.blob_header(hash, flags, size))?;
         let start = self.at();
-        self.put(stored)?;
+        match framed {
+            Some(framed) => framed.iter().try_for_each(|part| self.put(part))?,
+            None => self.put(data)?,
+        }
         let place = ResourceHeader {
             size: self.at() - start,
             flags,
@@ -174,19 +178,22 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             let chunks_start = start + table_len;
             self.open = Some(Open { begin, start, chunks_start, sizes: Vec::new(), len: 0 });
         }
-        let with_lengths;
-        let stored = match (&chunks, layout) {
-            (Some(chunks), Layout::Normal) => &chunks.bytes,
-            (Some(chunks), Layout::Pipable) => {
-                with_lengths = prefixed(chunks);
-                &with_lengths
+        let (from, mut sizes) = (self.at(), Vec::new());
+        match (chunks, layout) {
+            (Some(chunks), Layout::Normal) => {
+                chunks.parts.iter().try_for_each(|part| self.put(part))?;
+                sizes = chunks.sizes;
             }
-            (None, _) => data,
-        };
-        self.put(stored)?;
+            (Some(chunks), Layout::Pipable) => {
+                self.put(&prefixed(&chunks))?;
+                sizes = chunks.sizes;
+            }
+            (None, _) => self.put(data)?,
+        }
+        let len = self.at() - from;
         let Some(open) = &mut self.open else { return Ok(()) };
-        open.len += stored.len() as u64;
-        open.sizes.extend(chunks.iter().flat_map(|chunks| &chunks.sizes));
+        open.len += len;
+        open.sizes.append(&mut sizes);
         match (piece.ends, self.open.take_if(|_| piece.ends.is_some())) {
             (Some(hash), Some(open)) => self.close(open, hash),
             _ => Ok(()),
@@ -327,30 +334,38 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     }
 }
 
-/// The bytes of a resource whose chunks are all there.
-fn framed(chunks: &Chunks, uncompressed_size: u64, layout: Layout) -> Result<Vec<u8>, Error> {
+/// The bytes of a resource whose chunks are all there, in parts.
+fn framed(chunks: Chunks, uncompressed_size: u64, layout: Layout) -> Result<Vec<Vec<u8>>, Error> {
     let table = write_chunk_table(&chunks.sizes, uncompressed_size).map_err(too_large)?;
     Ok(match layout {
-        Layout::Normal => [table, chunks.bytes.clone()].concat(),
-        Layout::Pipable => [prefixed(chunks), table].concat(),
+        Layout::Normal => iter::once(table).chain(chunks.parts).collect(),
+        Layout::Pipable => vec![prefixed(&chunks), table],
     })
+}
+
+/// Length of all parts.
+fn len_together(parts: &[Vec<u8>]) -> u64 {
+    parts.iter().map(|part| part.len() as u64).sum()
 }
 
 /// Whether a resource is stored in chunks. In the pipable layout it always is: of one that comes in
 /// pieces nobody knows in time whether it gets smaller, and pieces must not make a difference.
-fn is_worth_it(framed: &[u8], uncompressed_size: u64, layout: Layout) -> bool {
-    layout == Layout::Pipable || (framed.len() as u64) < uncompressed_size
+fn is_worth_it(framed: &[Vec<u8>], uncompressed_size: u64, layout: Layout) -> bool {
+    layout == Layout::Pipable || len_together(framed) < uncompressed_size
 }
 
 /// Chunks with the length of each before it.
 fn prefixed(chunks: &Chunks) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(chunks.bytes.len() + 4 * chunks.sizes.len());
-    let mut rest = &chunks.bytes[..];
-    for size in &chunks.sizes {
-        let (chunk, behind) = rest.split_at(*size as usize);
-        bytes.extend(size.to_le_bytes());
-        bytes.extend_from_slice(chunk);
-        rest = behind;
+    let len = len_together(&chunks.parts) as usize + 4 * chunks.sizes.len();
+    let mut bytes = Vec::with_capacity(len);
+    let mut sizes = chunks.sizes.iter();
+    for mut rest in chunks.parts.iter().map(Vec::as_slice) {
+        while let (false, Some(size)) = (rest.is_empty(), sizes.next()) {
+            let (chunk, behind) = rest.split_at(*size as usize);
+            bytes.extend(size.to_le_bytes());
+            bytes.extend_from_slice(chunk);
+            rest = behind;
+        }
     }
     bytes
 }
@@ -361,7 +376,7 @@ pub(super) fn whole(
     hash: Sha1Hash,
     coding: Coding,
     layout: Layout,
-    chunks: &Chunks,
+    chunks: Chunks,
 ) -> Result<Item, Error> {
     let uncompressed_size = data.len() as u64;
     let framed = coding.codec.map(|_| framed(chunks, uncompressed_size, layout)).transpose()?;
@@ -369,7 +384,7 @@ pub(super) fn whole(
         Some(framed) => Item {
             flags: ResourceFlags::COMPRESSED,
             uncompressed_size,
-            ..Item::stored(framed.into(), hash, ResourceFlags::empty())
+            ..Item::stored(framed.concat().into(), hash, ResourceFlags::empty())
         },
         None => Item::stored(Bytes::copy_from_slice(data), hash, ResourceFlags::empty()),
     })

@@ -14,6 +14,8 @@ pub(crate) struct Builder {
 }
 
 const SYMBOL_BITS: u32 = 10;
+/// Symbols that occur so often or more are sorted by comparing them.
+const OFTEN: usize = 128;
 
 impl Builder {
     pub(crate) fn new() -> Self {
@@ -27,12 +29,7 @@ impl Builder {
     pub(crate) fn lengths(&mut self, frequencies: &[u32], limit: usize, lengths: &mut [u8]) {
         lengths.fill(0);
         let Self { nodes, order } = self;
-        nodes.clear();
-        for (symbol, &frequency) in frequencies.iter().enumerate() {
-            if frequency != 0 {
-                nodes.push(frequency << SYMBOL_BITS | symbol as u32);
-            }
-        }
+        sort_used(frequencies, nodes);
         if let [only] = nodes[..] {
             let only = only as usize & ((1 << SYMBOL_BITS) - 1);
             lengths[only] = 1;
@@ -41,7 +38,6 @@ impl Builder {
         if nodes.len() < 2 {
             return;
         }
-        nodes.sort_unstable();
         order.clear();
         order.extend(nodes.iter().map(|node| (node & ((1 << SYMBOL_BITS) - 1)) as u16));
         nodes.iter_mut().for_each(|node| *node >>= SYMBOL_BITS);
@@ -54,6 +50,32 @@ impl Builder {
             }
         }
     }
+}
+
+/// Sets `nodes` to the symbols used, as `frequency << 10 | symbol`, in ascending order. Most symbols are
+/// rare: those of each frequency are counted, which takes a third of the time of comparing them.
+fn sort_used(frequencies: &[u32], nodes: &mut Vec<u32>) {
+    let mut next = [0u32; OFTEN + 1];
+    let place = |frequency: u32| (frequency as usize).min(OFTEN);
+    for &frequency in frequencies {
+        next[place(frequency)] += 1;
+    }
+    next[0] = 0;
+    let mut used = 0;
+    for next in &mut next {
+        (*next, used) = (used, used + *next);
+    }
+    let rare = next[OFTEN] as usize;
+    nodes.clear();
+    nodes.resize(used as usize, 0);
+    for (symbol, &frequency) in frequencies.iter().enumerate() {
+        if frequency != 0 {
+            let next = &mut next[place(frequency)];
+            nodes[*next as usize] = frequency << SYMBOL_BITS | symbol as u32;
+            *next += 1;
+        }
+    }
+    nodes[rare..].sort_unstable();
 }
 
 /// Joins the two rarest nodes again and again. `nodes` holds frequencies in ascending order, and
