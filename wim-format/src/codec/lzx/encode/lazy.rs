@@ -8,13 +8,15 @@ use crate::codec::encode::source::Source;
 use crate::codec::encode::text::{Reach, Text, View, is_text};
 
 /// Three bytes from further away cost more than three literals.
-const FAR_FOR_THREE: usize = 1 << 12;
+const FAR_FOR_THREE: usize = 1 << 13;
 /// The same for text, whose literals cost less.
-const FAR_FOR_THREE_OF_TEXT: usize = 1 << 9;
+const FAR_FOR_THREE_OF_TEXT: usize = 1 << 8;
 /// A match at a recent offset of this length is good enough: no other is searched.
-const GOOD_RECENT: usize = 8;
+const GOOD_RECENT: usize = 12;
+/// What each byte of a match saves, in bits.
+const BYTE: i32 = 6;
 /// How much better a match has to be than one that starts a byte earlier, in bits.
-const MARGIN: i32 = 2;
+const MARGIN: i32 = 3;
 /// Shortest room for a match: offsets that reach the chunk's start from nearer to its end than this
 /// have no slot.
 const MIN_ROOM: usize = 3;
@@ -58,7 +60,7 @@ fn candidate<R: Reach>(
         }
         let length = text.common(at - offset, at, 2, max);
         if length > best.length {
-            best = Candidate { length, offset, score: 8 * length as i32 };
+            best = Candidate { length, offset, score: BYTE * length as i32 };
             beyond = beyond.max(length);
         }
     }
@@ -69,7 +71,7 @@ fn candidate<R: Reach>(
     let found = source.longest(text, at, beyond, max);
     let is_worth = found.length > 3 || (found.length == 3 && found.offset < far);
     if is_worth {
-        let score = 8 * found.length as i32 - 4 - found.offset.ilog2() as i32;
+        let score = BYTE * found.length as i32 - 2 - found.offset.ilog2() as i32;
         if best.score < score {
             return Candidate { length: found.length, offset: found.offset, score };
         }

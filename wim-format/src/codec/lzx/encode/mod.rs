@@ -86,13 +86,13 @@ struct Plan {
 }
 
 impl Plan {
-    /// For chunks that fit `R`.
-    const fn of<R: Reach>(level: Level) -> Self {
+    /// For chunks of this size, which fit `R`. The more lies behind, the more there is to find.
+    fn of<R: Reach>(level: Level, chunk_size: u32) -> Self {
+        let doublings = (chunk_size >> 14).max(2).ilog2();
         let (depth, nice, entered, passes, gaps, shortest_block) = match level {
-            Level::Fast => (14, 128, ALL, 0, Gaps::Longest, 8192),
+            Level::Fast => (8 * doublings, 128, ALL, 0, Gaps::Longest, 8192),
             Level::Balanced => (8, 22, 8, 1, Gaps::Longest, 2048),
             Level::Usual if R::SIZE == Near::SIZE => (12, 54, 16, 1, Gaps::Longest, 2048),
-            // Where there is more to find, it pays to look for it.
             Level::Usual => (24, 96, ALL, 1, Gaps::Longest, 2048),
             Level::Best => (24, 128, ALL, 2, Gaps::All, 2048),
             Level::Smallest => (32, 257, ALL, 5, Gaps::All, 2048),
@@ -134,7 +134,7 @@ struct Optimal<R: Reach> {
 
 impl<R: Reach> Engine<R> {
     fn new(chunk_size: u32, level: Level) -> Self {
-        let plan = Plan::of::<R>(level);
+        let plan = Plan::of::<R>(level, chunk_size);
         let order = window_order(chunk_size);
         let chunk_size = chunk_size as usize;
         let fit = if plan.passes == 0 { Fit::Symbols } else { Fit::Block };

@@ -11,17 +11,19 @@ use crate::codec::xpress::{MIN_MATCH, SYMBOLS};
 /// Three bytes from further away cost more than three literals.
 const FAR_FOR_THREE: usize = 1 << 12;
 /// The same for text, whose literals cost less.
-const FAR_FOR_THREE_OF_TEXT: usize = 1 << 9;
-/// How much better a match has to be than one that starts a byte earlier, in eighths of a byte.
-const MARGIN: i32 = 2;
+const FAR_FOR_THREE_OF_TEXT: usize = 1 << 8;
+/// What each byte of a match saves, in bits, without what a symbol takes.
+const BYTE: i32 = 4;
+/// How much better a match has to be than one that starts a byte earlier, in bits.
+const MARGIN: i32 = 1;
 
-/// How good a match is, in eighths of a byte; 0 for none. One of three bytes is nearer than `far`.
+/// How good a match is, in bits; 0 for none. One of three bytes is nearer than `far`.
 #[inline(always)]
 fn score(found: Found, far: usize) -> i32 {
     if found.length < 3 || (found.length == 3 && found.offset >= far) {
         return 0;
     }
-    8 * found.length as i32 - found.offset.ilog2() as i32
+    BYTE * found.length as i32 - found.offset.ilog2() as i32
 }
 
 /// Cuts the chunk into `matches`; those of `nice` bytes are not put off.

@@ -63,11 +63,13 @@ struct Plan {
 }
 
 impl Plan {
-    const fn of(level: Level) -> Self {
+    /// For chunks of this size. The more lies behind, the more there is to find.
+    const fn of(level: Level, chunk_size: u32) -> Self {
+        let common = if chunk_size <= 32 << 10 { 16 } else { 20 };
         let (depth, nice, entered, passes) = match level {
             Level::Fast => (4, 20, 0, 0),
-            Level::Balanced => (16, 64, 0, 0),
-            Level::Usual => (20, 256, 0, 0),
+            Level::Balanced => (common, 64, 0, 0),
+            Level::Usual => (common, 256, 0, 0),
             Level::Best => (20, 96, 16, 1),
             Level::Smallest => (64, 256, usize::MAX, 4),
         };
@@ -96,7 +98,7 @@ enum Method {
 impl Encoder {
     /// Makes an encoder for chunks of up to `chunk_size` bytes, at most 64 KiB.
     pub(crate) fn new(chunk_size: u32, level: Level) -> Self {
-        let plan = Plan::of(level);
+        let plan = Plan::of(level, chunk_size);
         let method = match plan.passes {
             0 => Method::Lazy(Chains::new()),
             _ => Method::Optimal(Box::new(Optimal::new(chunk_size as usize))),
