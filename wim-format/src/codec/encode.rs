@@ -44,10 +44,11 @@ impl Level {
     /// for `codec`; wimlib's usual level is 50.
     #[must_use]
     pub fn from_number(codec: Codec, number: NonZeroU32) -> Self {
-        // wimlib's own parsers change above 34 (LZX) and from 30 and 60 on (XPRESS).
+        // wimlib's own parsers change above 34 (LZX) and from 30 and 60 on (XPRESS). Its level 59 is as
+        // small as our usual one.
         let last = match codec {
             Codec::Lzx => [20, 35, 50, 100],
-            Codec::Xpress => [29, 40, 59, 100],
+            Codec::Xpress => [29, 40, 55, 100],
             Codec::Lzms => [20, 35, 50, 100],
         };
         let at = last.iter().position(|&last| number.get() <= last);
