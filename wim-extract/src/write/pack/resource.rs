@@ -360,7 +360,9 @@ fn prefixed(chunks: &Chunks) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len);
     let mut sizes = chunks.sizes.iter();
     for mut rest in chunks.parts.iter().map(Vec::as_slice) {
-        while let (false, Some(size)) = (rest.is_empty(), sizes.next()) {
+        while !rest.is_empty()
+            && let Some(size) = sizes.next()
+        {
             let (chunk, behind) = rest.split_at(*size as usize);
             bytes.extend(size.to_le_bytes());
             bytes.extend_from_slice(chunk);
