@@ -393,7 +393,7 @@ impl Supply for Files<'_> {
     }
 }
 
-/// What is about as long together, since it is hashed together: a share, or more where that would be few.
+/// Files of about the same length together, since they are hashed together: a share of them, or a few.
 fn grouped(mut jobs: Vec<Job<'_>>) -> Vec<Vec<Job<'_>>> {
     jobs.sort_by_key(|job| Reverse(job.out.len()));
     let mut groups: Vec<Vec<Job<'_>>> = Vec::new();

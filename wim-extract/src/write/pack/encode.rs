@@ -77,6 +77,7 @@ impl Encoders {
         });
         let encoded: Vec<Chunks> = groups
             .into_par_iter()
+            // While the other thread waits for data, this one would keep a quarter of the batch to itself.
             .with_max_len(1)
             .flat_map_iter(|group| {
                 let slices = group.iter().map(|&(piece, index)| {
