@@ -11,6 +11,20 @@ pub(crate) fn available() -> Option<u64> {
     [machine, group].into_iter().flatten().min()
 }
 
+/// Bytes of addresses that are left where they are limited (`ulimit -v`); `None` where they are not.
+pub(crate) fn addresses_left() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let taken = fs::read_to_string("/proc/self/status").ok()?;
+    let limit = number_in(&limits, "Max address space")?;
+    Some(limit.saturating_sub(number_in(&taken, "VmSize:")?.saturating_mul(1024)))
+}
+
+/// The first number of the line that begins so.
+fn number_in(text: &str, label: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(label))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// The line `MemAvailable` of `/proc/meminfo`, which counts KiB.
 fn of_machine(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
@@ -43,6 +57,16 @@ mod tests {
         {
             assert_eq!(of_machine(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn limits_and_what_is_taken() {
+        let limits =
+            "Limit  Soft  Hard  Units\nMax address space    2097152000   unlimited  bytes\n";
+        assert_eq!(number_in(limits, "Max address space"), Some(2_097_152_000));
+        assert_eq!(number_in("Max address space  unlimited unlimited", "Max address space"), None);
+        assert_eq!(number_in("Name:\twimx\nVmSize:\t    3004 kB\n", "VmSize:"), Some(3004));
+        assert_eq!(number_in("", "VmSize:"), None);
     }
 
     #[test]
