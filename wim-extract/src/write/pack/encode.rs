@@ -16,7 +16,7 @@ pub(super) struct Encoders {
     idle: Lock<Vec<Desk>>,
 }
 
-/// An encoder, and room for what it makes of a share: only so much is kept of it as there is in the end.
+/// An encoder, and room for what it makes of a chunk: only so much is kept of it as there is in the end.
 struct Desk {
     encoder: Encoder,
     out: Vec<u8>,
@@ -29,15 +29,9 @@ pub(super) struct Encoded {
     pub(super) chunks: Vec<Chunks>,
 }
 
-/// Chunks of one blob that follow each other.
-#[derive(Debug, Default)]
-pub(super) struct Chunks {
-    /// Their bytes as they are stored, some whole chunks in each part. They are not copied together, only
-    /// to be copied once more into what is written.
-    pub(super) parts: Vec<Vec<u8>>,
-    /// The length of each as it is stored. One that is as long as its contents is stored raw.
-    pub(super) sizes: Vec<u32>,
-}
+/// Chunks of one blob that follow each other, as they are stored. One that is as long as its contents is
+/// stored raw. They are not copied together, only to be copied once more into what is written.
+pub(super) type Chunks = Vec<Vec<u8>>;
 
 impl Encoders {
     /// # Errors
@@ -87,9 +81,9 @@ impl Encoders {
                 self.encode_slices(slices)
             })
             .collect();
-        let mut chunks: Vec<Chunks> = batch.pieces.iter().map(|_| Chunks::default()).collect();
+        let mut chunks: Vec<Chunks> = batch.pieces.iter().map(|_| Chunks::new()).collect();
         for ((piece, _), encoded) in shares.into_iter().zip(encoded) {
-            chunks[piece].append(encoded);
+            chunks[piece].extend(encoded);
         }
         Encoded { chunks, batch }
     }
@@ -97,11 +91,10 @@ impl Encoders {
     /// Compresses the whole of a resource.
     pub(super) fn encode_bytes(&self, data: &[u8]) -> Chunks {
         let share = SHARE.max(self.packing.coding.chunk_size as usize);
-        let encoded: Vec<Chunks> =
-            data.par_chunks(share).flat_map_iter(|data| self.encode_slices([data])).collect();
-        let mut chunks = Chunks::default();
-        encoded.into_iter().for_each(|encoded| chunks.append(encoded));
-        chunks
+        data.par_chunks(share)
+            .flat_map_iter(|data| self.encode_slices([data]))
+            .flatten_iter()
+            .collect()
     }
 
     /// Compresses some stretches of blobs with one encoder.
@@ -111,8 +104,8 @@ impl Encoders {
         let mut desk = idle.or_else(|| self.make().ok().flatten());
         let chunk_size = self.packing.coding.chunk_size as usize;
         let encoded = slices.into_iter().map(|data| match &mut desk {
-            Some(desk) => Chunks::of(data, chunk_size, desk),
-            None => Chunks::default(),
+            Some(desk) => data.chunks(chunk_size).map(|chunk| desk.encode(chunk)).collect(),
+            None => Chunks::new(),
         });
         let encoded = encoded.collect();
         self.idle.lock().extend(desk);
@@ -120,28 +113,15 @@ impl Encoders {
     }
 }
 
-impl Chunks {
-    fn of(data: &[u8], chunk_size: usize, Desk { encoder, out }: &mut Desk) -> Self {
-        if out.len() < data.len() {
-            *out = vec![0; data.len()];
+impl Desk {
+    /// A chunk as it is stored.
+    fn encode(&mut self, chunk: &[u8]) -> Vec<u8> {
+        let Self { encoder, out } = self;
+        out.resize(out.len().max(chunk.len()), 0);
+        match encoder.encode(chunk, &mut out[..chunk.len()]) {
+            Some(len) => out[..len].to_vec(),
+            None => chunk.to_vec(),
         }
-        let mut sizes = Vec::with_capacity(data.len().div_ceil(chunk_size));
-        let mut end = 0;
-        for chunk in data.chunks(chunk_size) {
-            let out = &mut out[end..end + chunk.len()];
-            let len = encoder.encode(chunk, out).unwrap_or_else(|| {
-                out.copy_from_slice(chunk);
-                chunk.len()
-            });
-            sizes.push(len as u32);
-            end += len;
-        }
-        Self { parts: vec![out[..end].to_vec()], sizes }
-    }
-
-    fn append(&mut self, mut other: Self) {
-        self.parts.append(&mut other.parts);
-        self.sizes.append(&mut other.sizes);
     }
 }
 

@@ -178,22 +178,18 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             let chunks_start = start + table_len;
             self.open = Some(Open { begin, start, chunks_start, sizes: Vec::new(), len: 0 });
         }
-        let (from, mut sizes) = (self.at(), Vec::new());
-        match (chunks, layout) {
+        let from = self.at();
+        match (&chunks, layout) {
             (Some(chunks), Layout::Normal) => {
-                chunks.parts.iter().try_for_each(|part| self.put(part))?;
-                sizes = chunks.sizes;
+                chunks.iter().try_for_each(|chunk| self.put(chunk))?
             }
-            (Some(chunks), Layout::Pipable) => {
-                self.put(&prefixed(&chunks))?;
-                sizes = chunks.sizes;
-            }
+            (Some(chunks), Layout::Pipable) => self.put(&prefixed(chunks))?,
             (None, _) => self.put(data)?,
         }
         let len = self.at() - from;
         let Some(open) = &mut self.open else { return Ok(()) };
         open.len += len;
-        open.sizes.append(&mut sizes);
+        open.sizes.extend(chunks.iter().flat_map(sizes));
         match (piece.ends, self.open.take_if(|_| piece.ends.is_some())) {
             (Some(hash), Some(open)) => self.close(open, hash),
             _ => Ok(()),
@@ -336,9 +332,10 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
 
 /// The bytes of a resource whose chunks are all there, in parts.
 fn framed(chunks: Chunks, uncompressed_size: u64, layout: Layout) -> Result<Vec<Vec<u8>>, Error> {
-    let table = write_chunk_table(&chunks.sizes, uncompressed_size).map_err(too_large)?;
+    let sizes: Vec<u32> = sizes(&chunks).collect();
+    let table = write_chunk_table(&sizes, uncompressed_size).map_err(too_large)?;
     Ok(match layout {
-        Layout::Normal => iter::once(table).chain(chunks.parts).collect(),
+        Layout::Normal => iter::once(table).chain(chunks).collect(),
         Layout::Pipable => vec![prefixed(&chunks), table],
     })
 }
@@ -354,20 +351,17 @@ fn is_worth_it(framed: &[Vec<u8>], uncompressed_size: u64, layout: Layout) -> bo
     layout == Layout::Pipable || len_together(framed) < uncompressed_size
 }
 
+/// The stored size of each chunk.
+fn sizes(chunks: &Chunks) -> impl Iterator<Item = u32> {
+    chunks.iter().map(|chunk| chunk.len() as u32)
+}
+
 /// Chunks with the length of each before it.
 fn prefixed(chunks: &Chunks) -> Vec<u8> {
-    let len = len_together(&chunks.parts) as usize + 4 * chunks.sizes.len();
-    let mut bytes = Vec::with_capacity(len);
-    let mut sizes = chunks.sizes.iter();
-    for mut rest in chunks.parts.iter().map(Vec::as_slice) {
-        while !rest.is_empty()
-            && let Some(size) = sizes.next()
-        {
-            let (chunk, behind) = rest.split_at(*size as usize);
-            bytes.extend(size.to_le_bytes());
-            bytes.extend_from_slice(chunk);
-            rest = behind;
-        }
+    let mut bytes = Vec::with_capacity(len_together(chunks) as usize + 4 * chunks.len());
+    for (chunk, size) in chunks.iter().zip(sizes(chunks)) {
+        bytes.extend(size.to_le_bytes());
+        bytes.extend_from_slice(chunk);
     }
     bytes
 }
