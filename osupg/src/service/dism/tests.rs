@@ -1,5 +1,3 @@
-use std::os::unix::fs::PermissionsExt;
-
 use super::*;
 use crate::service::stack::When;
 
@@ -75,8 +73,11 @@ fn a_program_that_answers_like_dism_is_driven_through_all_steps() {
          *broken.msu*) printf 'Error: 0x800f0823\\nIt needs more\\n'; exit 35;;\nesac\n",
         folder.path().display()
     );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // What this process had open for writing, a child of another test could hold open: "Text file busy".
+    let source = folder.path().join("source");
+    std::fs::write(&source, script).unwrap();
+    let mut install = std::process::Command::new("install");
+    assert!(install.args(["-m", "755"]).arg(source).arg(&program).status().unwrap().success());
     let mut dism = Dism::open(&program, folder.path()).unwrap();
     assert_eq!((dism.build(), dism.name().as_str()), (26100, "DISM 10.0.26100.1"));
     dism.discard_stale().unwrap();
