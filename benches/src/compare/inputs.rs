@@ -177,7 +177,7 @@ fn prepare(
 }
 
 /// Bytes of all files below `folder`.
-fn bytes_in(folder: &Path) -> Result<u64> {
+pub(super) fn bytes_in(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
         let entry = entry?;
