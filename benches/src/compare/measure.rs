@@ -62,6 +62,12 @@ impl Line {
         text
     }
 
+    /// Bytes of the file that is copied before every run.
+    pub(super) fn changed_bytes(&self) -> Result<u64> {
+        let original = self.changed.as_ref().map(|(original, _)| original.metadata());
+        Ok(original.transpose()?.map_or(0, |metadata| metadata.len()))
+    }
+
     /// Makes what has to be there ready, and the command.
     fn command(&self) -> Result<Command> {
         if let Some((original, copy)) = &self.changed {

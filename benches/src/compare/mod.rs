@@ -209,17 +209,16 @@ fn measure_row(row: &Row, runs: u32, outputs: &[&Path]) -> Result<Measured> {
         Pace::Quick => 0..=runs,
         Pace::Slow => 1..=runs.div_ceil(3),
     };
-    let mut room = row.bytes.unwrap_or(0);
+    let mut room = 0;
     for round in rounds {
         for (at, contender) in row.contenders.iter().enumerate() {
             empty(outputs)?;
-            touch(outputs[0], room)?;
+            touch_memory(outputs[0], contender.line.changed_bytes()? + room)?;
             let sample = measure::time(&contender.line)?;
             if round > 0 {
                 samples[at].push(sample);
             }
-            // A copy to work on, and what is made of it.
-            room = room.max(2 * inputs::bytes_in(outputs[0])?);
+            room = room.max(inputs::bytes_in(outputs[0])?);
             lengths[at] = match &row.output {
                 Some(file) => Some(file.metadata()?.len()),
                 None => None,
@@ -270,8 +269,9 @@ fn empty(folders: &[&Path]) -> Result<()> {
 
 /// Takes memory from the system and gives it back. A virtual machine may have handed free memory to its
 /// host: then the first to write there waits four times as long (0.5 GB/s instead of 1.9 on a Xeon
-/// under Firecracker), and which contender it hits depends on what ran before.
-fn touch(folder: &Path, bytes: u64) -> Result<()> {
+/// under Firecracker), and which contender it hits depends on what ran before. More than is used would
+/// be handed back while the next command runs, which disturbs it.
+fn touch_memory(folder: &Path, bytes: u64) -> Result<()> {
     let path = folder.join("touched");
     io::copy(&mut io::repeat(0).take(bytes), &mut File::create(&path)?)?;
     Ok(fs::remove_file(path)?)
