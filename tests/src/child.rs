@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -84,6 +85,16 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Finished {
 /// When it does not start or does not end in time.
 pub fn run_with_input(command: &mut Command, input: impl Into<Stdio>) -> Finished {
     run_on(command, input.into(), TIME_LIMIT)
+}
+
+/// Puts a copy of `source` at `program`, to be run. Another program writes it: what this process has open
+/// for writing, a child that some other test starts meanwhile inherits, and as long as it has it nothing
+/// can run that file ("Text file busy").
+///
+/// # Panics
+/// When it cannot be written.
+pub fn install(source: &Path, program: &Path) {
+    run(Command::new("install").args(["-m", "755"]).arg(source).arg(program)).ok();
 }
 
 fn run_on(command: &mut Command, input: Stdio, limit: Duration) -> Finished {

@@ -190,9 +190,7 @@ fn links_make_wimx_stand_in_for_wimlib_imagex() {
         // A hard link needs the same file system; the scratch folder may be on another.
         if hard {
             let copy = folder.path().join("wimx");
-            // By a program of its own: a child that another test starts meanwhile would inherit the
-            // copy open for writing, and nothing could run it as long ("Text file busy").
-            child::run(Command::new("cp").arg(bins::wimx_path()).arg(&copy)).ok();
+            child::install(bins::wimx_path(), &copy);
             links = Command::new(copy);
             links.args(["links", directory.to_str().expect("UTF-8"), "--json", "--hard"]);
         }

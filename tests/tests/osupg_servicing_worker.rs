@@ -88,10 +88,9 @@ esac
 "#,
         text(folder)
     );
-    // What this process had open for writing, a child of another test could hold open: "Text file busy".
     let source = folder.join("dism.sh");
     fs::write(&source, script).expect("a file");
-    child::run(Command::new("install").args(["-m", "755"]).arg(source).arg(&program)).ok();
+    child::install(&source, &program);
     program
 }
 

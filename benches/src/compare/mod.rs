@@ -269,8 +269,7 @@ fn empty(folders: &[&Path]) -> Result<()> {
 
 /// Takes memory from the system and gives it back. A virtual machine may have handed free memory to its
 /// host: then the first to write there waits four times as long (0.5 GB/s instead of 1.9 on a Xeon
-/// under Firecracker), and which contender it hits depends on what ran before. More than is used would
-/// be handed back while the next command runs, which disturbs it.
+/// under Firecracker), and which contender it hits depends on what ran before.
 fn touch_memory(folder: &Path, bytes: u64) -> Result<()> {
     let path = folder.join("touched");
     io::copy(&mut io::repeat(0).take(bytes), &mut File::create(&path)?)?;

@@ -73,11 +73,9 @@ fn a_program_that_answers_like_dism_is_driven_through_all_steps() {
          *broken.msu*) printf 'Error: 0x800f0823\\nIt needs more\\n'; exit 35;;\nesac\n",
         folder.path().display()
     );
-    // What this process had open for writing, a child of another test could hold open: "Text file busy".
     let source = folder.path().join("source");
     std::fs::write(&source, script).unwrap();
-    let mut install = std::process::Command::new("install");
-    assert!(install.args(["-m", "755"]).arg(source).arg(&program).status().unwrap().success());
+    osupg_tests::child::install(&source, &program);
     let mut dism = Dism::open(&program, folder.path()).unwrap();
     assert_eq!((dism.build(), dism.name().as_str()), (26100, "DISM 10.0.26100.1"));
     dism.discard_stale().unwrap();
