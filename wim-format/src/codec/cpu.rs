@@ -1,8 +1,9 @@
-//! Which instructions the decoders may use.
+//! Which instructions the codecs may use.
 //!
 //! Their stages are written once, as plain Rust, and compiled twice: for any processor, and for
 //! those with AVX2 and BMI, where shifts by variable counts and population counts are one instruction
-//! and loops over records become vectors. Nothing but speed depends on the choice.
+//! and loops over records become vectors. Those that gain by AVX-512 have a third form. Nothing but speed
+//! depends on the choice.
 
 /// The instructions that a decoder may use. A value is proof that the processor has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,9 @@ enum Level {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Modern,
+    /// And AVX-512, for the stages that have a use for it.
+    #[cfg(target_arch = "x86_64")]
+    Wide,
 }
 
 /// One stage of decoding, to be compiled for a level. `run` has to be `#[inline(always)]`, or it
@@ -23,6 +27,20 @@ pub(crate) trait Stage {
 
     /// Does the work; `MODERN` says that it is compiled for AVX2 and BMI, and runs where they are.
     fn run<const MODERN: bool>(self) -> Self::Output;
+
+    /// Whether there is another way to do it with AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    const IS_WIDE: bool = false;
+
+    /// Does the work where AVX-512 F is, and all that `MODERN` says.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn run_wide(self) -> Self::Output
+    where
+        Self: Sized,
+    {
+        self.run::<true>()
+    }
 }
 
 impl Cpu {
@@ -40,27 +58,27 @@ impl Cpu {
         })
     }
 
-    /// Every choice that this processor has, the portable one first.
+    /// Every choice that this processor has, the portable one first and the best one last.
     #[must_use]
     pub fn choices() -> Vec<Self> {
         let mut choices = vec![Self::PORTABLE];
-        choices.extend(Some(Self::best()).filter(|&best| best != Self::PORTABLE));
-        choices
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn best() -> Self {
-        let modern = is_x86_feature_detected!("avx2")
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt");
-        if modern { Self(Level::Modern) } else { Self::PORTABLE }
+            && is_x86_feature_detected!("popcnt")
+        {
+            choices.push(Self(Level::Modern));
+            if is_x86_feature_detected!("avx512f") {
+                choices.push(Self(Level::Wide));
+            }
+        }
+        choices
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
     fn best() -> Self {
-        Self::PORTABLE
+        Self::choices().pop().unwrap_or(Self::PORTABLE)
     }
 
     /// Runs a stage as it is compiled for this choice.
@@ -69,8 +87,11 @@ impl Cpu {
         match self.0 {
             Level::Portable => portable(stage),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `best` alone makes this level, having found all features of the function.
-            Level::Modern => unsafe { modern(stage) },
+            // SAFETY: `choices` alone makes this level, having found all features of the function.
+            Level::Wide if S::IS_WIDE => unsafe { wide(stage) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Modern | Level::Wide => unsafe { modern(stage) },
         }
     }
 }
@@ -87,6 +108,13 @@ fn portable<S: Stage>(stage: S) -> S::Output {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn modern<S: Stage>(stage: S) -> S::Output {
     stage.run::<true>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn wide<S: Stage>(stage: S) -> S::Output {
+    stage.run_wide()
 }
 
 /// Asks for the cache line of item `at` to be loaded; nothing more happens, wherever that is.

@@ -13,6 +13,8 @@ pub(crate) mod source;
 mod tests;
 pub(crate) mod text;
 pub(crate) mod tree;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod wide;
 
 use std::num::NonZeroU32;
 

@@ -15,6 +15,8 @@ use crate::codec::encode::nodes::{Ahead, FAR, InMemory, LANES, is_high, lower, r
 #[cfg(target_arch = "x86_64")]
 use crate::codec::encode::registers::InRegisters;
 use crate::codec::encode::text::{Reach, Text, View};
+#[cfg(target_arch = "x86_64")]
+use crate::codec::encode::wide::InWideRegisters;
 
 /// The furthest that a step leads.
 const REACH: usize = 2 * MAX_MATCH + 1;
@@ -87,31 +89,24 @@ impl<R: Reach> Stage for Cut<'_, R> {
 
     #[inline(always)]
     #[allow(unsafe_code)]
-    fn run<const MODERN: bool>(mut self) -> Recent {
-        let start = self.range.start;
-        let nodes = &mut self.ways.nodes[..self.range.len() + SLACK];
-        nodes.fill(FAR);
-        nodes[0] = 0;
-        self.ways.recent[0] = self.recent;
-        let mut forward = Forward {
-            text: self.text.view(),
-            found: self.found.lists(),
-            costs: self.costs,
-            nodes,
-            recent: &mut self.ways.recent,
-            start,
-            end: self.range.end,
-            nice: self.nice,
-            gaps: self.gaps,
-        };
+    fn run<const MODERN: bool>(self) -> Recent {
         #[cfg(target_arch = "x86_64")]
         if MODERN {
             // SAFETY: `MODERN` runs only where AVX2 is.
-            forward.run(unsafe { InRegisters::new() });
-            return self.collect();
+            return self.cut(unsafe { InRegisters::new() });
         }
-        forward.run(InMemory);
-        self.collect()
+        self.cut(InMemory)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    const IS_WIDE: bool = true;
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn run_wide(self) -> Recent {
+        // SAFETY: this runs only where AVX-512 F is.
+        self.cut(unsafe { InWideRegisters::new() })
     }
 }
 
@@ -284,6 +279,29 @@ impl<R: Reach> Place<'_, R> {
 }
 
 impl<R: Reach> Cut<'_, R> {
+    /// Finds the cheapest way through the block, and takes it.
+    #[inline(always)]
+    fn cut(mut self, ahead: impl Ahead) -> Recent {
+        let start = self.range.start;
+        let nodes = &mut self.ways.nodes[..self.range.len() + SLACK];
+        nodes.fill(FAR);
+        nodes[0] = 0;
+        self.ways.recent[0] = self.recent;
+        let mut forward = Forward {
+            text: self.text.view(),
+            found: self.found.lists(),
+            costs: self.costs,
+            nodes,
+            recent: &mut self.ways.recent,
+            start,
+            end: self.range.end,
+            nice: self.nice,
+            gaps: self.gaps,
+        };
+        forward.run(ahead);
+        self.collect()
+    }
+
     /// The step that the cheapest way to `node` ends with: where it starts and its kind.
     #[inline(always)]
     fn step_to(&self, node: usize) -> (usize, u32) {
@@ -303,6 +321,7 @@ impl<R: Reach> Cut<'_, R> {
     }
 
     /// Adds the matches of the cheapest way, and gives the recent offsets behind them.
+    #[inline(always)]
     fn collect(&mut self) -> Recent {
         let mut back = std::mem::take(&mut self.ways.back);
         back.clear();

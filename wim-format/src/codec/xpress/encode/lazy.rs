@@ -1,12 +1,12 @@
 //! Cuts a chunk into matches and literals while it searches: each match is put off by a byte as long
 //! as a better one starts there.
 
-use super::{Frequencies, Match};
+use super::items::Items;
 use crate::codec::cpu::Stage;
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::source::Source;
 use crate::codec::encode::text::{Reach, Text, is_text};
-use crate::codec::xpress::{MIN_MATCH, SYMBOLS};
+use crate::codec::xpress::MIN_MATCH;
 
 /// Three bytes from further away cost more than three literals.
 const FAR_FOR_THREE: usize = 1 << 12;
@@ -26,15 +26,13 @@ fn score(found: Found, far: usize) -> i32 {
     BYTE * found.length as i32 - found.offset.ilog2() as i32
 }
 
-/// Cuts the chunk into `matches`; those of `nice` bytes are not put off.
+/// Cuts the chunk into `items`; matches of `nice` bytes are not put off.
 #[derive(Debug)]
 pub(super) struct Parse<'a, R: Reach, S: Source<R>> {
     pub(super) text: &'a Text<R>,
     pub(super) source: S,
     pub(super) nice: usize,
-    pub(super) matches: &'a mut Vec<Match>,
-    /// How often each symbol occurs; added to.
-    pub(super) frequencies: &'a mut Frequencies,
+    pub(super) items: &'a mut Items,
 }
 
 impl<R: Reach, S: Source<R>> Stage for Parse<'_, R, S> {
@@ -42,19 +40,13 @@ impl<R: Reach, S: Source<R>> Stage for Parse<'_, R, S> {
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) {
-        let Self { text, mut source, nice, matches, frequencies } = self;
-        parse(text, &mut source, nice, matches, frequencies);
+        let Self { text, mut source, nice, items } = self;
+        parse(text, &mut source, nice, items);
     }
 }
 
 #[inline(always)]
-fn parse<R: Reach>(
-    text: &Text<R>,
-    source: &mut impl Source<R>,
-    nice: usize,
-    matches: &mut Vec<Match>,
-    frequencies: &mut Frequencies,
-) {
+fn parse<R: Reach>(text: &Text<R>, source: &mut impl Source<R>, nice: usize, items: &mut Items) {
     let (len, text) = (text.len(), text.view());
     let far = if is_text(text, len) { FAR_FOR_THREE_OF_TEXT } else { FAR_FOR_THREE };
     let mut at = 0;
@@ -62,7 +54,7 @@ fn parse<R: Reach>(
         let mut best = source.longest(text, at, MIN_MATCH - 1, len - at);
         let mut best_score = score(best, far);
         if best_score == 0 {
-            frequencies[usize::from(text.byte(at))] += 1;
+            items.literal(text.byte(at));
             at += 1;
             continue;
         }
@@ -75,20 +67,15 @@ fn parse<R: Reach>(
             if next_score <= best_score + MARGIN {
                 break;
             }
-            frequencies[usize::from(text.byte(at))] += 1;
+            items.literal(text.byte(at));
             at += 1;
             best = next;
             best_score = next_score;
         }
-        let (length, offset) = (best.length as u32, best.offset as u32);
-        let item = Match { at: at as u32, length, offset };
-        frequencies[item.symbol() % SYMBOLS] += 1;
-        matches.push(item);
+        items.matched(best.length, best.offset);
         let end = at + best.length;
         source.skip(text, entered, end.saturating_sub(entered));
         at = end;
     }
-    for at in at..len {
-        frequencies[usize::from(text.byte(at))] += 1;
-    }
+    items.literals(text, at..len);
 }

@@ -1,19 +1,19 @@
 //! The XPRESS encoder.
 
+mod items;
 mod lazy;
 mod optimal;
 mod writer;
 
-use super::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS, TABLE_LEN};
+use super::{LITERALS, LONG_LENGTH, SYMBOLS, TABLE_LEN};
 use crate::codec::cpu::{Cpu, Stage};
 use crate::codec::encode::Level;
 use crate::codec::encode::chains::{Chains, Effort};
 use crate::codec::encode::prefix::{Builder, packed_codewords};
-use crate::codec::encode::text::{Near, Text, View};
+use crate::codec::encode::text::{Near, Text};
+use items::{Item, Items, open_bits};
 use lazy::Parse;
 use optimal::Optimal;
-use std::hint::select_unpredictable;
-use std::ops::Range;
 use writer::Writer;
 
 /// Longest codeword.
@@ -32,23 +32,6 @@ struct Match {
     at: u32,
     length: u32,
     offset: u32,
-}
-
-impl Match {
-    fn end(&self) -> usize {
-        (self.at + self.length) as usize
-    }
-
-    #[inline(always)]
-    fn symbol(&self) -> usize {
-        let length = (self.length as usize - MIN_MATCH).min(LONG_LENGTH);
-        LITERALS + 16 * self.offset_bits() as usize + length
-    }
-
-    #[inline(always)]
-    fn offset_bits(&self) -> u32 {
-        self.offset.ilog2()
-    }
 }
 
 /// How a level works.
@@ -84,7 +67,7 @@ pub(crate) struct Encoder {
     plan: Plan,
     text: Text<Near>,
     method: Method,
-    matches: Vec<Match>,
+    items: Items,
     builder: Builder,
 }
 
@@ -108,7 +91,7 @@ impl Encoder {
             plan,
             text: Text::new(),
             method,
-            matches: Vec::with_capacity(chunk_size as usize / MIN_MATCH + 1),
+            items: Items::new(),
             builder: Builder::new(),
         }
     }
@@ -124,59 +107,44 @@ impl Encoder {
         if src.len() < MIN_CHUNK {
             return None;
         }
-        let Self { cpu, plan, text, method, matches, builder } = self;
+        let Self { cpu, plan, text, method, items, builder } = self;
         text.set(src);
-        matches.clear();
-        let mut frequencies = [0; SYMBOLS];
-        frequencies[END] = 1;
+        items.clear();
         match method {
             Method::Lazy(chains) => {
                 chains.clear();
                 let (source, nice) = (chains.search(plan.effort), plan.effort.nice);
-                cpu.run(Parse { text, source, nice, matches, frequencies: &mut frequencies });
+                cpu.run(Parse { text, source, nice, items });
                 chains.forget(text);
             }
             Method::Optimal(optimal) => {
-                optimal.parse(*cpu, text, plan, matches, &mut frequencies);
+                optimal.parse(*cpu, text, plan, items);
             }
         }
         let mut lengths = [0; SYMBOLS];
-        builder.lengths(&frequencies, MAX_LENGTH, &mut lengths);
+        builder.lengths(&items.frequencies, MAX_LENGTH, &mut lengths);
         let table = dst.get_mut(..TABLE_LEN)?;
         for (byte, pair) in table.iter_mut().zip(lengths.chunks_exact(2)) {
             *byte = pair[0] | pair[1] << 4;
         }
+        let mut packed = [0; SYMBOLS];
+        packed_codewords(&lengths, &mut packed);
         let mut words = [0; SYMBOLS];
-        packed_codewords(&lengths, &mut words);
-        let writer = Writer::new(dst, TABLE_LEN);
-        cpu.run(Stream { words: &words, text, matches, writer })
-    }
-}
-
-/// How often each symbol occurs, the end included.
-fn count(chunk: &[u8], matches: &[Match]) -> Frequencies {
-    let mut frequencies = [0; SYMBOLS];
-    let mut at = 0;
-    for item in matches {
-        for &byte in &chunk[at..item.at as usize] {
-            frequencies[usize::from(byte)] += 1;
+        for (symbol, (word, &packed)) in words.iter_mut().zip(&packed).enumerate() {
+            let open = open_bits(symbol);
+            *word = u64::from((packed >> 16) + open) << 32 | u64::from(packed & 0xFFFF) << open;
         }
-        frequencies[item.symbol()] += 1;
-        at = item.end();
+        let writer = Writer::new(dst, TABLE_LEN);
+        cpu.run(Stream { words: &words, items, writer })
     }
-    for &byte in &chunk[at..] {
-        frequencies[usize::from(byte)] += 1;
-    }
-    frequencies[END] += 1;
-    frequencies
 }
 
-/// The symbols of a chunk, to be written.
+/// The items of a chunk, to be written.
 struct Stream<'a> {
-    /// Codewords below their lengths: `length << 16 | word`.
-    words: &'a [u32; SYMBOLS],
-    text: &'a Text<Near>,
-    matches: &'a [Match],
+    /// By symbol its codeword and zeros for the bits that it leaves open, below how many bits these are
+    /// together: `count << 32 | bits`.
+    words: &'a [u64; SYMBOLS],
+    items: &'a Items,
     writer: Writer<'a>,
 }
 
@@ -186,57 +154,50 @@ impl Stage for Stream<'_> {
 
     #[inline(always)]
     fn run<const MODERN: bool>(self) -> Option<usize> {
-        let Self { words, text, matches, mut writer } = self;
-        let (len, text) = (text.len(), text.view());
-        let mut at = 0;
-        for item in matches {
-            // Most often there are none, one or two literals: which of these, takes no branch.
-            let literals = item.at as usize - at;
-            let word = |i: usize| words[usize::from(text.byte(at + i))];
-            add(&mut writer, select_unpredictable(literals > 0, word(0), 0));
-            add(&mut writer, select_unpredictable(literals > 1, word(1), 0));
-            if literals > 2 {
-                writer.flush();
-                write_literals(words, &mut writer, text, at + 2..item.at as usize);
+        let Self { words, items, mut writer } = self;
+        let mut rests = items.rests();
+        let (threes, others) = items.all().as_chunks::<3>();
+        for three in threes {
+            if three.iter().any(|item| item.is_long()) {
+                three.iter().for_each(|&item| write(words, &mut writer, &mut rests, item));
+                continue;
             }
-            add(&mut writer, words[item.symbol() % SYMBOLS]);
-            if let Some(rest) = (item.length as usize - MIN_MATCH).checked_sub(LONG_LENGTH) {
-                writer.flush();
-                write_length(&mut writer, rest);
+            for &item in three {
+                let (bits, count) = bits(words, item);
+                writer.make_room(count);
+                writer.add(bits, count);
             }
-            let bits = item.offset_bits();
-            writer.make_room(bits);
-            writer.put(item.offset - (1 << bits), bits);
-            at = item.end();
+            writer.flush();
         }
-        write_literals(words, &mut writer, text, at..len);
+        others.iter().for_each(|&item| write(words, &mut writer, &mut rests, item));
         let end = words[END];
-        writer.put(end & 0xFFFF, end >> 16);
+        writer.put(end as u32, (end >> 32) as u32);
         writer.finish()
     }
 }
 
+/// The bits of an item, and how many there are.
 #[inline(always)]
-fn add(writer: &mut Writer<'_>, word: u32) {
-    writer.add(word & 0xFFFF, word >> 16);
+fn bits(words: &[u64; SYMBOLS], item: Item) -> (u32, u32) {
+    let word = words[item.symbol()];
+    (word as u32 | item.open(), (word >> 32) as u32)
 }
 
 #[inline(always)]
-fn write_literals(
-    words: &[u32; SYMBOLS],
+fn write(
+    words: &[u64; SYMBOLS],
     writer: &mut Writer<'_>,
-    text: View<'_, Near>,
-    range: Range<usize>,
+    rests: &mut impl Iterator<Item = u16>,
+    item: Item,
 ) {
-    let Range { start: mut at, end } = range;
-    while at < end {
-        // Up to three at a time: what lies behind the last one takes no bits.
-        let word = |i: usize| words[usize::from(text.byte(at + i))];
-        add(writer, word(0));
-        add(writer, select_unpredictable(end - at > 1, word(1), 0));
-        add(writer, select_unpredictable(end - at > 2, word(2), 0));
-        writer.flush();
-        at += 3;
+    let (bits, count) = bits(words, item);
+    if item.is_long() {
+        let open = open_bits(item.symbol());
+        writer.put(bits >> open, count - open);
+        write_length(writer, rests.next().unwrap_or_default().into());
+        writer.put(item.open(), open);
+    } else {
+        writer.put(bits, count);
     }
 }
 

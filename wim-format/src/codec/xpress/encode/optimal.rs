@@ -1,7 +1,8 @@
 //! Cuts a chunk into the matches and literals that cost least, given what each costs.
 
+use super::items::Items;
 use super::lazy::Parse;
-use super::{Frequencies, Match, Plan, count};
+use super::{Frequencies, Match, Plan};
 use crate::codec::cpu::{Cpu, Stage};
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::entropy::{self, BIT};
@@ -11,6 +12,8 @@ use crate::codec::encode::nodes::{Ahead, FAR, InMemory, LANES, STEP_BITS, is_hig
 use crate::codec::encode::registers::InRegisters;
 use crate::codec::encode::text::{Near, Text, View};
 use crate::codec::encode::tree::Trees;
+#[cfg(target_arch = "x86_64")]
+use crate::codec::encode::wide::InWideRegisters;
 use crate::codec::xpress::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS};
 
 /// Lengths 3 to 511 and lanes behind them.
@@ -31,6 +34,7 @@ pub(super) struct Optimal {
     found: Matches,
     costs: Costs,
     nodes: Vec<u32>,
+    matches: Vec<Match>,
 }
 
 /// Costs in the upper half of a number, as nodes have them.
@@ -53,19 +57,13 @@ impl Optimal {
                 rows: rows.unwrap_or_else(|_| unreachable!("there are ROWS rows")),
             },
             nodes: vec![FAR; chunk_size + SLACK],
+            matches: Vec::with_capacity(chunk_size / MIN_MATCH + 1),
         }
     }
 
-    /// Cuts the chunk into `matches`, and counts their symbols; `frequencies` holds that of the end.
-    pub(super) fn parse(
-        &mut self,
-        cpu: Cpu,
-        text: &Text<Near>,
-        plan: &Plan,
-        matches: &mut Vec<Match>,
-        frequencies: &mut Frequencies,
-    ) {
-        let Self { trees, found, costs, nodes } = self;
+    /// Cuts the chunk into `items`.
+    pub(super) fn parse(&mut self, cpu: Cpu, text: &Text<Near>, plan: &Plan, items: &mut Items) {
+        let Self { trees, found, costs, nodes, matches } = self;
         let effort = plan.effort;
         cpu.run(Fill {
             text,
@@ -77,18 +75,19 @@ impl Optimal {
             matches: found,
         });
         let (source, nice) = (found.lists(), effort.nice);
-        cpu.run(Parse { text, source, nice, matches, frequencies });
+        cpu.run(Parse { text, source, nice, items });
         for pass in 0..plan.passes {
             if pass == 0 {
-                expect(frequencies);
+                expect(&mut items.frequencies);
             }
-            costs.set(frequencies);
+            costs.set(&items.frequencies);
             let nodes = &mut nodes[..text.len() + SLACK];
             let found = found.lists();
             cpu.run(Forward { text: text.view(), found, costs, nodes, nice: effort.nice });
             matches.clear();
             collect(found, nodes, text.len(), matches);
-            *frequencies = count(text.chunk(), matches);
+            items.clear();
+            items.take(text.view(), text.len(), matches);
         }
     }
 }
@@ -168,6 +167,17 @@ impl Stage for Forward<'_> {
             return self.find(unsafe { InRegisters::new() });
         }
         self.find(InMemory);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    const IS_WIDE: bool = true;
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn run_wide(self) {
+        // SAFETY: this runs only where AVX-512 F is.
+        self.find(unsafe { InWideRegisters::new() });
     }
 }
 
