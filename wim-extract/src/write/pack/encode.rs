@@ -13,25 +13,33 @@ const SHARE: usize = 64 << 10;
 /// Encoders of one kind; a thread takes one, and puts it back.
 pub(super) struct Encoders {
     packing: Packing,
-    idle: Lock<Vec<Desk>>,
+    idle: Lock<Vec<Encoder>>,
 }
 
-/// An encoder, and room for what it makes of a chunk: only so much is kept of it as there is in the end.
-struct Desk {
-    encoder: Encoder,
-    out: Vec<u8>,
-}
-
-/// A batch and its chunks, compressed.
+/// A batch whose chunks have been compressed into its room.
 pub(super) struct Encoded {
     pub(super) batch: Batch,
-    /// For each piece of the batch.
-    pub(super) chunks: Vec<Chunks>,
+    chunk_size: usize,
+    /// Of all chunks, one after the other; `None` if nothing is compressed.
+    sizes: Option<Vec<u32>>,
 }
 
 /// Chunks of one blob that follow each other, as they are stored. One that is as long as its contents is
-/// stored raw. They are not copied together, only to be copied once more into what is written.
-pub(super) type Chunks = Vec<Vec<u8>>;
+/// stored raw.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunks<'e> {
+    /// As long as the contents: each chunk lies where its contents would.
+    room: &'e [u8],
+    pub(super) sizes: &'e [u32],
+    chunk_size: usize,
+}
+
+/// A stretch of a blob, whole chunks but for its end.
+struct Share<'b> {
+    data: &'b [u8],
+    room: &'b mut [u8],
+    sizes: &'b mut [u32],
+}
 
 impl Encoders {
     /// # Errors
@@ -44,101 +52,139 @@ impl Encoders {
     }
 
     /// One more encoder; `None` where nothing is compressed.
-    fn make(&self) -> Result<Option<Desk>, Error> {
+    fn make(&self) -> Result<Option<Encoder>, Error> {
         let Packing { coding, level, .. } = self.packing;
-        let make = |codec| {
-            let encoder = Encoder::new(codec, coding.chunk_size, level);
-            encoder.map(|encoder| Desk { encoder, out: Vec::new() })
-        };
+        let make = |codec| Encoder::new(codec, coding.chunk_size, level);
         let unsupported = |error| Error::Unsupported(format!("{coding}: {error}"));
         coding.codec.map(make).transpose().map_err(unsupported)
     }
 
     /// Compresses all pieces of a batch. Without compression nothing is done: the data of the batch
     /// is what is stored.
-    pub(super) fn encode(&self, batch: Batch) -> Encoded {
+    ///
+    /// # Errors
+    /// [`Error::Memory`], [`Error::Unsupported`].
+    pub(super) fn encode(&self, mut batch: Batch) -> Result<Encoded, Error> {
+        let chunk_size = self.packing.coding.chunk_size as usize;
         if self.packing.coding.codec.is_none() {
-            return Encoded { chunks: Vec::new(), batch };
+            return Ok(Encoded { batch, chunk_size, sizes: None });
         }
-        let share = SHARE.max(self.packing.coding.chunk_size as usize);
-        let shares = batch.pieces.iter().map(|piece| piece.range.len().div_ceil(share));
-        let shares: Vec<(usize, usize)> = (0..)
-            .zip(shares)
-            .flat_map(|(piece, shares)| (0..shares).map(move |share| (piece, share)))
-            .collect();
-        let groups = grouped(&shares, |&(piece, index)| {
-            share.min(batch.pieces[piece].range.len() - index * share)
-        });
-        let encoded: Vec<Chunks> = groups
-            .into_par_iter()
-            // While the other thread waits for data, this one would keep a quarter of the batch to itself.
-            .with_max_len(1)
-            .flat_map_iter(|group| {
-                let slices = group.iter().map(|&(piece, index)| {
-                    let data = &batch.data[batch.pieces[piece].range.clone()];
-                    &data[index * share..data.len().min((index + 1) * share)]
-                });
-                self.encode_slices(slices)
-            })
-            .collect();
-        let mut chunks: Vec<Chunks> = batch.pieces.iter().map(|_| Chunks::new()).collect();
-        for ((piece, _), encoded) in shares.into_iter().zip(encoded) {
-            chunks[piece].extend(encoded);
-        }
-        Encoded { chunks, batch }
+        batch.make_room()?;
+        let Batch { data, room, pieces, .. } = &mut batch;
+        let pieces = || pieces.iter().map(|piece| &data[piece.range.clone()]);
+        let mut sizes = vec![0; pieces().map(|data| data.len().div_ceil(chunk_size)).sum()];
+        let shares = self.shares(pieces(), room, &mut sizes);
+        // While the other thread waits for data, this one would keep a quarter of the batch to itself.
+        let groups = grouped(shares).into_par_iter().with_max_len(1);
+        groups.try_for_each(|group| self.encode_shares(group))?;
+        Ok(Encoded { batch, chunk_size, sizes: Some(sizes) })
     }
 
-    /// Compresses the whole of a resource.
-    pub(super) fn encode_bytes(&self, data: &[u8]) -> Chunks {
-        let share = SHARE.max(self.packing.coding.chunk_size as usize);
-        data.par_chunks(share)
-            .flat_map_iter(|data| self.encode_slices([data]))
-            .flatten_iter()
-            .collect()
+    /// Compresses the whole of a resource, and hands it on.
+    ///
+    /// # Errors
+    /// As of [`encode`](Self::encode), and those of `then`.
+    pub(super) fn encode_bytes<T>(
+        &self,
+        data: &[u8],
+        then: impl FnOnce(Option<Chunks<'_>>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.packing.coding.codec.is_none() {
+            return then(None);
+        }
+        let chunk_size = self.packing.coding.chunk_size as usize;
+        let mut room = vec![0; data.len()];
+        let mut sizes = vec![0; data.len().div_ceil(chunk_size)];
+        let shares = self.shares([data].into_iter(), &mut room, &mut sizes);
+        shares.into_par_iter().try_for_each(|share| self.encode_shares(vec![share]))?;
+        then(Some(Chunks { room: &room, sizes: &sizes, chunk_size }))
+    }
+
+    /// Cuts pieces into what a thread takes at a time.
+    fn shares<'b>(
+        &self,
+        pieces: impl Iterator<Item = &'b [u8]>,
+        mut room: &'b mut [u8],
+        mut sizes: &'b mut [u32],
+    ) -> Vec<Share<'b>> {
+        let chunk_size = self.packing.coding.chunk_size as usize;
+        let shares = pieces.flat_map(|data| data.chunks(SHARE.max(chunk_size)));
+        let shares = shares.map(|data| {
+            let (own_room, more_room) = std::mem::take(&mut room).split_at_mut(data.len());
+            let count = data.len().div_ceil(chunk_size);
+            let (own_sizes, more_sizes) = std::mem::take(&mut sizes).split_at_mut(count);
+            (room, sizes) = (more_room, more_sizes);
+            Share { data, room: own_room, sizes: own_sizes }
+        });
+        shares.collect()
     }
 
     /// Compresses some stretches of blobs with one encoder.
-    fn encode_slices<'d>(&self, slices: impl IntoIterator<Item = &'d [u8]>) -> Vec<Chunks> {
+    fn encode_shares(&self, shares: Vec<Share<'_>>) -> Result<(), Error> {
         let idle = self.idle.lock().pop();
-        // The first one could be made, so can the others.
-        let mut desk = idle.or_else(|| self.make().ok().flatten());
+        let Some(mut encoder) = idle.map_or_else(|| self.make(), |idle| Ok(Some(idle)))? else {
+            return Ok(());
+        };
         let chunk_size = self.packing.coding.chunk_size as usize;
-        let encoded = slices.into_iter().map(|data| match &mut desk {
-            Some(desk) => data.chunks(chunk_size).map(|chunk| desk.encode(chunk)).collect(),
-            None => Chunks::new(),
-        });
-        let encoded = encoded.collect();
-        self.idle.lock().extend(desk);
-        encoded
+        for Share { data, room, sizes } in shares {
+            let chunks = data.chunks(chunk_size).zip(room.chunks_mut(chunk_size)).zip(sizes);
+            for ((chunk, room), size) in chunks {
+                let len = encoder.encode(chunk, room).unwrap_or_else(|| {
+                    room.copy_from_slice(chunk);
+                    chunk.len()
+                });
+                *size = len as u32;
+            }
+        }
+        self.idle.lock().push(encoder);
+        Ok(())
     }
 }
 
-impl Desk {
-    /// A chunk as it is stored.
-    fn encode(&mut self, chunk: &[u8]) -> Vec<u8> {
-        let Self { encoder, out } = self;
-        out.resize(out.len().max(chunk.len()), 0);
-        match encoder.encode(chunk, &mut out[..chunk.len()]) {
-            Some(len) => out[..len].to_vec(),
-            None => chunk.to_vec(),
-        }
+impl Encoded {
+    /// The chunks of each piece; `None` if nothing is compressed.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = Option<Chunks<'_>>> {
+        let Self { batch, chunk_size, sizes } = self;
+        let (mut room_at, mut size_at) = (0, 0);
+        batch.pieces.iter().map(move |piece| {
+            let (len, count) = (piece.range.len(), piece.range.len().div_ceil(*chunk_size));
+            let sizes = sizes.as_ref()?;
+            let room = &batch.room[room_at..room_at + len];
+            let sizes = &sizes[size_at..size_at + count];
+            (room_at, size_at) = (room_at + len, size_at + count);
+            Some(Chunks { room, sizes, chunk_size: *chunk_size })
+        })
+    }
+}
+
+impl<'e> Chunks<'e> {
+    pub(super) fn iter(self) -> impl Iterator<Item = &'e [u8]> {
+        let rooms = self.room.chunks(self.chunk_size).zip(self.sizes);
+        rooms.map(|(room, &size)| &room[..size as usize])
+    }
+
+    /// Their length together.
+    pub(super) fn len(self) -> u64 {
+        self.sizes.iter().map(|&size| u64::from(size)).sum()
     }
 }
 
 /// Neighbours together until they have a share's length: many small files are one piece of work.
-fn grouped<T>(items: &[T], len_of: impl Fn(&T) -> usize) -> Vec<&[T]> {
-    let mut groups = Vec::new();
-    let (mut start, mut len) = (0, 0);
-    for (index, item) in items.iter().enumerate() {
-        let item = len_of(item);
-        if len + item > SHARE && index > start {
-            groups.push(&items[start..index]);
-            (start, len) = (index, 0);
+fn grouped(shares: Vec<Share<'_>>) -> Vec<Vec<Share<'_>>> {
+    let mut groups: Vec<Vec<Share<'_>>> = Vec::new();
+    let mut len = 0;
+    for share in shares {
+        let own = share.data.len();
+        match groups.last_mut() {
+            Some(group) if len + own <= SHARE => {
+                group.push(share);
+                len += own;
+            }
+            _ => {
+                groups.push(vec![share]);
+                len = own;
+            }
         }
-        len += item;
-    }
-    if start < items.len() {
-        groups.push(&items[start..]);
     }
     groups
 }

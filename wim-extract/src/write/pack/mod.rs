@@ -74,6 +74,8 @@ pub(crate) trait Supply: Send {
 pub(crate) struct Batch {
     /// As long as a batch may be; what lies outside the pieces means nothing.
     pub(crate) data: Area,
+    /// Where its chunks are compressed to: as long as `data`, or empty as long as none are.
+    room: Area,
     /// In the order in which they are written.
     pub(crate) pieces: Vec<Piece>,
     /// Pieces of blobs that are read side by side. Only data that is stored as it is, in a file of the
@@ -211,7 +213,7 @@ fn pack_at_once(
             || encoded.take().map(|encoded| writer.write(encoded)).transpose(),
             || {
                 rayon::join(
-                    || if was_last { None } else { Some(encoders.encode(filled)) },
+                    || if was_last { Ok(None) } else { encoders.encode(filled).map(Some) },
                     || if was_last { Ok(()) } else { supply.fill(&mut next) },
                 )
             },
@@ -220,7 +222,7 @@ fn pack_at_once(
             stock.push(batch.emptied());
         }
         supplied?;
-        encoded = now_encoded;
+        encoded = now_encoded?;
         filled = next;
     }
     writer.finish()
@@ -241,7 +243,7 @@ fn pack_in_turn(
         if batch.is_empty() {
             return writer.finish();
         }
-        batch = writer.write(encoders.encode(batch))?.emptied();
+        batch = writer.write(encoders.encode(batch)?)?.emptied();
     }
 }
 
@@ -249,15 +251,20 @@ impl Batch {
     /// # Errors
     /// [`Error::Memory`].
     pub(crate) fn new(len: usize) -> Result<Self, Error> {
-        let area = Area::new(len).map_err(|_| {
-            let file = "what is to be compressed".to_owned();
-            Error::Memory { file, bytes: len as u64 }
-        })?;
-        Ok(Self::over(area))
+        Ok(Self::over(area(len)?))
+    }
+
+    /// Makes room for compressed chunks, if there is none.
+    fn make_room(&mut self) -> Result<(), Error> {
+        if self.room.len() < self.data.len() {
+            self.room = area(self.data.len())?;
+        }
+        Ok(())
     }
 
     fn over(data: Area) -> Self {
-        Self { data, pieces: Vec::new(), woven: Vec::new(), ended: Vec::new() }
+        let room = Area::Allocated(Vec::new());
+        Self { data, room, pieces: Vec::new(), woven: Vec::new(), ended: Vec::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -277,6 +284,13 @@ impl Batch {
     }
 }
 
+fn area(len: usize) -> Result<Area, Error> {
+    Area::new(len).map_err(|_| {
+        let file = "what is to be compressed".to_owned();
+        Error::Memory { file, bytes: len as u64 }
+    })
+}
+
 /// Compresses `data` by itself: the metadata of an image.
 ///
 /// # Errors
@@ -289,6 +303,7 @@ pub(crate) fn pack_bytes(
     threads: Threads,
 ) -> Result<Item, Error> {
     let encoders = Encoders::new(packing)?;
-    let chunks = share_among(threads, || encoders.encode_bytes(data));
-    resource::whole(data, hash, packing.coding, layout, chunks)
+    share_among(threads, || {
+        encoders.encode_bytes(data, |chunks| resource::whole(data, hash, layout, chunks))
+    })
 }

@@ -11,8 +11,6 @@
 //! turn comes, the hash too, so that nothing is written but at the end. A solid resource is written as
 //! if all that is in it were one blob; which blobs those are says the blob table alone.
 
-use std::iter;
-
 use bytes::Bytes;
 use wim_format::Sha1Hash;
 use wim_format::blob_table::{Blob, BlobPlace, SolidResource};
@@ -30,7 +28,7 @@ use crate::write::execute::too_large;
 use crate::write::layout::{Draft, Item, Segment};
 
 /// Bytes gathered before they are written.
-const GATHER: usize = 1 << 20;
+const GATHER: usize = 128 << 10;
 
 /// What stands around chunks.
 #[derive(Debug, Clone, Copy)]
@@ -75,10 +73,8 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
 
     /// Writes a batch, and gives it back to be used again.
     pub(super) fn write(&mut self, encoded: Encoded) -> Result<Batch, Error> {
-        let Encoded { batch, mut chunks } = encoded;
-        for (index, piece) in batch.pieces.iter().enumerate() {
-            let data = &batch.data[piece.range.clone()];
-            let chunks = chunks.get_mut(index).map(std::mem::take);
+        for (piece, chunks) in encoded.batch.pieces.iter().zip(encoded.chunks()) {
+            let data = &encoded.batch.data[piece.range.clone()];
             match (piece, self.frame) {
                 (Piece { begins: Some(begin), ends: Some(hash), .. }, Frame::Single) => {
                     self.whole(data, chunks, *begin, *hash)?;
@@ -92,8 +88,8 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             };
             self.run.progress.advance(Amount::new(data.len() as u64, ended));
         }
-        self.woven(&batch)?;
-        Ok(batch)
+        self.woven(&encoded.batch)?;
+        Ok(encoded.batch)
     }
 
     /// Pieces of several blobs, and the blobs that end with them.
@@ -127,22 +123,22 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     fn whole(
         &mut self,
         data: &[u8],
-        chunks: Option<Chunks>,
+        chunks: Option<Chunks<'_>>,
         begin: Begin,
         hash: Sha1Hash,
     ) -> Result<(), Error> {
         let (layout, size) = (self.draft.layout(), begin.size);
-        let framed = chunks.map(|chunks| framed(chunks, size, layout)).transpose()?;
-        let framed = framed.filter(|framed| is_worth_it(framed, size, layout));
+        let framed = chunks.map(|chunks| Framed::new(chunks, size, layout)).transpose()?;
+        let framed = framed.filter(|framed| framed.is_worth_it(size));
         let flags = match framed {
             Some(_) => ResourceFlags::COMPRESSED,
             None => ResourceFlags::empty(),
         };
-        self.make_room(framed.as_deref().map_or(size, len_together))?;
+        self.make_room(framed.as_ref().map_or(size, Framed::len))?;
         self.put(&self.draft.blob_header(hash, flags, size))?;
         let start = self.at();
         match framed {
-            Some(framed) => framed.iter().try_for_each(|part| self.put(part))?,
+            Some(framed) => framed.for_each(|part| self.put(part))?,
             None => self.put(data)?,
         }
         let place = ResourceHeader {
@@ -156,7 +152,12 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     }
 
     /// A piece of a blob.
-    fn piece(&mut self, data: &[u8], chunks: Option<Chunks>, piece: &Piece) -> Result<(), Error> {
+    fn piece(
+        &mut self,
+        data: &[u8],
+        chunks: Option<Chunks<'_>>,
+        piece: &Piece,
+    ) -> Result<(), Error> {
         let layout = self.draft.layout();
         if let Some(begin) = piece.begins {
             let flags = match chunks {
@@ -179,17 +180,14 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             self.open = Some(Open { begin, start, chunks_start, sizes: Vec::new(), len: 0 });
         }
         let from = self.at();
-        match (&chunks, layout) {
-            (Some(chunks), Layout::Normal) => {
-                chunks.iter().try_for_each(|chunk| self.put(chunk))?
-            }
-            (Some(chunks), Layout::Pipable) => self.put(&prefixed(chunks))?,
-            (None, _) => self.put(data)?,
+        match chunks {
+            Some(chunks) => each(chunks, layout, |part| self.put(part))?,
+            None => self.put(data)?,
         }
         let len = self.at() - from;
         let Some(open) = &mut self.open else { return Ok(()) };
         open.len += len;
-        open.sizes.extend(chunks.iter().flat_map(sizes));
+        open.sizes.extend(chunks.iter().flat_map(|chunks| chunks.sizes));
         match (piece.ends, self.open.take_if(|_| piece.ends.is_some())) {
             (Some(hash), Some(open)) => self.close(open, hash),
             _ => Ok(()),
@@ -330,58 +328,81 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
     }
 }
 
-/// The bytes of a resource whose chunks are all there, in parts.
-fn framed(chunks: Chunks, uncompressed_size: u64, layout: Layout) -> Result<Vec<Vec<u8>>, Error> {
-    let sizes: Vec<u32> = sizes(&chunks).collect();
-    let table = write_chunk_table(&sizes, uncompressed_size).map_err(too_large)?;
-    Ok(match layout {
-        Layout::Normal => iter::once(table).chain(chunks).collect(),
-        Layout::Pipable => vec![prefixed(&chunks), table],
-    })
+/// A resource whose chunks are all there.
+struct Framed<'e> {
+    layout: Layout,
+    table: Vec<u8>,
+    chunks: Chunks<'e>,
 }
 
-/// Length of all parts.
-fn len_together(parts: &[Vec<u8>]) -> u64 {
-    parts.iter().map(|part| part.len() as u64).sum()
-}
-
-/// Whether a resource is stored in chunks. In the pipable layout it always is: of one that comes in
-/// pieces nobody knows in time whether it gets smaller, and pieces must not make a difference.
-fn is_worth_it(framed: &[Vec<u8>], uncompressed_size: u64, layout: Layout) -> bool {
-    layout == Layout::Pipable || len_together(framed) < uncompressed_size
-}
-
-/// The stored size of each chunk.
-fn sizes(chunks: &Chunks) -> impl Iterator<Item = u32> {
-    chunks.iter().map(|chunk| chunk.len() as u32)
-}
-
-/// Chunks with the length of each before it.
-fn prefixed(chunks: &Chunks) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(len_together(chunks) as usize + 4 * chunks.len());
-    for (chunk, size) in chunks.iter().zip(sizes(chunks)) {
-        bytes.extend(size.to_le_bytes());
-        bytes.extend_from_slice(chunk);
+impl<'e> Framed<'e> {
+    fn new(chunks: Chunks<'e>, uncompressed_size: u64, layout: Layout) -> Result<Self, Error> {
+        let table = write_chunk_table(chunks.sizes, uncompressed_size).map_err(too_large)?;
+        Ok(Self { layout, table, chunks })
     }
-    bytes
+
+    fn len(&self) -> u64 {
+        let prefixes = match self.layout {
+            Layout::Normal => 0,
+            Layout::Pipable => size_of::<u32>() * self.chunks.sizes.len(),
+        };
+        self.table.len() as u64 + prefixes as u64 + self.chunks.len()
+    }
+
+    /// Whether a resource is stored in chunks. In the pipable layout it always is: of one that comes in
+    /// pieces nobody knows in time whether it gets smaller, and pieces must not make a difference.
+    fn is_worth_it(&self, uncompressed_size: u64) -> bool {
+        self.layout == Layout::Pipable || self.len() < uncompressed_size
+    }
+
+    /// Gives its bytes in order.
+    fn for_each(&self, mut put: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+        if self.layout == Layout::Normal {
+            put(&self.table)?;
+        }
+        each(self.chunks, self.layout, &mut put)?;
+        if self.layout == Layout::Pipable {
+            put(&self.table)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives chunks in order, in the pipable layout with the length of each before it.
+fn each(
+    chunks: Chunks<'_>,
+    layout: Layout,
+    mut put: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for chunk in chunks.iter() {
+        if layout == Layout::Pipable {
+            put(&(chunk.len() as u32).to_le_bytes())?;
+        }
+        put(chunk)?;
+    }
+    Ok(())
 }
 
 /// A resource that is all there.
 pub(super) fn whole(
     data: &[u8],
     hash: Sha1Hash,
-    coding: Coding,
     layout: Layout,
-    chunks: Chunks,
+    chunks: Option<Chunks<'_>>,
 ) -> Result<Item, Error> {
     let uncompressed_size = data.len() as u64;
-    let framed = coding.codec.map(|_| framed(chunks, uncompressed_size, layout)).transpose()?;
-    Ok(match framed.filter(|framed| is_worth_it(framed, uncompressed_size, layout)) {
-        Some(framed) => Item {
-            flags: ResourceFlags::COMPRESSED,
-            uncompressed_size,
-            ..Item::stored(framed.concat().into(), hash, ResourceFlags::empty())
-        },
-        None => Item::stored(Bytes::copy_from_slice(data), hash, ResourceFlags::empty()),
+    let framed = chunks.map(|chunks| Framed::new(chunks, uncompressed_size, layout)).transpose()?;
+    let Some(framed) = framed.filter(|framed| framed.is_worth_it(uncompressed_size)) else {
+        return Ok(Item::stored(Bytes::copy_from_slice(data), hash, ResourceFlags::empty()));
+    };
+    let mut bytes = Vec::with_capacity(framed.len() as usize);
+    framed.for_each(|part| {
+        bytes.extend_from_slice(part);
+        Ok(())
+    })?;
+    Ok(Item {
+        flags: ResourceFlags::COMPRESSED,
+        uncompressed_size,
+        ..Item::stored(bytes.into(), hash, ResourceFlags::empty())
     })
 }

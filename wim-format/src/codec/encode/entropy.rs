@@ -68,10 +68,16 @@ fn weighted(number: u32) -> u64 {
     }
 }
 
-/// What `counts` symbols take with an ideal code, in units.
-pub(crate) fn total(counts: &[u32]) -> u64 {
-    let sum = counts.iter().sum();
-    weighted(sum) - counts.iter().map(|&count| weighted(count)).sum::<u64>()
+/// What symbols that occur so often take with an ideal code, in units, and how many of them do occur.
+#[inline(always)]
+pub(crate) fn total(counts: impl Iterator<Item = u32>) -> (u64, u32) {
+    let (mut sum, mut weights, mut used) = (0, 0, 0);
+    for count in counts {
+        sum += count;
+        weights += weighted(count);
+        used += u32::from(count != 0);
+    }
+    (weighted(sum) - weights, used)
 }
 
 /// Sets `costs` to what each symbol costs, at most `limit` bits; symbols that do not occur cost as if

@@ -8,18 +8,28 @@ const MAX_LENGTH: usize = 16;
 /// Room to make codes in.
 #[derive(Debug)]
 pub(crate) struct Builder {
-    /// Used symbols by frequency, as `frequency << 10 | symbol`; then parents, then depths.
-    nodes: Vec<u32>,
-    order: Vec<u16>,
+    /// Used symbols, as `frequency << 10 | symbol`, and again, sorted.
+    used: Vec<u32>,
+    sorted: Vec<u32>,
+    /// The frequencies of inner nodes, and which one each was joined into.
+    sums: [u32; MAX_SYMBOLS],
+    parents: [u16; MAX_SYMBOLS],
 }
 
 const SYMBOL_BITS: u32 = 10;
 /// Symbols that occur so often or more are sorted by comparing them.
 const OFTEN: usize = 128;
+/// More than any frequency.
+const NEVER: u32 = u32::MAX;
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self { nodes: Vec::with_capacity(MAX_SYMBOLS), order: Vec::with_capacity(MAX_SYMBOLS) }
+        Self {
+            used: vec![0; MAX_SYMBOLS],
+            sorted: Vec::with_capacity(MAX_SYMBOLS + 1),
+            sums: [0; MAX_SYMBOLS],
+            parents: [0; MAX_SYMBOLS],
+        }
     }
 
     /// Sets `lengths` to the codeword lengths of a complete code, none longer than `limit`, that
@@ -28,100 +38,103 @@ impl Builder {
     /// complete.
     pub(crate) fn lengths(&mut self, frequencies: &[u32], limit: usize, lengths: &mut [u8]) {
         lengths.fill(0);
-        let Self { nodes, order } = self;
-        sort_used(frequencies, nodes);
-        if let [only] = nodes[..] {
-            let only = only as usize & ((1 << SYMBOL_BITS) - 1);
-            lengths[only] = 1;
-            lengths[usize::from(only == 0)] = 1;
+        let Self { used, sorted, sums, parents } = self;
+        sort_used(frequencies, used, sorted);
+        let symbol = |leaf: u32| leaf as usize & ((1 << SYMBOL_BITS) - 1);
+        if let [only] = sorted[..] {
+            lengths[symbol(only)] = 1;
+            lengths[usize::from(symbol(only) == 0)] = 1;
         }
-        if nodes.len() < 2 {
+        if sorted.len() < 2 {
             return;
         }
-        order.clear();
-        order.extend(nodes.iter().map(|node| (node & ((1 << SYMBOL_BITS) - 1)) as u16));
-        nodes.iter_mut().for_each(|node| *node >>= SYMBOL_BITS);
-        join(nodes);
-        let counts = counts(nodes, limit);
-        let mut rarest = order.iter();
+        let inner = sorted.len() - 1;
+        join(sorted, &mut sums[..inner], parents);
+        let counts = counts(&parents[..inner - 1], limit);
+        let mut rarest = sorted.iter();
         for length in (1..=limit).rev() {
-            for &symbol in rarest.by_ref().take(counts[length] as usize) {
-                lengths[usize::from(symbol)] = length as u8;
+            for &leaf in rarest.by_ref().take(counts[length] as usize) {
+                lengths[symbol(leaf)] = length as u8;
             }
         }
     }
 }
 
-/// Sets `nodes` to the symbols used, as `frequency << 10 | symbol`, in ascending order. Most symbols are
+/// Sets `sorted` to the symbols used, as `frequency << 10 | symbol`, in ascending order. Most symbols are
 /// rare: those of each frequency are counted, which takes a third of the time of comparing them.
-fn sort_used(frequencies: &[u32], nodes: &mut Vec<u32>) {
-    let mut next = [0u32; OFTEN + 1];
-    let place = |frequency: u32| (frequency as usize).min(OFTEN);
-    for &frequency in frequencies {
-        next[place(frequency)] += 1;
+fn sort_used(frequencies: &[u32], used: &mut [u32], sorted: &mut Vec<u32>) {
+    // Whether a symbol is used takes no branch, which would be guessed wrongly too often.
+    let mut count = 0;
+    for (symbol, &frequency) in frequencies.iter().enumerate() {
+        used[count] = frequency << SYMBOL_BITS | symbol as u32;
+        count += usize::from(frequency != 0);
     }
-    next[0] = 0;
-    let mut used = 0;
+    let used = &used[..count];
+    let place = |leaf: u32| ((leaf >> SYMBOL_BITS) as usize).min(OFTEN);
+    let mut next = [0u32; OFTEN + 1];
+    for &leaf in used {
+        next[place(leaf)] += 1;
+    }
+    let mut sum = 0;
     for next in &mut next {
-        (*next, used) = (used, used + *next);
+        (*next, sum) = (sum, sum + *next);
     }
     let rare = next[OFTEN] as usize;
-    nodes.clear();
-    nodes.resize(used as usize, 0);
-    for (symbol, &frequency) in frequencies.iter().enumerate() {
-        if frequency != 0 {
-            let next = &mut next[place(frequency)];
-            nodes[*next as usize] = frequency << SYMBOL_BITS | symbol as u32;
-            *next += 1;
-        }
+    sorted.clear();
+    sorted.resize(count, 0);
+    for &leaf in used {
+        let next = &mut next[place(leaf)];
+        sorted[*next as usize] = leaf;
+        *next += 1;
     }
-    nodes[rare..].sort_unstable();
+    sorted[rare..].sort_unstable();
 }
 
-/// Joins the two rarest nodes again and again. `nodes` holds frequencies in ascending order, and
-/// then, for each inner node, the one it was joined into; the root is the last but one.
-fn join(nodes: &mut [u32]) {
-    let count = nodes.len();
-    let mut leaf = 0;
-    let mut inner = 0;
-    for new in 0..count - 1 {
+/// Joins the two rarest nodes again and again: `leaves` are in ascending order, and so are the inner nodes
+/// as they are made. Sets `parents` to the inner node that each inner one but the root is joined into.
+fn join(leaves: &mut Vec<u32>, sums: &mut [u32], parents: &mut [u16; MAX_SYMBOLS]) {
+    // Behind the last leaf, and behind the last inner node, lies one that is never the rarer.
+    leaves.push(NEVER);
+    sums.fill(NEVER);
+    let (mut leaf, mut inner) = (0, 0);
+    for new in 0..sums.len() {
         let mut sum = 0;
         for _ in 0..2 {
-            if leaf < count && (inner >= new || nodes[leaf] <= nodes[inner]) {
-                sum += nodes[leaf];
+            let (from_leaf, from_inner) = (leaves[leaf] >> SYMBOL_BITS, sums[inner]);
+            if from_leaf <= from_inner {
+                sum += from_leaf;
                 leaf += 1;
             } else {
-                sum += nodes[inner];
-                nodes[inner] = new as u32;
+                sum += from_inner;
+                parents[inner] = new as u16;
                 inner += 1;
             }
         }
-        nodes[new] = sum;
+        sums[new] = sum;
     }
+    leaves.pop();
 }
 
-/// How many codewords there are of each length, given the inner nodes as [`join`] leaves them.
-fn counts(nodes: &mut [u32], limit: usize) -> [u32; MAX_LENGTH + 1] {
+/// How many codewords there are of each length, given the parents of the inner nodes, which come in the
+/// order of their depth, those that are deepest first.
+fn counts(parents: &[u16], limit: usize) -> [u32; MAX_LENGTH + 1] {
     let mut counts = [0u32; MAX_LENGTH + 1];
-    let inner = nodes.len() - 1;
-    nodes[inner - 1] = 0;
-    // Each inner node starts as a leaf, and splits a leaf of the level above.
-    counts[1] = 2;
-    let mut excess = 0i64;
-    for node in (0..inner - 1).rev() {
-        let depth = nodes[nodes[node] as usize] + 1;
-        nodes[node] = depth;
-        let depth = depth as usize;
-        if depth < limit {
-            counts[depth] -= 1;
-            counts[depth + 1] += 2;
-        } else {
-            // A leaf more than there is room for.
-            counts[limit] += 1;
-            excess += 1;
-        }
+    // Those of a depth: the root at first, which the parents do not hold.
+    let (mut first, mut end) = (parents.len(), parents.len() + 1);
+    for length in 1..limit {
+        // Each inner node of a depth has two nodes below it, of which the inner ones are no codewords.
+        let nodes = 2 * (end - first);
+        end = first;
+        first = parents[..end]
+            .iter()
+            .rposition(|&parent| usize::from(parent) < end)
+            .map_or(0, |last| last + 1);
+        counts[length] = (nodes - (end - first)) as u32;
     }
-    shorten(&mut counts, limit, excess);
+    // What lies deeper is one leaf more than there is room for with each inner node.
+    let excess = first;
+    counts[limit] = (2 * (end - first) + excess) as u32;
+    shorten(&mut counts, limit, excess as i64);
     counts
 }
 
@@ -143,38 +156,57 @@ fn shorten(counts: &mut [u32; MAX_LENGTH + 1], limit: usize, mut excess: i64) {
     }
 }
 
-/// The first codeword of each length; 0 for that of no bits.
-fn first_codewords(lengths: &[u8]) -> [u32; MAX_LENGTH + 1] {
-    let mut counts = [0u32; MAX_LENGTH + 1];
-    for &length in lengths {
-        counts[usize::from(length)] += 1;
+/// Parts of a code whose codewords are made side by side: most symbols have the length of one close by, and
+/// its codeword is the one before.
+const PARTS: usize = 4;
+
+/// Gives `put` the canonical codeword of each symbol, by these lengths; 0 for those of no length.
+#[inline(always)]
+pub(crate) fn each_codeword(lengths: &[u8], mut put: impl FnMut(usize, u32)) {
+    let part = lengths.len().div_ceil(PARTS);
+    let starts: [usize; PARTS] = std::array::from_fn(|which| (which * part).min(lengths.len()));
+    let parts = starts.map(|start| &lengths[start..lengths.len().min(start + part)]);
+    // As long as the last one, which is the shortest.
+    let in_step = parts[PARTS - 1].len();
+    let mut next = [[0u32; MAX_LENGTH + 1]; PARTS];
+    let place = |length: u8| usize::from(length).min(MAX_LENGTH);
+    for i in 0..in_step {
+        (0..PARTS).for_each(|which| next[which][place(parts[which][i])] += 1);
     }
-    counts[0] = 0;
-    let mut first = [0u32; MAX_LENGTH + 1];
+    for which in 0..PARTS {
+        parts[which][in_step..].iter().for_each(|&length| next[which][place(length)] += 1);
+    }
+    let mut first = 0;
     for length in 1..=MAX_LENGTH {
-        first[length] = (first[length - 1] + counts[length - 1]) << 1;
+        first <<= 1;
+        for next in &mut next {
+            (next[length], first) = (first, first + next[length]);
+        }
     }
-    first
+    next.iter_mut().for_each(|next| next[0] = 0);
+    let mut give = |which: usize, i: usize| {
+        let length = parts[which][i];
+        let next = &mut next[which][place(length)];
+        put(starts[which] + i, *next);
+        *next += u32::from(length != 0);
+    };
+    for i in 0..in_step {
+        (0..PARTS).for_each(|which| give(which, i));
+    }
+    for which in 0..PARTS {
+        (in_step..parts[which].len()).for_each(|i| give(which, i));
+    }
 }
 
 /// Sets `words` to the canonical codewords of these lengths.
 pub(crate) fn codewords(lengths: &[u8], words: &mut [u16]) {
-    let mut next = first_codewords(lengths);
-    for (word, &length) in words.iter_mut().zip(lengths) {
-        let next = &mut next[usize::from(length)];
-        *word = *next as u16;
-        *next += u32::from(length != 0);
-    }
+    each_codeword(lengths, |symbol, word| words[symbol] = word as u16);
 }
 
 /// Sets `words` to the canonical codewords of these lengths, each as `length << 16 | word`.
 pub(crate) fn packed_codewords(lengths: &[u8], words: &mut [u32]) {
-    let mut next = first_codewords(lengths);
-    for (word, &length) in words.iter_mut().zip(lengths) {
-        let next = &mut next[usize::from(length)];
-        *word = u32::from(length) << 16 | *next;
-        *next += u32::from(length != 0);
-    }
+    let words = &mut words[..lengths.len()];
+    each_codeword(lengths, |symbol, word| words[symbol] = u32::from(lengths[symbol]) << 16 | word);
 }
 
 #[cfg(test)]

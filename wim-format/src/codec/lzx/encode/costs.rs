@@ -75,7 +75,7 @@ impl Costs {
         let raw = u64::from(counts.iter().sum::<u32>() * ALIGNED_BITS * BIT);
         let header = u64::from(ALIGNED_BITS * BIT) * ALIGNED_SYMBOLS as u64;
         let mut own = [(ALIGNED_BITS * BIT) as u16; ALIGNED_SYMBOLS];
-        self.is_aligned = entropy::total(counts) + header < raw;
+        self.is_aligned = entropy::total(counts.iter().copied()).0 + header < raw;
         if self.is_aligned {
             entropy::costs(counts, 7, &mut own);
         }

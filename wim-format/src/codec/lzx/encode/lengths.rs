@@ -43,7 +43,9 @@ impl Part {
         self.steps.clear();
         let mut at = 0;
         while at < new.len() {
-            at += self.step(&old[at..], &new[at..]);
+            let same = new[at..].iter().take_while(|&&other| other == new[at]).count();
+            self.run(&old[at..at + same], new[at]);
+            at += same;
         }
         let mut frequencies = [0u32; PRETREE_SYMBOLS];
         self.steps.iter().for_each(|step| frequencies[usize::from(step.symbol)] += 1);
@@ -54,33 +56,31 @@ impl Part {
         4 * PRETREE_SYMBOLS as u64 + bits.map(u64::from).sum::<u64>()
     }
 
-    /// Adds the symbols for the next lengths and gives the number of these.
-    fn step(&mut self, old: &[u8], new: &[u8]) -> usize {
-        let length = new[0];
-        let run = new.iter().take_while(|&&other| other == length).count();
-        let difference = (old[0] + 17 - length) % 17;
+    /// Adds the symbols for a run of `length`.
+    fn run(&mut self, mut old: &[u8], length: u8) {
         let mut add = |symbol, extra, bits| self.steps.push(Step { symbol, extra, bits });
-        match (length, run) {
-            (0, 20..) => {
-                let run = run.min(51);
-                add(MANY_ZEROS, run as u8 - 20, 5);
-                run
-            }
-            (0, 4..) => {
-                add(ZEROS, run as u8 - 4, 4);
-                run
-            }
-            (1.., 4..) => {
-                let run = run.min(5);
-                add(SAME, run as u8 - 4, 1);
-                add(difference, 0, 0);
-                run
-            }
-            _ => {
-                add(difference, 0, 0);
-                1
-            }
+        let difference = |old: u8| (old + 17 - length) % 17;
+        while old.len() >= 4 {
+            let taken = match (length, old.len()) {
+                (0, 20..) => {
+                    let taken = old.len().min(51);
+                    add(MANY_ZEROS, taken as u8 - 20, 5);
+                    taken
+                }
+                (0, taken) => {
+                    add(ZEROS, taken as u8 - 4, 4);
+                    taken
+                }
+                (_, run) => {
+                    let taken = run.min(5);
+                    add(SAME, taken as u8 - 4, 1);
+                    add(difference(old[0]), 0, 0);
+                    taken
+                }
+            };
+            old = &old[taken..];
         }
+        old.iter().for_each(|&old| add(difference(old), 0, 0));
     }
 
     /// Writes what was prepared.
@@ -88,8 +88,8 @@ impl Part {
         self.lengths.iter().for_each(|&length| bits.put(length.into(), 4));
         for step in &self.steps {
             let symbol = usize::from(step.symbol);
-            bits.put(self.words[symbol].into(), self.lengths[symbol].into());
-            bits.put(step.extra.into(), step.bits.into());
+            let word = u32::from(self.words[symbol]) << step.bits | u32::from(step.extra);
+            bits.put(word, u32::from(self.lengths[symbol] + step.bits));
         }
     }
 }

@@ -7,10 +7,10 @@ mod lengths;
 mod matches;
 mod optimal;
 mod split;
-mod translate;
 
 use super::tables::{MIN_MATCH, main_symbols, window_order};
 use crate::codec::cpu::Cpu;
+use crate::codec::e8::Translate;
 use crate::codec::encode::Level;
 use crate::codec::encode::bits::BitWriter;
 use crate::codec::encode::chains::{Chains, Effort};
@@ -164,7 +164,7 @@ impl<R: Reach> Engine<R> {
         let Self { cpu, plan, text, method, matches, splitter, blocks } = self;
         let cpu = *cpu;
         text.set(src);
-        translate::translate(text.chunk_mut());
+        cpu.run(Translate { chunk: text.chunk_mut() });
         matches.clear();
         match method {
             Method::Lazy(chains) => {

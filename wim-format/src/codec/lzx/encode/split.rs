@@ -1,5 +1,6 @@
 //! Cuts a chunk into blocks with codes of their own.
 
+use super::super::tables::{ALIGNED_SYMBOLS, LENGTH_SYMBOLS};
 use super::block::Frequencies;
 use super::matches::Match;
 use crate::codec::encode::entropy::{self, BIT};
@@ -102,8 +103,8 @@ impl Splitter {
             (self.after_match, self.anywhere) = (usize::MAX, usize::MAX);
             return;
         }
+        let cost = cost([&self.frequencies], self.symbols);
         let frequencies = self.frequencies.clone();
-        let cost = cost(&frequencies, self.symbols);
         self.segments.push(Segment { end, matches, frequencies, cost, gain: 0 });
         self.start_segment(end);
     }
@@ -151,21 +152,28 @@ impl Splitter {
     /// Sets the gain of the segment at `place` among those left.
     fn weigh(&mut self, place: usize) {
         let (a, b) = (self.left[place], self.left[place + 1]);
-        let mut both = self.segments[a].frequencies.clone();
-        both.add(&self.segments[b].frequencies);
-        let apart = self.segments[a].cost + self.segments[b].cost;
-        self.segments[a].gain = apart as i64 - cost(&both, self.symbols) as i64;
+        let (first, second) = (&self.segments[a], &self.segments[b]);
+        let apart = first.cost + second.cost;
+        let together = cost([&first.frequencies, &second.frequencies], self.symbols);
+        self.segments[a].gain = apart as i64 - together as i64;
     }
 }
 
-/// What a block with these symbols takes, in units of cost, less its raw bits.
-fn cost(frequencies: &Frequencies, symbols: usize) -> u64 {
-    let Frequencies { main, length, aligned } = frequencies;
-    let main = &main[..symbols];
-    let used = |counts: &[u32]| counts.iter().map(|&count| u32::from(count != 0)).sum::<u32>();
-    let raw = u64::from(3 * BIT * aligned.iter().sum::<u32>());
-    let lengths = u64::from(used(main) + used(length));
-    let header = (BLOCK + HEADER * lengths) * u64::from(BIT);
-    let aligned = raw.min(entropy::total(aligned) + 24 * u64::from(BIT));
-    entropy::total(main) + entropy::total(length) + aligned + header
+/// What a block with the symbols of all `parts` takes, in units of cost, less its raw bits.
+fn cost<const N: usize>(parts: [&Frequencies; N], symbols: usize) -> u64 {
+    let mains = parts.map(|part| &part.main[..symbols]);
+    let (main, main_used) = entropy::total(together(mains, symbols));
+    let lengths = parts.map(|part| &part.length[..]);
+    let (length, length_used) = entropy::total(together(lengths, LENGTH_SYMBOLS));
+    let aligned = || together(parts.map(|part| &part.aligned[..]), ALIGNED_SYMBOLS);
+    let raw = u64::from(3 * BIT * aligned().sum::<u32>());
+    let header = (BLOCK + HEADER * u64::from(main_used + length_used)) * u64::from(BIT);
+    let aligned = raw.min(entropy::total(aligned()).0 + 24 * u64::from(BIT));
+    main + length + aligned + header
+}
+
+/// The sums of counts of the same symbol, of which there are so many.
+#[inline(always)]
+fn together<const N: usize>(counts: [&[u32]; N], symbols: usize) -> impl Iterator<Item = u32> {
+    (0..symbols).map(move |symbol| counts.iter().map(|counts| counts[symbol]).sum())
 }

@@ -9,7 +9,7 @@ use super::{LITERALS, LONG_LENGTH, SYMBOLS, TABLE_LEN};
 use crate::codec::cpu::{Cpu, Stage};
 use crate::codec::encode::Level;
 use crate::codec::encode::chains::{Chains, Effort};
-use crate::codec::encode::prefix::{Builder, packed_codewords};
+use crate::codec::encode::prefix::{Builder, each_codeword};
 use crate::codec::encode::text::{Near, Text};
 use items::{Item, Items, open_bits};
 use lazy::Parse;
@@ -127,13 +127,12 @@ impl Encoder {
         for (byte, pair) in table.iter_mut().zip(lengths.chunks_exact(2)) {
             *byte = pair[0] | pair[1] << 4;
         }
-        let mut packed = [0; SYMBOLS];
-        packed_codewords(&lengths, &mut packed);
         let mut words = [0; SYMBOLS];
-        for (symbol, (word, &packed)) in words.iter_mut().zip(&packed).enumerate() {
+        each_codeword(&lengths, |symbol, word| {
             let open = open_bits(symbol);
-            *word = u64::from((packed >> 16) + open) << 32 | u64::from(packed & 0xFFFF) << open;
-        }
+            let count = u32::from(lengths[symbol]) + open;
+            words[symbol] = u64::from(count) << 32 | u64::from(word) << open;
+        });
         let writer = Writer::new(dst, TABLE_LEN);
         cpu.run(Stream { words: &words, items, writer })
     }
