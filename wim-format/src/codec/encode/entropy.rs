@@ -70,13 +70,18 @@ fn weighted(number: u32) -> u64 {
 
 /// What symbols that occur so often take with an ideal code, in units, and how many of them do occur.
 #[inline(always)]
-pub(crate) fn total(counts: impl Iterator<Item = u32>) -> (u64, u32) {
-    let (mut sum, mut weights, mut used) = (0, 0, 0);
-    for count in counts {
+pub(crate) fn total(counts: impl Iterator<Item = u32> + Clone) -> (u64, u32) {
+    // Apart, so that all but the table becomes vectors.
+    let (mut sum, mut used, mut any) = (0, 0, 0);
+    for count in counts.clone() {
         sum += count;
-        weights += weighted(count);
         used += u32::from(count != 0);
+        any |= count;
     }
+    let weights: u64 = match any < TABLE as u32 {
+        true => counts.map(|count| u64::from(WEIGHTED[count as usize % TABLE])).sum(),
+        false => counts.map(weighted).sum(),
+    };
     (weighted(sum) - weights, used)
 }
 

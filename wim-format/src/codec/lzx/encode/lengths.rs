@@ -43,9 +43,14 @@ impl Part {
         self.steps.clear();
         let mut at = 0;
         while at < new.len() {
-            let same = new[at..].iter().take_while(|&&other| other == new[at]).count();
-            self.run(&old[at..at + same], new[at]);
-            at += same;
+            at += match new[at..].first_chunk::<4>() {
+                Some(&four) if four == [four[0]; 4] => self.run(old[at], &new[at..]),
+                _ => {
+                    let symbol = difference(old[at], new[at]);
+                    self.steps.push(Step { symbol, extra: 0, bits: 0 });
+                    1
+                }
+            };
         }
         let mut frequencies = [0u32; PRETREE_SYMBOLS];
         self.steps.iter().for_each(|step| frequencies[usize::from(step.symbol)] += 1);
@@ -56,40 +61,48 @@ impl Part {
         4 * PRETREE_SYMBOLS as u64 + bits.map(u64::from).sum::<u64>()
     }
 
-    /// Adds the symbols for a run of `length`.
-    fn run(&mut self, mut old: &[u8], length: u8) {
+    /// Adds the symbols for a run of at least four of the same length, the first of which was `old`, as
+    /// many as they can say, and gives the number of these.
+    fn run(&mut self, old: u8, new: &[u8]) -> usize {
+        let length = new[0];
+        let run = new.iter().take_while(|&&other| other == length).count();
         let mut add = |symbol, extra, bits| self.steps.push(Step { symbol, extra, bits });
-        let difference = |old: u8| (old + 17 - length) % 17;
-        while old.len() >= 4 {
-            let taken = match (length, old.len()) {
-                (0, 20..) => {
-                    let taken = old.len().min(51);
-                    add(MANY_ZEROS, taken as u8 - 20, 5);
-                    taken
-                }
-                (0, taken) => {
-                    add(ZEROS, taken as u8 - 4, 4);
-                    taken
-                }
-                (_, run) => {
-                    let taken = run.min(5);
-                    add(SAME, taken as u8 - 4, 1);
-                    add(difference(old[0]), 0, 0);
-                    taken
-                }
-            };
-            old = &old[taken..];
+        match (length, run) {
+            (0, 20..) => {
+                let run = run.min(51);
+                add(MANY_ZEROS, run as u8 - 20, 5);
+                run
+            }
+            (0, _) => {
+                add(ZEROS, run as u8 - 4, 4);
+                run
+            }
+            _ => {
+                let run = run.min(5);
+                add(SAME, run as u8 - 4, 1);
+                add(difference(old, length), 0, 0);
+                run
+            }
         }
-        old.iter().for_each(|&old| add(difference(old), 0, 0));
     }
 
     /// Writes what was prepared.
     pub(super) fn write(&self, bits: &mut BitWriter<'_>) {
         self.lengths.iter().for_each(|&length| bits.put(length.into(), 4));
-        for step in &self.steps {
-            let symbol = usize::from(step.symbol);
-            let word = u32::from(self.words[symbol]) << step.bits | u32::from(step.extra);
-            bits.put(word, u32::from(self.lengths[symbol] + step.bits));
+        // Two fit between flushes.
+        for steps in self.steps.chunks(2) {
+            for step in steps {
+                let symbol = usize::from(step.symbol);
+                let word = u32::from(self.words[symbol]) << step.bits | u32::from(step.extra);
+                bits.add(word, u32::from(self.lengths[symbol] + step.bits));
+            }
+            bits.flush();
         }
     }
+}
+
+/// The symbol for a length, given that of the block before.
+fn difference(old: u8, new: u8) -> u8 {
+    let difference = old + 17 - new;
+    if difference < 17 { difference } else { difference - 17 }
 }

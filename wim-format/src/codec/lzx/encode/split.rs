@@ -174,6 +174,10 @@ fn cost<const N: usize>(parts: [&Frequencies; N], symbols: usize) -> u64 {
 
 /// The sums of counts of the same symbol, of which there are so many.
 #[inline(always)]
-fn together<const N: usize>(counts: [&[u32]; N], symbols: usize) -> impl Iterator<Item = u32> {
+fn together<const N: usize>(
+    counts: [&[u32]; N],
+    symbols: usize,
+) -> impl Iterator<Item = u32> + Clone {
+    let counts = counts.map(|counts| &counts[..symbols]);
     (0..symbols).map(move |symbol| counts.iter().map(|counts| counts[symbol]).sum())
 }
