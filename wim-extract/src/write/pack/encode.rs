@@ -19,9 +19,15 @@ pub(super) struct Encoders {
 /// A batch whose chunks have been compressed into its room.
 pub(super) struct Encoded {
     pub(super) batch: Batch,
+    /// `None` if nothing is compressed.
+    sizes: Option<Sizes>,
+}
+
+/// The sizes of all chunks of a batch, one after the other.
+struct Sizes {
+    stored: Vec<u32>,
+    /// That of their contents.
     chunk_size: usize,
-    /// Of all chunks, one after the other; `None` if nothing is compressed.
-    sizes: Option<Vec<u32>>,
 }
 
 /// Chunks of one blob that follow each other, as they are stored. One that is as long as its contents is
@@ -65,10 +71,10 @@ impl Encoders {
     /// # Errors
     /// [`Error::Memory`], [`Error::Unsupported`].
     pub(super) fn encode(&self, mut batch: Batch) -> Result<Encoded, Error> {
-        let chunk_size = self.packing.coding.chunk_size as usize;
         if self.packing.coding.codec.is_none() {
-            return Ok(Encoded { batch, chunk_size, sizes: None });
+            return Ok(Encoded { batch, sizes: None });
         }
+        let chunk_size = self.packing.coding.chunk_size as usize;
         batch.make_room()?;
         let Batch { data, room, pieces, .. } = &mut batch;
         let pieces = || pieces.iter().map(|piece| &data[piece.range.clone()]);
@@ -77,7 +83,7 @@ impl Encoders {
         // While the other thread waits for data, this one would keep a quarter of the batch to itself.
         let groups = grouped(shares).into_par_iter().with_max_len(1);
         groups.try_for_each(|group| self.encode_shares(group))?;
-        Ok(Encoded { batch, chunk_size, sizes: Some(sizes) })
+        Ok(Encoded { batch, sizes: Some(Sizes { stored: sizes, chunk_size }) })
     }
 
     /// Compresses the whole of a resource, and hands it on.
@@ -144,13 +150,12 @@ impl Encoders {
 impl Encoded {
     /// The chunks of each piece; `None` if nothing is compressed.
     pub(super) fn chunks(&self) -> impl Iterator<Item = Option<Chunks<'_>>> {
-        let Self { batch, chunk_size, sizes } = self;
         let (mut room_at, mut size_at) = (0, 0);
-        batch.pieces.iter().map(move |piece| {
+        self.batch.pieces.iter().map(move |piece| {
+            let Sizes { stored, chunk_size } = self.sizes.as_ref()?;
             let (len, count) = (piece.range.len(), piece.range.len().div_ceil(*chunk_size));
-            let sizes = sizes.as_ref()?;
-            let room = &batch.room[room_at..room_at + len];
-            let sizes = &sizes[size_at..size_at + count];
+            let room = &self.batch.room[room_at..room_at + len];
+            let sizes = &stored[size_at..size_at + count];
             (room_at, size_at) = (room_at + len, size_at + count);
             Some(Chunks { room, sizes, chunk_size: *chunk_size })
         })
