@@ -91,7 +91,7 @@ impl Plan {
         let doublings = (chunk_size >> 14).max(2).ilog2();
         let (depth, nice, entered, passes, gaps, shortest_block) = match level {
             Level::Fast => (8 * doublings, 128, ALL, 0, Gaps::Longest, 8192),
-            Level::Balanced => (8, 22, 6, 1, Gaps::Longest, 2048),
+            Level::Balanced => (8, 22, 8, 1, Gaps::Longest, 2048),
             Level::Usual if R::SIZE == Near::SIZE => (12, 54, 16, 1, Gaps::Longest, 2048),
             Level::Usual => (24, 96, ALL, 1, Gaps::Longest, 2048),
             Level::Best => (48, 257, ALL, 2, Gaps::All, 2048),
