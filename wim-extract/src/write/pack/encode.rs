@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 use wim_format::Encoder;
 
-use super::{Batch, Packing};
+use super::{Batch, Packing, area};
 use crate::error::Error;
+use crate::map::Area;
 use crate::pipeline::lock::Lock;
 
 /// Uncompressed bytes that a thread takes at a time; a whole chunk where chunks are larger.
@@ -14,19 +15,23 @@ const SHARE: usize = 64 << 10;
 pub(super) struct Encoders {
     packing: Packing,
     idle: Lock<Vec<Encoder>>,
+    /// Where no chunks are now.
+    rooms: Lock<Vec<Area>>,
 }
 
-/// A batch whose chunks have been compressed into its room.
+/// A batch and its chunks, compressed.
 pub(super) struct Encoded {
     pub(super) batch: Batch,
     /// `None` if nothing is compressed.
-    sizes: Option<Sizes>,
+    stored: Option<Stored>,
 }
 
-/// The sizes of all chunks of a batch, one after the other.
-struct Sizes {
-    stored: Vec<u32>,
-    /// That of their contents.
+/// The chunks of a batch, piece after piece.
+struct Stored {
+    /// As long as the data of a batch: each chunk lies where its contents would, if they had no gaps.
+    room: Area,
+    sizes: Vec<u32>,
+    /// Length of the contents of a chunk.
     chunk_size: usize,
 }
 
@@ -51,7 +56,8 @@ impl Encoders {
     /// # Errors
     /// [`Error::Unsupported`] for a compression that no encoder can be made for.
     pub(super) fn new(packing: Packing) -> Result<Self, Error> {
-        let encoders = Self { packing, idle: Lock::new(Vec::new()) };
+        let (idle, rooms) = (Lock::new(Vec::new()), Lock::new(Vec::new()));
+        let encoders = Self { packing, idle, rooms };
         let first = encoders.make()?;
         encoders.idle.lock().extend(first);
         Ok(encoders)
@@ -70,20 +76,27 @@ impl Encoders {
     ///
     /// # Errors
     /// [`Error::Memory`], [`Error::Unsupported`].
-    pub(super) fn encode(&self, mut batch: Batch) -> Result<Encoded, Error> {
+    pub(super) fn encode(&self, batch: Batch) -> Result<Encoded, Error> {
         if self.packing.coding.codec.is_none() {
-            return Ok(Encoded { batch, sizes: None });
+            return Ok(Encoded { batch, stored: None });
         }
         let chunk_size = self.packing.coding.chunk_size as usize;
-        batch.make_room()?;
-        let Batch { data, room, pieces, .. } = &mut batch;
-        let pieces = || pieces.iter().map(|piece| &data[piece.range.clone()]);
+        let room = self.rooms.lock().pop();
+        let mut room = room.map_or_else(|| area(batch.data.len()), Ok)?;
+        let pieces = || batch.pieces.iter().map(|piece| &batch.data[piece.range.clone()]);
         let mut sizes = vec![0; pieces().map(|data| data.len().div_ceil(chunk_size)).sum()];
-        let shares = self.shares(pieces(), room, &mut sizes);
+        let shares = self.shares(pieces(), &mut room, &mut sizes);
         // While the other thread waits for data, this one would keep a quarter of the batch to itself.
         let groups = grouped(shares).into_par_iter().with_max_len(1);
         groups.try_for_each(|group| self.encode_shares(group))?;
-        Ok(Encoded { batch, sizes: Some(Sizes { stored: sizes, chunk_size }) })
+        Ok(Encoded { batch, stored: Some(Stored { room, sizes, chunk_size }) })
+    }
+
+    /// Takes back the room of chunks that have been written, and gives the batch.
+    pub(super) fn take_back(&self, encoded: Encoded) -> Batch {
+        let Encoded { batch, stored } = encoded;
+        self.rooms.lock().extend(stored.map(|stored| stored.room));
+        batch
     }
 
     /// Compresses the whole of a resource, and hands it on.
@@ -152,10 +165,10 @@ impl Encoded {
     pub(super) fn chunks(&self) -> impl Iterator<Item = Option<Chunks<'_>>> {
         let (mut room_at, mut size_at) = (0, 0);
         self.batch.pieces.iter().map(move |piece| {
-            let Sizes { stored, chunk_size } = self.sizes.as_ref()?;
+            let Stored { room, sizes, chunk_size } = self.stored.as_ref()?;
             let (len, count) = (piece.range.len(), piece.range.len().div_ceil(*chunk_size));
-            let room = &self.batch.room[room_at..room_at + len];
-            let sizes = &stored[size_at..size_at + count];
+            let room = &room[room_at..room_at + len];
+            let sizes = &sizes[size_at..size_at + count];
             (room_at, size_at) = (room_at + len, size_at + count);
             Some(Chunks { room, sizes, chunk_size: *chunk_size })
         })

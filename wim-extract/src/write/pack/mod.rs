@@ -74,8 +74,6 @@ pub(crate) trait Supply: Send {
 pub(crate) struct Batch {
     /// As long as a batch may be; what lies outside the pieces means nothing.
     pub(crate) data: Area,
-    /// Where its chunks are compressed to: as long as `data`, or empty as long as none are.
-    room: Area,
     /// In the order in which they are written.
     pub(crate) pieces: Vec<Piece>,
     /// Pieces of blobs that are read side by side. Only data that is stored as it is, in a file of the
@@ -210,7 +208,7 @@ fn pack_at_once(
         let mut next = stock.pop().map_or_else(|| Batch::new(len), Ok)?;
         let was_last = filled.is_empty();
         let (written, (now_encoded, supplied)) = rayon::join(
-            || encoded.take().map(|encoded| writer.write(encoded)).transpose(),
+            || encoded.take().map(|encoded| writer.write(&encoded).map(|()| encoded)).transpose(),
             || {
                 rayon::join(
                     || if was_last { Ok(None) } else { encoders.encode(filled).map(Some) },
@@ -218,8 +216,8 @@ fn pack_at_once(
                 )
             },
         );
-        if let Some(batch) = written? {
-            stock.push(batch.emptied());
+        if let Some(written) = written? {
+            stock.push(encoders.take_back(written).emptied());
         }
         supplied?;
         encoded = now_encoded?;
@@ -243,7 +241,9 @@ fn pack_in_turn(
         if batch.is_empty() {
             return writer.finish();
         }
-        batch = writer.write(encoders.encode(batch)?)?.emptied();
+        let encoded = encoders.encode(batch)?;
+        writer.write(&encoded)?;
+        batch = encoders.take_back(encoded).emptied();
     }
 }
 
@@ -254,17 +254,8 @@ impl Batch {
         Ok(Self::over(area(len)?))
     }
 
-    /// Makes room for compressed chunks, if there is none.
-    fn make_room(&mut self) -> Result<(), Error> {
-        if self.room.len() < self.data.len() {
-            self.room = area(self.data.len())?;
-        }
-        Ok(())
-    }
-
     fn over(data: Area) -> Self {
-        let room = Area::Allocated(Vec::new());
-        Self { data, room, pieces: Vec::new(), woven: Vec::new(), ended: Vec::new() }
+        Self { data, pieces: Vec::new(), woven: Vec::new(), ended: Vec::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

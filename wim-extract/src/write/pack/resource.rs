@@ -71,8 +71,8 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
         Self { draft, coding, frame, run, gathered, gathered_at, open: None }
     }
 
-    /// Writes a batch, and gives it back to be used again.
-    pub(super) fn write(&mut self, encoded: Encoded) -> Result<Batch, Error> {
+    /// Writes a batch.
+    pub(super) fn write(&mut self, encoded: &Encoded) -> Result<(), Error> {
         for (piece, chunks) in encoded.batch.pieces.iter().zip(encoded.chunks()) {
             let data = &encoded.batch.data[piece.range.clone()];
             match (piece, self.frame) {
@@ -88,8 +88,7 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
             };
             self.run.progress.advance(Amount::new(data.len() as u64, ended));
         }
-        self.woven(&encoded.batch)?;
-        Ok(encoded.batch)
+        self.woven(&encoded.batch)
     }
 
     /// Pieces of several blobs, and the blobs that end with them.

@@ -24,7 +24,7 @@ impl<'a> Writer<'a> {
         Self { dst, current: at, next: at + 2, at: at + 4, buffer: 0, held: 0 }
     }
 
-    /// Writes the lowest `count` bits of `bits`, all others of which are zero; at most 16.
+    /// Writes the lowest `count` bits of `bits`, all others of which are zero; at most 32.
     #[inline(always)]
     pub(super) fn put(&mut self, bits: u32, count: u32) {
         self.add(bits, count);
