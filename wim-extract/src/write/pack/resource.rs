@@ -27,7 +27,7 @@ use crate::progress::Amount;
 use crate::write::execute::too_large;
 use crate::write::layout::{Draft, Item, Segment};
 
-/// Bytes gathered before they are written.
+/// Bytes gathered before they are written: few enough to stay in the cache of a core until then.
 const GATHER: usize = 128 << 10;
 
 /// What stands around chunks.
@@ -343,7 +343,7 @@ impl<'e> Framed<'e> {
     fn len(&self) -> u64 {
         let prefixes = match self.layout {
             Layout::Normal => 0,
-            Layout::Pipable => size_of::<u32>() * self.chunks.sizes.len(),
+            Layout::Pipable => size_of_val(self.chunks.sizes),
         };
         self.table.len() as u64 + prefixes as u64 + self.chunks.len()
     }

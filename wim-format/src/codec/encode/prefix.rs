@@ -121,7 +121,7 @@ fn counts(parents: &[u16], limit: usize) -> [u32; MAX_LENGTH + 1] {
     let mut counts = [0u32; MAX_LENGTH + 1];
     // Those of a depth: the root at first, which the parents do not hold.
     let (mut first, mut end) = (parents.len(), parents.len() + 1);
-    for length in 1..limit {
+    for count in &mut counts[1..limit] {
         // Each inner node of a depth has two nodes below it, of which the inner ones are no codewords.
         let nodes = 2 * (end - first);
         end = first;
@@ -129,7 +129,7 @@ fn counts(parents: &[u16], limit: usize) -> [u32; MAX_LENGTH + 1] {
             .iter()
             .rposition(|&parent| usize::from(parent) < end)
             .map_or(0, |last| last + 1);
-        counts[length] = (nodes - (end - first)) as u32;
+        *count = (nodes - (end - first)) as u32;
     }
     // What lies deeper is one leaf more than there is room for with each inner node.
     let excess = first;
@@ -173,8 +173,8 @@ pub(crate) fn each_codeword(lengths: &[u8], mut put: impl FnMut(usize, u32)) {
     for i in 0..in_step {
         (0..PARTS).for_each(|which| next[which][place(parts[which][i])] += 1);
     }
-    for which in 0..PARTS {
-        parts[which][in_step..].iter().for_each(|&length| next[which][place(length)] += 1);
+    for (part, next) in parts.iter().zip(&mut next) {
+        part[in_step..].iter().for_each(|&length| next[place(length)] += 1);
     }
     let mut first = 0;
     for length in 1..=MAX_LENGTH {
@@ -193,8 +193,8 @@ pub(crate) fn each_codeword(lengths: &[u8], mut put: impl FnMut(usize, u32)) {
     for i in 0..in_step {
         (0..PARTS).for_each(|which| give(which, i));
     }
-    for which in 0..PARTS {
-        (in_step..parts[which].len()).for_each(|i| give(which, i));
+    for (which, part) in parts.iter().enumerate() {
+        (in_step..part.len()).for_each(|i| give(which, i));
     }
 }
 

@@ -53,7 +53,7 @@ impl Plan {
             Level::Fast => (4, 20, 0, 0),
             Level::Balanced => (common, 64, 0, 0),
             Level::Usual => (common, 256, 0, 0),
-            Level::Best => (24, 128, 32, 1),
+            Level::Best => (24, 112, 32, 1),
             Level::Smallest => (64, 256, usize::MAX, 4),
         };
         Self { effort: Effort { depth, lazy: 4, nice }, entered, passes }
