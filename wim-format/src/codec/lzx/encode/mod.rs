@@ -93,7 +93,7 @@ impl Plan {
             Level::Fast => (8 * doublings, 128, ALL, 0, Gaps::Longest, 8192),
             Level::Balanced => (8, 22, 8, 1, Gaps::Longest, 2048),
             Level::Usual if R::SIZE == Near::SIZE => (12, 54, 16, 1, Gaps::Longest, 2048),
-            Level::Usual => (24, 96, ALL, 1, Gaps::Longest, 2048),
+            Level::Usual => (20, 80, 64, 1, Gaps::Longest, 2048),
             Level::Best => (48, 257, ALL, 2, Gaps::All, 2048),
             Level::Smallest => (32, 257, ALL, 5, Gaps::All, 2048),
         };
