@@ -91,7 +91,8 @@ impl Plan {
         let doublings = (chunk_size >> 14).max(2).ilog2();
         let (depth, nice, entered, passes, gaps, shortest_block) = match level {
             Level::Fast => (8 * doublings, 128, ALL, 0, Gaps::Longest, 8192),
-            Level::Balanced => (8, 22, 8, 1, Gaps::Longest, 2048),
+            Level::Balanced if R::SIZE == Near::SIZE => (8, 22, 8, 1, Gaps::Longest, 2048),
+            Level::Balanced => (12, 28, 16, 1, Gaps::Longest, 2048),
             Level::Usual if R::SIZE == Near::SIZE => (12, 54, 16, 1, Gaps::Longest, 2048),
             Level::Usual => (20, 80, 64, 1, Gaps::Longest, 2048),
             Level::Best => (48, 257, ALL, 2, Gaps::All, 2048),
