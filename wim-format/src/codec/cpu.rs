@@ -5,7 +5,7 @@
 //! and loops over records become vectors. Those that gain by AVX-512 have a third form. Nothing but speed
 //! depends on the choice.
 
-/// The instructions that a decoder may use. A value is proof that the processor has them.
+/// The instructions that a codec may use. A value is proof that the processor has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cpu(Level);
 
@@ -19,7 +19,7 @@ enum Level {
     Wide,
 }
 
-/// One stage of decoding, to be compiled for a level. `run` has to be `#[inline(always)]`, or it
+/// One stage of decoding or encoding, to be compiled for a level. `run` has to be `#[inline(always)]`, or it
 /// is compiled for any processor only.
 pub(crate) trait Stage {
     /// What the stage gives back.

@@ -13,6 +13,7 @@ pub(crate) mod source;
 mod tests;
 pub(crate) mod text;
 pub(crate) mod tree;
+pub(crate) mod walk;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod wide;
 

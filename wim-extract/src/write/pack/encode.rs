@@ -1,5 +1,7 @@
 //! Chunks are compressed, each by itself, on all threads.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use wim_format::Encoder;
 
@@ -26,9 +28,9 @@ pub(super) struct Encoded {
     stored: Option<Stored>,
 }
 
-/// The chunks of a batch, piece after piece.
-struct Stored {
-    /// As long as the data of a batch: each chunk lies where its contents would, if they had no gaps.
+/// The chunks of some pieces, one piece after the other.
+pub(super) struct Stored {
+    /// Each chunk lies where its contents would, if the pieces had no gaps between them.
     room: Area,
     sizes: Vec<u32>,
     /// Length of the contents of a chunk.
@@ -80,16 +82,11 @@ impl Encoders {
         if self.packing.coding.codec.is_none() {
             return Ok(Encoded { batch, stored: None });
         }
-        let chunk_size = self.packing.coding.chunk_size as usize;
         let room = self.rooms.lock().pop();
-        let mut room = room.map_or_else(|| area(batch.data.len()), Ok)?;
-        let pieces = || batch.pieces.iter().map(|piece| &batch.data[piece.range.clone()]);
-        let mut sizes = vec![0; pieces().map(|data| data.len().div_ceil(chunk_size)).sum()];
-        let shares = self.shares(pieces(), &mut room, &mut sizes);
-        // While the other thread waits for data, this one would keep a quarter of the batch to itself.
-        let groups = grouped(shares).into_par_iter().with_max_len(1);
-        groups.try_for_each(|group| self.encode_shares(group))?;
-        Ok(Encoded { batch, stored: Some(Stored { room, sizes, chunk_size }) })
+        let room = room.map_or_else(|| area(batch.data.len()), Ok)?;
+        let pieces = batch.pieces.iter().map(|piece| &batch.data[piece.range.clone()]);
+        let stored = self.compress(&pieces.collect::<Vec<_>>(), room)?;
+        Ok(Encoded { batch, stored: Some(stored) })
     }
 
     /// Takes back the room of chunks that have been written, and gives the batch.
@@ -99,35 +96,37 @@ impl Encoders {
         batch
     }
 
-    /// Compresses the whole of a resource, and hands it on.
+    /// Compresses the whole of a resource; `None` where nothing is compressed.
     ///
     /// # Errors
-    /// As of [`encode`](Self::encode), and those of `then`.
-    pub(super) fn encode_bytes<T>(
-        &self,
-        data: &[u8],
-        then: impl FnOnce(Option<Chunks<'_>>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    /// As of [`encode`](Self::encode).
+    pub(super) fn encode_bytes(&self, data: &[u8]) -> Result<Option<Stored>, Error> {
         if self.packing.coding.codec.is_none() {
-            return then(None);
+            return Ok(None);
         }
+        self.compress(&[data], area(data.len())?).map(Some)
+    }
+
+    /// Compresses pieces into `room`, which is at least as long.
+    fn compress(&self, pieces: &[&[u8]], mut room: Area) -> Result<Stored, Error> {
         let chunk_size = self.packing.coding.chunk_size as usize;
-        let mut room = vec![0; data.len()];
-        let mut sizes = vec![0; data.len().div_ceil(chunk_size)];
-        let shares = self.shares([data].into_iter(), &mut room, &mut sizes);
-        shares.into_par_iter().try_for_each(|share| self.encode_shares(vec![share]))?;
-        then(Some(Chunks { room: &room, sizes: &sizes, chunk_size }))
+        let mut sizes = vec![0; pieces.iter().map(|data| data.len().div_ceil(chunk_size)).sum()];
+        let shares = self.shares(pieces, &mut room, &mut sizes);
+        // While the other thread waits for data, this one would keep a quarter of the batch to itself.
+        let groups = grouped(shares).into_par_iter().with_max_len(1);
+        groups.try_for_each(|group| self.encode_shares(group))?;
+        Ok(Stored { room, sizes, chunk_size })
     }
 
     /// Cuts pieces into what a thread takes at a time.
     fn shares<'b>(
         &self,
-        pieces: impl Iterator<Item = &'b [u8]>,
+        pieces: &[&'b [u8]],
         mut room: &'b mut [u8],
         mut sizes: &'b mut [u32],
     ) -> Vec<Share<'b>> {
         let chunk_size = self.packing.coding.chunk_size as usize;
-        let shares = pieces.flat_map(|data| data.chunks(SHARE.max(chunk_size)));
+        let shares = pieces.iter().flat_map(|data| data.chunks(SHARE.max(chunk_size)));
         let shares = shares.map(|data| {
             let (own_room, more_room) = std::mem::take(&mut room).split_at_mut(data.len());
             let count = data.len().div_ceil(chunk_size);
@@ -165,13 +164,24 @@ impl Encoded {
     pub(super) fn chunks(&self) -> impl Iterator<Item = Option<Chunks<'_>>> {
         let (mut room_at, mut size_at) = (0, 0);
         self.batch.pieces.iter().map(move |piece| {
-            let Stored { room, sizes, chunk_size } = self.stored.as_ref()?;
-            let (len, count) = (piece.range.len(), piece.range.len().div_ceil(*chunk_size));
-            let room = &room[room_at..room_at + len];
-            let sizes = &sizes[size_at..size_at + count];
+            let stored = self.stored.as_ref()?;
+            let (len, count) = (piece.range.len(), piece.range.len().div_ceil(stored.chunk_size));
+            let chunks = stored.chunks(room_at..room_at + len, size_at..size_at + count);
             (room_at, size_at) = (room_at + len, size_at + count);
-            Some(Chunks { room, sizes, chunk_size: *chunk_size })
+            Some(chunks)
         })
+    }
+}
+
+impl Stored {
+    fn chunks(&self, room: Range<usize>, sizes: Range<usize>) -> Chunks<'_> {
+        let (room, sizes) = (&self.room[room], &self.sizes[sizes]);
+        Chunks { room, sizes, chunk_size: self.chunk_size }
+    }
+
+    /// Those of one piece of `len` bytes.
+    pub(super) fn whole(&self, len: usize) -> Chunks<'_> {
+        self.chunks(0..len, 0..self.sizes.len())
     }
 }
 

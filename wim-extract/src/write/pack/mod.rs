@@ -275,6 +275,8 @@ impl Batch {
     }
 }
 
+/// # Errors
+/// [`Error::Memory`].
 fn area(len: usize) -> Result<Area, Error> {
     Area::new(len).map_err(|_| {
         let file = "what is to be compressed".to_owned();
@@ -294,7 +296,7 @@ pub(crate) fn pack_bytes(
     threads: Threads,
 ) -> Result<Item, Error> {
     let encoders = Encoders::new(packing)?;
-    share_among(threads, || {
-        encoders.encode_bytes(data, |chunks| resource::whole(data, hash, layout, chunks))
-    })
+    let stored = share_among(threads, || encoders.encode_bytes(data))?;
+    let chunks = stored.as_ref().map(|stored| stored.whole(data.len()));
+    resource::whole(data, hash, layout, chunks)
 }

@@ -103,6 +103,5 @@ impl Part {
 
 /// The symbol for a length, given that of the block before.
 fn difference(old: u8, new: u8) -> u8 {
-    let difference = old + 17 - new;
-    if difference < 17 { difference } else { difference - 17 }
+    (old + 17 - new) % 17
 }

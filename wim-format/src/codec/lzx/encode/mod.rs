@@ -17,6 +17,7 @@ use crate::codec::encode::chains::{Chains, Effort};
 use crate::codec::encode::matches::{Fill, Matches};
 use crate::codec::encode::text::{Far, Near, Reach, Text};
 use crate::codec::encode::tree::Trees;
+use crate::codec::encode::walk::Walking;
 use block::{Blocks, Fit, Frequencies};
 use costs::{Costs, From};
 use lazy::Parse;
@@ -240,7 +241,7 @@ impl<R: Reach> Optimal<R> {
             let from = if pass == 0 { From::FirstChoice } else { From::Ways };
             self.costs.set(&frequencies, self.symbols, from);
             self.chosen.clear();
-            behind = cpu.run(Cut {
+            behind = cpu.run(Walking(Cut {
                 text,
                 found: &self.found,
                 costs: &self.costs,
@@ -250,7 +251,7 @@ impl<R: Reach> Optimal<R> {
                 nice: plan.effort.nice,
                 gaps: plan.gaps,
                 matches: &mut self.chosen,
-            });
+            }));
             frequencies = Frequencies::NONE;
             frequencies.count(text.chunk(), block.start, block.end, &self.chosen);
         }

@@ -8,15 +8,11 @@
 use super::super::tables::{MIN_MATCH, RECENT_SLOTS};
 use super::costs::{Costs, LENGTH_SHIFT, ROWS};
 use super::matches::{MAX_MATCH, Match, Recent, slot_of};
-use crate::codec::cpu::Stage;
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::matches::{Lists, Matches, unpack};
-use crate::codec::encode::nodes::{Ahead, FAR, InMemory, LANES, is_high, lower, relax};
-#[cfg(target_arch = "x86_64")]
-use crate::codec::encode::registers::InRegisters;
+use crate::codec::encode::nodes::{Ahead, FAR, LANES, is_high, lower, relax};
 use crate::codec::encode::text::{Reach, Text, View};
-#[cfg(target_arch = "x86_64")]
-use crate::codec::encode::wide::InWideRegisters;
+use crate::codec::encode::walk::Walk;
 
 /// The furthest that a step leads.
 const REACH: usize = 2 * MAX_MATCH + 1;
@@ -83,30 +79,30 @@ pub(super) struct Cut<'a, R: Reach> {
     pub(super) matches: &'a mut Vec<Match>,
 }
 
-impl<R: Reach> Stage for Cut<'_, R> {
+impl<R: Reach> Walk for Cut<'_, R> {
     /// The recent offsets at the block's end.
     type Output = Recent;
 
     #[inline(always)]
-    #[allow(unsafe_code)]
-    fn run<const MODERN: bool>(self) -> Recent {
-        #[cfg(target_arch = "x86_64")]
-        if MODERN {
-            // SAFETY: `MODERN` runs only where AVX2 is.
-            return self.cut(unsafe { InRegisters::new() });
-        }
-        self.cut(InMemory)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    const IS_WIDE: bool = true;
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    #[allow(unsafe_code)]
-    fn run_wide(self) -> Recent {
-        // SAFETY: this runs only where AVX-512 F is.
-        self.cut(unsafe { InWideRegisters::new() })
+    fn walk(mut self, ahead: impl Ahead) -> Recent {
+        let start = self.range.start;
+        let nodes = &mut self.ways.nodes[..self.range.len() + SLACK];
+        nodes.fill(FAR);
+        nodes[0] = 0;
+        self.ways.recent[0] = self.recent;
+        let mut forward = Forward {
+            text: self.text.view(),
+            found: self.found.lists(),
+            costs: self.costs,
+            nodes,
+            recent: &mut self.ways.recent,
+            start,
+            end: self.range.end,
+            nice: self.nice,
+            gaps: self.gaps,
+        };
+        forward.run(ahead);
+        self.collect()
     }
 }
 
@@ -279,29 +275,6 @@ impl<R: Reach> Place<'_, R> {
 }
 
 impl<R: Reach> Cut<'_, R> {
-    /// Finds the cheapest way through the block, and takes it.
-    #[inline(always)]
-    fn cut(mut self, ahead: impl Ahead) -> Recent {
-        let start = self.range.start;
-        let nodes = &mut self.ways.nodes[..self.range.len() + SLACK];
-        nodes.fill(FAR);
-        nodes[0] = 0;
-        self.ways.recent[0] = self.recent;
-        let mut forward = Forward {
-            text: self.text.view(),
-            found: self.found.lists(),
-            costs: self.costs,
-            nodes,
-            recent: &mut self.ways.recent,
-            start,
-            end: self.range.end,
-            nice: self.nice,
-            gaps: self.gaps,
-        };
-        forward.run(ahead);
-        self.collect()
-    }
-
     /// The step that the cheapest way to `node` ends with: where it starts and its kind.
     #[inline(always)]
     fn step_to(&self, node: usize) -> (usize, u32) {

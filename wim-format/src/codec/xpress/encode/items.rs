@@ -4,7 +4,7 @@
 //! matches, which is hard to guess, and without the text. Against matches with their positions this makes
 //! an encoder that takes the first matches 4 % faster, all in all.
 
-use super::{END, Frequencies, Match};
+use super::{END, Frequencies};
 use crate::codec::encode::text::{Reach, View, boxed};
 use crate::codec::xpress::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS};
 use std::ops::Range;
@@ -101,17 +101,6 @@ impl Items {
         self.all[self.count % MOST] = item;
         self.count += 1;
         self.frequencies[item.symbol()] += 1;
-    }
-
-    /// Takes `matches` of a text of `len` bytes, and the literals between them.
-    pub(super) fn take<R: Reach>(&mut self, text: View<'_, R>, len: usize, matches: &[Match]) {
-        let mut at = 0;
-        for item in matches {
-            self.literals(text, at..item.at as usize);
-            self.matched(item.length as usize, item.offset as usize);
-            at = (item.at + item.length) as usize;
-        }
-        self.literals(text, at..len);
     }
 
     #[inline(always)]

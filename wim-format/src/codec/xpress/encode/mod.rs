@@ -26,14 +26,6 @@ const MIN_CHUNK: usize = TABLE_LEN + 4;
 /// How often each symbol occurs.
 type Frequencies = [u32; SYMBOLS];
 
-/// A match; what lies between it and the one before are literals.
-#[derive(Debug, Clone, Copy)]
-struct Match {
-    at: u32,
-    length: u32,
-    offset: u32,
-}
-
 /// How a level works.
 #[derive(Debug, Clone, Copy)]
 struct Plan {

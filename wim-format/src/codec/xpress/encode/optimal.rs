@@ -2,18 +2,15 @@
 
 use super::items::Items;
 use super::lazy::Parse;
-use super::{Frequencies, Match, Plan};
-use crate::codec::cpu::{Cpu, Stage};
+use super::{Frequencies, Plan};
+use crate::codec::cpu::Cpu;
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::entropy::{self, BIT};
 use crate::codec::encode::matches::{Fill, Lists, MAX_LENGTH, Matches, unpack};
-use crate::codec::encode::nodes::{Ahead, FAR, InMemory, LANES, STEP_BITS, is_high, lower};
-#[cfg(target_arch = "x86_64")]
-use crate::codec::encode::registers::InRegisters;
+use crate::codec::encode::nodes::{Ahead, FAR, LANES, STEP_BITS, is_high, lower};
 use crate::codec::encode::text::{Near, Text, View};
 use crate::codec::encode::tree::Trees;
-#[cfg(target_arch = "x86_64")]
-use crate::codec::encode::wide::InWideRegisters;
+use crate::codec::encode::walk::{Walk, Walking};
 use crate::codec::xpress::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS};
 
 /// Lengths 3 to 511 and lanes behind them.
@@ -26,6 +23,14 @@ const SLACK: usize = MAX_LENGTH + LANES;
 const LENGTH_SHIFT: u32 = 6;
 /// Matches of a position that are looked at.
 const MOST: usize = (1 << LENGTH_SHIFT) - 1;
+
+/// A match; what lies between it and the one before are literals.
+#[derive(Debug, Clone, Copy)]
+struct Match {
+    at: u32,
+    length: u32,
+    offset: u32,
+}
 
 /// All that is needed to find the cheapest way.
 #[derive(Debug)]
@@ -83,11 +88,11 @@ impl Optimal {
             costs.set(&items.frequencies);
             let nodes = &mut nodes[..text.len() + SLACK];
             let found = found.lists();
-            cpu.run(Forward { text: text.view(), found, costs, nodes, nice: effort.nice });
+            cpu.run(Walking(Forward { text: text.view(), found, costs, nodes, nice: effort.nice }));
             matches.clear();
             collect(found, nodes, text.len(), matches);
             items.clear();
-            items.take(text.view(), text.len(), matches);
+            take(text.view(), text.len(), matches, items);
         }
     }
 }
@@ -155,35 +160,11 @@ struct Forward<'a> {
     nice: usize,
 }
 
-impl Stage for Forward<'_> {
+impl Walk for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    #[allow(unsafe_code)]
-    fn run<const MODERN: bool>(self) {
-        #[cfg(target_arch = "x86_64")]
-        if MODERN {
-            // SAFETY: `MODERN` runs only where AVX2 is.
-            return self.find(unsafe { InRegisters::new() });
-        }
-        self.find(InMemory);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    const IS_WIDE: bool = true;
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    #[allow(unsafe_code)]
-    fn run_wide(self) {
-        // SAFETY: this runs only where AVX-512 F is.
-        self.find(unsafe { InWideRegisters::new() });
-    }
-}
-
-impl Forward<'_> {
-    #[inline(always)]
-    fn find(self, mut ahead: impl Ahead) {
+    fn walk(self, mut ahead: impl Ahead) {
         let Self { text, found, costs, nodes, nice } = self;
         let rows = &*costs.rows;
         nodes.fill(FAR);
@@ -245,4 +226,15 @@ fn collect(found: Lists<'_>, nodes: &[u32], len: usize, matches: &mut Vec<Match>
         node = from;
     }
     matches.reverse();
+}
+
+/// Takes all that `matches` cut a text of `len` bytes into.
+fn take(text: View<'_, Near>, len: usize, matches: &[Match], items: &mut Items) {
+    let mut at = 0;
+    for item in matches {
+        items.literals(text, at..item.at as usize);
+        items.matched(item.length as usize, item.offset as usize);
+        at = (item.at + item.length) as usize;
+    }
+    items.literals(text, at..len);
 }
