@@ -58,5 +58,16 @@ pub(super) fn parse(data: &[u8], place: u64, volume: &Volume) -> Result<Vec<Chil
         let padded = (FIXED_LEN + end).next_multiple_of(4);
         rest = rest.get(padded..).unwrap_or_default();
     }
+    if has_twins(&children) {
+        return Err(damaged("a directory with two entries of the same name"));
+    }
     Ok(children)
+}
+
+/// Whether a name occurs twice, which [ECMA-167] 4/8.6 forbids: a path would lead to only one of
+/// the two.
+fn has_twins(children: &[Child]) -> bool {
+    let mut names: Vec<&str> = children.iter().map(|child| child.name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }

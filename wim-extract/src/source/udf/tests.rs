@@ -349,6 +349,14 @@ fn circles_and_lies_are_errors() {
         assert!(error.to_string().contains(text), "{error}");
     }
 
+    // A name twice, of which a path would find only the first.
+    let mut image = Image::new();
+    let file = image.file(b"x", Describe::Short);
+    let inner = image.directory(&[("inner", file, false)]);
+    let root = image.directory(&[("same", file, false), ("same", inner, true)]);
+    let error = open(image.finish(root)).unwrap().entries().unwrap_err();
+    assert!(error.to_string().contains("same name"), "{error}");
+
     // A name that leads out of the target.
     let mut image = Image::new();
     let file = image.file(b"x", Describe::Short);
