@@ -101,31 +101,30 @@ pub(crate) struct Search<'a, R: Reach> {
 }
 
 impl<R: Reach> Search<'_, R> {
-    /// Enters `at`, and gives the positions it follows: of three bytes, and of four.
+    /// Enters `at`, and gives the places of the positions it follows: of three bytes, and of four.
     #[inline(always)]
-    fn enter(&mut self, word: u32, at: usize) -> (R::Link, R::Link) {
+    fn enter(&mut self, word: u32, own: R::Link) -> (usize, usize) {
         let three = &mut self.threes[hash3(word, THREES)];
         let four = &mut self.fours.as_mut()[hash4(word, R::HASHES)];
         let heads = (*three, *four);
-        let own = R::Link::to(at);
         *three = own;
         *four = own;
         self.before.as_mut()[own.place() & (R::SIZE - 1)] = heads.1;
-        heads
+        (heads.0.place(), heads.1.place())
     }
 
     /// Enters `count` positions from `at` without looking for matches.
     #[inline(always)]
     pub(crate) fn skip(&mut self, text: View<'_, R>, at: usize, count: usize) {
-        for at in at..at + count {
-            self.enter(text.word(at), at);
+        for own in (at..at + count).map(R::Link::to) {
+            self.enter(text.word_ahead(own.place(), 0), own);
         }
     }
 
-    /// The position before that of `link` with the same hash.
+    /// The place of the position before that at `place` with the same hash.
     #[inline(always)]
-    fn next(&self, link: R::Link) -> R::Link {
-        self.before.as_ref()[link.place() & (R::SIZE - 1)]
+    fn next(&self, place: usize) -> usize {
+        self.before.as_ref()[place & (R::SIZE - 1)].place()
     }
 
     /// Enters `at` and gives the longest match that is longer than `beyond`, which is at least 2,
@@ -139,16 +138,15 @@ impl<R: Reach> Search<'_, R> {
         max: usize,
     ) -> Found {
         let word = text.word(at);
-        let (three, four) = self.enter(word, at);
+        let (three, four) = self.enter(word, R::Link::to(at));
         if max <= beyond {
             return Found::default();
         }
         let mut best = Best { length: beyond, place: 0 };
-        if beyond < 3
-            && (text.word_ahead(three, 0) ^ word).trailing_zeros() >= 24
-            && three.place() != 0
-        {
-            best = Best { length: 3, place: three.place() };
+        if beyond < 3 {
+            let is_same = (text.word_ahead(three, 0) ^ word) << 8 == 0;
+            let place = std::hint::select_unpredictable(is_same, three, 0);
+            best = Best { length: beyond + usize::from(place != 0), place };
         }
         let nice = self.effort.nice.min(max);
         // What has something already is searched for less.
@@ -156,10 +154,10 @@ impl<R: Reach> Search<'_, R> {
         let here = Here { word, at, max, nice };
         if best.length > 3 {
             self.lengthen(text, here, four, depth, &mut best);
-        } else if let Some(link) = self.first(text, word, four, depth)
-            && !best.take(text, here, link)
+        } else if let Some(place) = self.first(text, word, four, depth)
+            && !best.take(text, here, place)
         {
-            self.lengthen(text, here, self.next(link), depth, &mut best);
+            self.lengthen(text, here, self.next(place), depth, &mut best);
         }
         if best.place == 0 {
             return Found::default();
@@ -167,37 +165,31 @@ impl<R: Reach> Search<'_, R> {
         Found { length: best.length, offset: at + 1 - best.place }
     }
 
-    /// The first position from `link` on that has all four bytes.
+    /// The first place from `place` on that has all four bytes.
     #[inline(always)]
-    fn first(
-        &self,
-        text: View<'_, R>,
-        word: u32,
-        mut link: R::Link,
-        depth: u32,
-    ) -> Option<R::Link> {
+    fn first(&self, text: View<'_, R>, word: u32, mut place: usize, depth: u32) -> Option<usize> {
         for _ in 0..depth / STRIDE {
             for _ in 0..STRIDE {
-                if text.word_ahead(link, 0) == word {
-                    return (link.place() != 0).then_some(link);
+                if text.word_ahead(place, 0) == word {
+                    return (place != 0).then_some(place);
                 }
-                link = self.next(link);
+                place = self.next(place);
             }
-            if link.place() == 0 {
+            if place == 0 {
                 return None;
             }
         }
         None
     }
 
-    /// Looks from `link` on for matches that are longer than the best, which has at least three
+    /// Looks from `place` on for matches that are longer than the best, which has at least three
     /// bytes.
     #[inline(always)]
     fn lengthen(
         &self,
         text: View<'_, R>,
         here: Here,
-        mut link: R::Link,
+        mut place: usize,
         depth: u32,
         best: &mut Best,
     ) {
@@ -210,20 +202,21 @@ impl<R: Reach> Search<'_, R> {
             'chain: loop {
                 for _ in 0..STRIDE {
                     // Before the chunk, where a link that is none leads, is seldom what is sought.
-                    if text.word_ahead(link, tail) == end && text.word_ahead(link, 0) == here.word {
+                    if text.word_ahead(place, tail) == end && text.word_ahead(place, 0) == here.word
+                    {
                         break 'chain;
                     }
-                    link = self.next(link);
+                    place = self.next(place);
                 }
                 strides -= 1;
-                if strides == 0 || link.place() == 0 {
+                if strides == 0 || place == 0 {
                     return;
                 }
             }
-            if link.place() == 0 || best.take(text, here, link) {
+            if place == 0 || best.take(text, here, place) {
                 return;
             }
-            link = self.next(link);
+            place = self.next(place);
         }
     }
 }
@@ -247,13 +240,13 @@ struct Best {
 }
 
 impl Best {
-    /// Takes the match at `link`, four bytes of which are the same, if it is longer. Whether it is
+    /// Takes the match at `place`, four bytes of which are the same, if it is longer. Whether it is
     /// good enough.
     #[inline(always)]
-    fn take<R: Reach>(&mut self, text: View<'_, R>, here: Here, link: R::Link) -> bool {
-        let length = text.common(link.place() - 1, here.at, 4, here.max);
+    fn take<R: Reach>(&mut self, text: View<'_, R>, here: Here, place: usize) -> bool {
+        let length = text.common(place - 1, here.at, 4, here.max);
         if length > self.length {
-            *self = Self { length, place: link.place() };
+            *self = Self { length, place };
         }
         self.length >= here.nice
     }

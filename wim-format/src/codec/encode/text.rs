@@ -222,16 +222,16 @@ impl<R: Reach> View<'_, R> {
     #[inline(always)]
     pub(crate) fn word(self, at: usize) -> u32 {
         let at = START + (at & (R::SIZE - 1));
-        let bytes = &self.bytes.as_ref()[at..at + 4];
-        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+        let bytes = self.bytes.as_ref()[at..at + 4].first_chunk::<4>();
+        u32::from_le_bytes(*bytes.unwrap_or(&[0; 4]))
     }
 
-    /// The four bytes `ahead` of the position in `link`, which is not none; at most [`MAX_AHEAD`].
+    /// The four bytes `ahead` of the position at `place`, its number plus one; at most [`MAX_AHEAD`].
     #[inline(always)]
-    pub(crate) fn word_ahead(self, link: R::Link, ahead: usize) -> u32 {
-        let at = (link.place() & (R::SIZE - 1)) + (ahead & MAX_AHEAD);
-        let bytes = &self.bytes.as_ref()[at..at + 4];
-        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+    pub(crate) fn word_ahead(self, place: usize, ahead: usize) -> u32 {
+        let at = (place & (R::SIZE - 1)) + (ahead & MAX_AHEAD);
+        let bytes = self.bytes.as_ref()[at..at + 4].first_chunk::<4>();
+        u32::from_le_bytes(*bytes.unwrap_or(&[0; 4]))
     }
 
     /// The eight bytes from `at`.
