@@ -3,7 +3,7 @@
 //! Files that fit a batch are read and hashed before anything is done with them, so that data which
 //! is there already costs no more than that. Of a larger file the hash is known only at its end: it
 //! is packed while it is read. Only where something else has the very same length is it hashed
-//! first, and read again if it is new. Data that is not compressed goes to the file as fast as it is
+//! first, beside others of which the same is true, and read again if it is new. Data that is not compressed goes to the file as fast as it is
 //! hashed, and several files side by side are hashed faster than one after the other: then large ones
 //! come before all others, and are read in step ([`Files::weave`]).
 //!
@@ -82,8 +82,10 @@ pub(crate) struct Files<'a> {
     pass: Pass,
     /// The hashes of everything that is packed or need not be.
     known: HashSet<Sha1Hash>,
-    /// How many things have a length.
-    lengths: HashMap<u64, u32>,
+    /// The lengths of these, of files only if they are too large for a batch.
+    known_lengths: HashSet<u64>,
+    /// The hashes of large files that are not packed yet.
+    hashed_ahead: HashMap<usize, Sha1Hash>,
     next: usize,
     open: Option<Open>,
     /// What is read side by side, not yet begun, and not yet ended in the order of places.
@@ -134,15 +136,7 @@ impl<'a> Files<'a> {
         progress: &'a dyn Progress,
         cancel: &'a Cancel,
     ) -> Self {
-        let mut lengths = HashMap::new();
-        let known = known.into_iter().map(|(hash, len)| {
-            *lengths.entry(len).or_default() += 1;
-            hash
-        });
-        let known = known.collect();
-        for data in data {
-            *lengths.entry(data.len()).or_default() += 1;
-        }
+        let (known, known_lengths) = known.into_iter().unzip();
         let hashes = vec![Sha1Hash::ZERO; data.len()];
         let pass = Pass::First;
         Self {
@@ -150,7 +144,8 @@ impl<'a> Files<'a> {
             hashes,
             pass,
             known,
-            lengths,
+            known_lengths,
+            hashed_ahead: HashMap::new(),
             next: 0,
             open: None,
             waiting: VecDeque::new(),
@@ -165,8 +160,13 @@ impl<'a> Files<'a> {
     /// Reads large files side by side and before all others, the largest first. Those that something else
     /// has the length of are read by themselves. Which these are depends on nothing but the data.
     pub(crate) fn weave(mut self) -> Self {
+        let mut counts: HashMap<u64, u32> = HashMap::new();
+        for data in self.data {
+            *counts.entry(data.len()).or_default() += 1;
+        }
+        let is_alone = |size| counts[&size] == 1 && !self.known_lengths.contains(&size);
         let is_woven = |index: &usize| match &self.data[*index] {
-            Data::File(_, stamp) => stamp.size > WOVEN && self.is_alone(stamp.size),
+            Data::File(_, stamp) => stamp.size > WOVEN && is_alone(stamp.size),
             Data::Bytes(_) => false,
         };
         let mut woven: Vec<usize> = (0..self.data.len()).filter(is_woven).collect();
@@ -174,11 +174,6 @@ impl<'a> Files<'a> {
         self.woven = woven.iter().copied().collect();
         self.waiting = woven.into();
         self
-    }
-
-    /// Whether nothing else has this length.
-    fn is_alone(&self, size: u64) -> bool {
-        self.lengths.get(&size).is_none_or(|&count| count < 2)
     }
 
     /// Reads data again that has these hashes, each another.
@@ -199,8 +194,9 @@ impl<'a> Files<'a> {
     pub(crate) fn hash(mut self, mut batch: Batch) -> Result<Vec<Sha1Hash>, Error> {
         while let Some(data) = self.data.get(self.next) {
             self.cancel.check()?;
-            if let (Data::File(path, stamp), (0, _)) = (data, self.whole(batch.data.len())) {
-                self.hashes[self.next] = hash_file(path, *stamp, self.cancel)?;
+            if let (Data::File(_, stamp), (0, _)) = (data, self.whole(batch.data.len())) {
+                let room = batch.data.len() as u64;
+                self.hashes[self.next] = self.hash_large(|_, size| size > room)?;
                 self.next += 1;
                 self.progress.advance(Amount::new(stamp.size, 1));
                 continue;
@@ -236,13 +232,14 @@ impl<'a> Files<'a> {
 
     /// Passes over large files that are there already.
     fn skip_known(&mut self, batch_len: usize) -> Result<(), Error> {
-        while let Some(Data::File(path, stamp)) = self.data.get(self.next) {
+        while let Some(Data::File(_, stamp)) = self.data.get(self.next) {
+            let may_be_known =
+                |files: &Self, size| size > batch_len as u64 && files.known_lengths.contains(&size);
             let again = self.pass == Pass::Second;
-            let fits = stamp.size <= batch_len as u64;
-            if self.open.is_some() || fits || self.is_alone(stamp.size) || again {
+            if self.open.is_some() || again || !may_be_known(self, stamp.size) {
                 return Ok(());
             }
-            let hash = hash_file(path, *stamp, self.cancel)?;
+            let hash = self.hash_large(may_be_known)?;
             if !self.known.contains(&hash) {
                 return Ok(());
             }
@@ -251,6 +248,33 @@ impl<'a> Files<'a> {
             self.progress.advance(Amount::new(stamp.size, 1));
         }
         Ok(())
+    }
+
+    /// The hash of the large file that comes next. Others that follow, of which `is_wanted` says from their
+    /// length that theirs will be asked for, too, are hashed with it.
+    fn hash_large(&mut self, is_wanted: impl Fn(&Self, u64) -> bool) -> Result<Sha1Hash, Error> {
+        if let Some(hash) = self.hashed_ahead.remove(&self.next) {
+            return Ok(hash);
+        }
+        let is_wanted = |index: &usize| match &self.data[*index] {
+            Data::File(_, stamp) => {
+                is_wanted(self, stamp.size) && !self.hashed_ahead.contains_key(index)
+            }
+            Data::Bytes(_) => false,
+        };
+        let following = (self.next + 1..self.data.len()).filter(is_wanted);
+        let following = following.take(FEW * rayon::current_num_threads() - 1);
+        let mut wanted: Vec<usize> = std::iter::once(self.next).chain(following).collect();
+        wanted.sort_by_key(|&index| Reverse(self.data[index].len()));
+        let (data, cancel) = (self.data, self.cancel);
+        let hashes = wanted.par_chunks(FEW).map(|group| hash_in_step(data, group, cancel));
+        for group in hashes.collect::<Result<Vec<_>, _>>()? {
+            self.hashed_ahead.extend(group);
+        }
+        let Some(hash) = self.hashed_ahead.remove(&self.next) else {
+            unreachable!("the next file is the first that was wanted")
+        };
+        Ok(hash)
     }
 
     /// The files that are read whole next: how many, and their length together.
@@ -307,9 +331,7 @@ impl<'a> Files<'a> {
         while open(&self.strands) < lanes()
             && let Some(index) = self.waiting.pop_front()
         {
-            let Data::File(path, _) = &self.data[index] else { continue };
-            let open = Open { file: open_file(path)?, sha1: Sha1::new(), done: 0 };
-            self.strands.push_back(Strand { index, open, ended: None });
+            self.strands.extend(Strand::open(self.data, index)?);
         }
         // Of each as much, from the start of a page on.
         let count = open(&self.strands).max(1);
@@ -362,6 +384,7 @@ impl<'a> Files<'a> {
             let hash = open.sha1.finish();
             self.learn(self.next, hash)?;
             self.known.insert(hash);
+            self.known_lengths.insert(stamp.size);
             self.next += 1;
             ends = Some(hash);
         } else {
@@ -452,6 +475,13 @@ fn read_and_hash_piece(open: &mut Open, out: &mut [u8]) -> io::Result<()> {
 }
 
 impl Strand {
+    /// `None` for what is no file.
+    fn open(data: &[Data], index: usize) -> Result<Option<Self>, Error> {
+        let Data::File(path, _) = &data[index] else { return Ok(None) };
+        let open = Open { file: open_file(path)?, sha1: Sha1::new(), done: 0 };
+        Ok(Some(Self { index, open, ended: None }))
+    }
+
     /// If all of it has been read: which it is, and its hash.
     fn end(&mut self, data: &[Data]) -> Result<Option<(usize, Sha1Hash)>, Error> {
         let Data::File(path, stamp) = &data[self.index] else { return Ok(None) };
@@ -488,19 +518,33 @@ fn read_and_hash_in_step(
     Ok(())
 }
 
-fn hash_file(path: &Path, stamp: Stamp, cancel: &Cancel) -> Result<Sha1Hash, Error> {
-    let mut file = open_file(path)?;
-    let (mut sha1, mut buffer, mut left) = (Sha1::new(), vec![0; READ], stamp.size);
-    while left > 0 {
-        cancel.check()?;
-        let step = left.min(READ as u64);
-        let bytes = &mut buffer[..step as usize];
-        file.read_exact(bytes).map_err(|error| changed_or(error, path))?;
-        sha1.update(bytes);
-        left -= step;
+/// Reads several large files, some of each at a time, only to know their hashes.
+fn hash_in_step(
+    data: &[Data],
+    group: &[usize],
+    cancel: &Cancel,
+) -> Result<Vec<(usize, Sha1Hash)>, Error> {
+    let mut strands = Vec::with_capacity(group.len());
+    for &index in group {
+        strands.extend(Strand::open(data, index)?);
     }
-    check_stamp(&file, path, stamp)?;
-    Ok(sha1.finish())
+    let mut buffer = vec![0; STEP * strands.len()];
+    let mut hashes = Vec::with_capacity(group.len());
+    while !strands.is_empty() {
+        let parts = strands.iter_mut().zip(buffer.chunks_mut(STEP));
+        let mut jobs: Vec<(&mut Strand, &mut [u8])> = parts
+            .map(|(strand, part)| {
+                let left = data[strand.index].len() - strand.open.done;
+                (strand, &mut part[..left.min(STEP as u64) as usize])
+            })
+            .collect();
+        read_and_hash_in_step(data, &mut jobs, cancel)?;
+        for strand in &mut strands {
+            hashes.extend(strand.end(data)?);
+        }
+        strands.retain(|strand| strand.ended.is_none());
+    }
+    Ok(hashes)
 }
 
 /// Opens a file that was one when it was found. If it has become a pipe, nobody's writing is waited
