@@ -5,7 +5,7 @@ use std::thread;
 
 use wim_format::blob_table::Blob;
 
-use super::{Batch, Begin, Packing, Piece, Supply, batch_len};
+use super::{Batch, Begin, Packing, Piece, Supply, batch_len, is_large};
 use crate::archive::{BlobId, Wim};
 use crate::error::{Damage, Error};
 use crate::pipeline::lock::Lock;
@@ -57,8 +57,13 @@ pub(crate) fn repack_by(
     let options =
         pipeline::Options { threads: context.threads, order: Order::File, ..Default::default() };
     // A full batch is changed for an empty one, so that there is one here and as many as `pack` has there.
-    let (full, filled) = sync_channel(0);
-    let (back, empty) = sync_channel(1);
+    // Where they are small there is one more: some batches take longer to decode than others to encode.
+    let (full, filled) = sync_channel(1);
+    let (back, empty) = sync_channel(2);
+    if packing.solid.is_none() && !is_large(context.threads, chunk_size) {
+        // Never full, and the other end is there.
+        let _ = back.send(Batch::new(batch_len(context.threads, chunk_size))?);
+    }
     thread::scope(|scope| {
         let stop = &stop;
         let decode = move || {

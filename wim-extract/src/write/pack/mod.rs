@@ -124,8 +124,8 @@ pub(crate) fn batch_len(threads: Threads, chunk_size: u32) -> usize {
     }
 }
 
-/// Enough that all threads are busy to the end. Of small chunks, that is little: the four batches of a run
-/// and what becomes of two of them stay under 24 MB for two threads and 16 MB for each thread of many.
+/// Enough that all threads are busy to the end. Of small chunks, that is little: the five batches of a run
+/// and what becomes of two of them stay under 28 MB for two threads and 16 MB for each thread of many.
 fn share_len(threads: Threads, chunk_size: u32) -> usize {
     const SMALL: u32 = 64 << 10;
     let (least, each) = match chunk_size {
