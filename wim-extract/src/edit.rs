@@ -212,7 +212,7 @@ fn open_for_writing(path: &Path, wim: &Wim) -> Result<File, Error> {
     if !is_the_wim {
         return Err(read_only("it is not a file of its own; export its images first"));
     }
-    match output::try_lock(&file) {
+    match output::lock_soon(&file, path) {
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.into() }),
         // File systems without locks are written to all the same, as wimlib does.
         _ => Ok(file),

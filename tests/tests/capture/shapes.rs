@@ -1,12 +1,14 @@
 //! Trees of every shape with every codec, chunk size and level.
 
 use std::fs::{self, File};
+use std::mem::MaybeUninit;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, XattrFlags};
+use rustix::fs::{CWD, FileType, Mode, XattrFlags, inotify};
 
+use osupg_tests::corpus::noise;
 use osupg_tests::tree::assert_same;
 
 use crate::{Scratch, seen, trees};
@@ -72,6 +74,33 @@ fn files_around_and_beyond_a_batch() {
     let scratch = Scratch::new();
     trees::large_sizes(&scratch.path("tree"));
     round_trip(&scratch, &["--threads=2 --compress=xpress:1", "--compress=none"]);
+}
+
+/// Of several large files of one length only those that something before them might equal are hashed before
+/// they are packed, and opened again if they are new.
+#[test]
+fn a_large_file_is_read_once() {
+    let scratch = Scratch::new();
+    let tree = scratch.path("tree");
+    let data = noise(20_000_000, 1);
+    trees::write(&tree, &[("a", &data), ("b", &data), ("c", &noise(20_000_000, 2))]);
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("inotify");
+    // Equal events that follow each other are one; with the closing of files between them they do not.
+    let flags = inotify::WatchFlags::OPEN | inotify::WatchFlags::CLOSE_NOWRITE;
+    inotify::add_watch(&watch, &tree, flags).expect("a watch");
+    scratch.wimx("capture tree a.wim --quiet --compress=xpress:1").ok();
+
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&watch, &mut buffer);
+    let mut opened = Vec::new();
+    while let Ok(event) = events.next() {
+        if event.events().contains(inotify::ReadFlags::OPEN) {
+            opened.extend(event.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    opened.sort();
+    assert_eq!(opened, ["a", "b", "c", "c"]);
+    scratch.holds("a.wim", 1, &seen(&tree));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Reading the files of a tree, each once, for [`pack`](crate::write::pack).
 //!
-//! Files that fit a batch are read and hashed before anything is done with them, so that data which
-//! is there already costs no more than that. Of a larger file the hash is known only at its end: it
-//! is packed while it is read. Only where something else has the very same length is it hashed
-//! first, beside others of which the same is true, and read again if it is new. Data that is not compressed goes to the file as fast as it is
-//! hashed, and several files side by side are hashed faster than one after the other: then large ones
-//! come before all others, and are read in step ([`Files::weave`]).
+//! Files that fit a batch are read and hashed before anything is done with them, so that data which is
+//! there already costs no more than that. Of a larger file the hash is known only at its end: it is
+//! packed while it is read. Only where something before it has the very same length is it hashed first, side
+//! by side with others like it, and read again if it is new. Data that is not compressed goes to the
+//! file as fast as it is hashed, and several files side by side are hashed faster than one after the
+//! other: then large ones come before all others, and are read in step ([`Files::weave`]).
 //!
 //! A pipable archive has the hashes before the data. For it everything is read twice: to be hashed
 //! ([`Files::hash`]), and again what is new ([`Files::again`]).
@@ -84,7 +84,7 @@ pub(crate) struct Files<'a> {
     known: HashSet<Sha1Hash>,
     /// The lengths of these, of files only if they are too large for a batch.
     known_lengths: HashSet<u64>,
-    /// The hashes of large files that are not packed yet.
+    /// The hashes of large files that are neither packed nor passed over yet.
     hashed_ahead: HashMap<usize, Sha1Hash>,
     next: usize,
     open: Option<Open>,

@@ -13,7 +13,7 @@ pub use self::{
     copy::{Copied, Copier},
     durable::{sync_directory, sync_tree},
     kind::shares_blocks,
-    lock::try_lock,
+    lock::{lock_soon, try_lock},
     space::{available_space, require_space},
 };
 

@@ -24,7 +24,7 @@ use super::layout::Drafted;
 use super::parts::Parts;
 use crate::archive::{Part, Wim};
 use crate::error::{Action, Error};
-use crate::output::{AtomicFile, require_space, try_lock, write_all_at};
+use crate::output::{AtomicFile, lock_soon, require_space, write_all_at};
 use crate::pipeline::lock::Lock;
 use crate::source::{Access, FileSource, read_exact_at};
 use crate::status::{FileId, Status};
@@ -82,7 +82,7 @@ impl Locked {
 fn lock(path: &Path) -> Result<File, Error> {
     let file = OpenOptions::new().read(true).write(true).open(path);
     let file = file.map_err(Error::io(Action::Open, path))?;
-    match try_lock(&file) {
+    match lock_soon(&file, path) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
         Err(TryLockError::Error(error)) => Err(Error::io(Action::Open, path)(error)),

@@ -116,12 +116,14 @@ impl<R: Reach> Search<'_, R> {
     /// Enters `count` positions from `at` without looking for matches.
     #[inline(always)]
     pub(crate) fn skip(&mut self, text: View<'_, R>, at: usize, count: usize) {
+        // One index serves for the text and the table.
         for own in (at..at + count).map(R::Link::to) {
             self.enter(text.word_ahead(own.place(), 0), own);
         }
     }
 
-    /// The place of the position before that at `place` with the same hash.
+    /// The place of the position before that at `place` with the same hash. Places are as wide as a register:
+    /// a link that is carried round a loop is widened again at each step (`xpress/encode/NOTES.md`).
     #[inline(always)]
     fn next(&self, place: usize) -> usize {
         self.before.as_ref()[place & (R::SIZE - 1)].place()
