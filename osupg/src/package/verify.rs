@@ -20,8 +20,9 @@ use crate::operation::{Length, Operation, Right};
 use crate::progress::{Phase, Watch};
 use crate::store::{Health, Library};
 
-/// Pieces that are read and checked at the same time: a library elsewhere takes its time for each.
-const AT_ONCE: usize = 8;
+/// Pieces that are read and checked at the same time: a library elsewhere takes its time for each. Each may have
+/// 8 MiB, which are still there when the images are verified.
+const AT_ONCE: usize = 4;
 
 /// What a verification found.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]

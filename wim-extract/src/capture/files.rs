@@ -1,11 +1,12 @@
 //! Reading the files of a tree, each once, for [`pack`](crate::write::pack).
 //!
-//! Files that fit a batch are read and hashed before anything is done with them, so that data which is
-//! there already costs no more than that. Of a larger file the hash is known only at its end: it is
-//! packed while it is read. Only where something before it has the very same length is it hashed first, side
-//! by side with others like it, and read again if it is new. Data that is not compressed goes to the
-//! file as fast as it is hashed, and several files side by side are hashed faster than one after the
-//! other: then large ones come before all others, and are read in step ([`Files::weave`]).
+//! Files that fit a batch are read and hashed before anything is done with them, so that data which
+//! is there already costs no more than that. Of a larger file the hash is known only at its end: it
+//! is packed while it is read. Only where something before it has the very same length is it hashed
+//! first, side by side with others like it, and read again if it is new. Data that is not compressed
+//! goes to the file as fast as it is hashed, and several files side by side are hashed faster than
+//! one after the other: then large ones come before all others, and are read in step
+//! ([`Files::weave`]).
 //!
 //! A pipable archive has the hashes before the data. For it everything is read twice: to be hashed
 //! ([`Files::hash`]), and again what is new ([`Files::again`]).

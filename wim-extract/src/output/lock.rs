@@ -76,14 +76,27 @@ pub fn try_lock(file: &File) -> Result<(), TryLockError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
+
     use super::*;
 
-    #[test]
-    fn a_lock_keeps_writers_away_and_not_readers() {
+    fn a_file() -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "content").unwrap();
-        let open = || File::options().read(true).write(true).open(&path).unwrap();
+        (folder, path)
+    }
+
+    fn open(path: &Path) -> File {
+        File::options().read(true).write(true).open(path).unwrap()
+    }
+
+    #[test]
+    fn a_lock_keeps_writers_away_and_not_readers() {
+        let (_folder, path) = a_file();
+        let open = || open(&path);
         let first = open();
         try_lock(&first).unwrap();
         assert!(matches!(try_lock(&open()), Err(TryLockError::WouldBlock)));
@@ -94,10 +107,8 @@ mod tests {
 
     #[test]
     fn a_lock_that_is_about_to_go_is_waited_for_and_no_other() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        std::fs::write(&path, "content").unwrap();
-        let open = || File::options().read(true).write(true).open(&path).unwrap();
+        let (_folder, path) = a_file();
+        let open = || open(&path);
         let (first, second) = (open(), open());
         try_lock(&first).unwrap();
         assert!(matches!(lock_soon(&second, &path), Err(TryLockError::WouldBlock)));

@@ -213,33 +213,33 @@ impl<R: Reach> View<'_, R> {
     /// The two bytes from `at`.
     #[inline(always)]
     pub(crate) fn pair(self, at: usize) -> u16 {
-        let at = START + (at & (R::SIZE - 1));
-        let bytes = &self.bytes.as_ref()[at..at + 2];
-        u16::from_le_bytes([bytes[0], bytes[1]])
+        u16::from_le_bytes(self.load(START + (at & (R::SIZE - 1))))
     }
 
     /// The four bytes from `at`.
     #[inline(always)]
     pub(crate) fn word(self, at: usize) -> u32 {
-        let at = START + (at & (R::SIZE - 1));
-        let bytes = self.bytes.as_ref()[at..at + 4].first_chunk::<4>();
-        u32::from_le_bytes(*bytes.unwrap_or(&[0; 4]))
+        u32::from_le_bytes(self.load(START + (at & (R::SIZE - 1))))
     }
 
     /// The four bytes `ahead` of the position at `place`, its number plus one; at most [`MAX_AHEAD`].
     #[inline(always)]
     pub(crate) fn word_ahead(self, place: usize, ahead: usize) -> u32 {
-        let at = (place & (R::SIZE - 1)) + (ahead & MAX_AHEAD);
-        let bytes = self.bytes.as_ref()[at..at + 4].first_chunk::<4>();
-        u32::from_le_bytes(*bytes.unwrap_or(&[0; 4]))
+        u32::from_le_bytes(self.load((place & (R::SIZE - 1)) + (ahead & MAX_AHEAD)))
     }
 
     /// The eight bytes from `at`.
     #[inline(always)]
     pub(crate) fn long(self, at: usize) -> u64 {
-        let at = START + (at & (R::SIZE - 1));
-        let bytes = self.bytes.as_ref()[at..at + 8].first_chunk::<8>();
-        u64::from_le_bytes(*bytes.unwrap_or(&[0; 8]))
+        u64::from_le_bytes(self.load(START + (at & (R::SIZE - 1))))
+    }
+
+    /// What is in the buffer from `index` on, loaded at once: of bytes taken one by one LLVM loads those that
+    /// are used, in pieces.
+    #[inline(always)]
+    fn load<const N: usize>(self, index: usize) -> [u8; N] {
+        let bytes = self.bytes.as_ref()[index..index + N].first_chunk();
+        *bytes.unwrap_or(&[0; N])
     }
 
     /// How many bytes from `a` and from `b` are the same, `known` of which are known to be; at most
