@@ -25,6 +25,6 @@ mod bytes;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use codec::{Codec, Decoder, EncodeError, Encoder, LZMS_LIMIT, Level};
+pub use codec::{Codec, Decoder, EncodeError, Encoder, Hints, LZMS_LIMIT, Level};
 pub use error::{DecodeError, FormatError, Structure};
 pub use hash::Sha1Hash;

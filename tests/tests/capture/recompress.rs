@@ -180,3 +180,94 @@ fn damaged_sources_make_no_archive() {
         assert_eq!(scratch.names(), ["damaged.wim", "made", "trees"], "{kind:?}");
     }
 }
+
+/// Words, numbers and noise, so much of each that chunks are of every kind.
+fn content(seed: u64, len: usize) -> Vec<u8> {
+    const WORDS: [&str; 8] =
+        ["image ", "resource ", "chunk ", "a blob\r\n", "0x0000", "\0\0\0\0", "offset", " of "];
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize
+    };
+    let mut bytes = Vec::with_capacity(len + 100);
+    while bytes.len() < len {
+        match next() % 12 {
+            0 if bytes.len() / 100_000 % 5 == 4 => bytes.extend((0..50).map(|_| next() as u8)),
+            0 if bytes.len() > 1000 => {
+                let from = bytes.len() - 1 - next() % 1000;
+                bytes.extend_from_within(from..(from + next() % 60).min(bytes.len()));
+            }
+            1 => bytes.extend((next() as u16).to_le_bytes()),
+            word => bytes.extend(WORDS[word % 8].bytes()),
+        }
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Chunks that stay as long as they are are decoded and encoded by the same threads, with what an encoder
+/// has found before.
+#[test]
+fn blobs_of_every_length_keep_their_chunks() {
+    let scratch = Scratch::new();
+    let tree = scratch.path("tree");
+    fs::create_dir(&tree).expect("a directory");
+    const KIB: usize = 1 << 10;
+    let lengths =
+        [1, 300, 32 * KIB - 1, 32 * KIB, 32 * KIB + 1, 200 * KIB, 256 * KIB, 256 * KIB + 1];
+    let large = [700 * KIB, 3000 * KIB, 4096 * KIB, 4096 * KIB + 1, 9000 * KIB + 17];
+    for (seed, len) in (1..).zip(lengths.into_iter().chain(large)) {
+        fs::write(tree.join(format!("file {len}")), content(seed, len)).expect("a file");
+    }
+    let noise: Vec<u8> =
+        (0..600_000u64).map(|i| (i * i * i >> 7) as u8 ^ (i * 77 >> 3) as u8).collect();
+    fs::write(tree.join("noise"), noise).expect("a file");
+    let seen_tree = seen(&tree);
+    scratch.wimx("capture tree none.wim --compress=none --quiet").ok();
+    scratch.wimx("export none.wim 1 searched.wim --compress=xpress --quiet").ok();
+    let searched = scratch.read("searched.wim").len();
+    for (source, target) in [
+        ("lzx", "xpress"),
+        ("lzx --pipable", "xpress"),
+        ("lzx", "xpress --pipable"),
+        ("lzx:20", "xpress"),
+        ("lzx --chunk-size=64K", "xpress --chunk-size=64K"),
+        ("xpress", "lzx:20"),
+        ("lzms --chunk-size=32K", "xpress --chunk-size=32K"),
+    ] {
+        let what = format!("{source} to {target}");
+        scratch.wimx(&format!("capture tree in.wim --compress={source} --quiet")).ok();
+        let outputs = [1, 2, 7].map(|threads| {
+            let guid = "--guid=00112233-4455-6677-8899-aabbccddeeff";
+            let line =
+                format!("export in.wim 1 out.wim --compress={target} --threads={threads} {guid}");
+            scratch.wimx(&format!("{line} --quiet")).ok();
+            scratch.accepted("out.wim");
+            let bytes = scratch.read("out.wim");
+            scratch.holds("out.wim", 1, &seen_tree);
+            fs::remove_file(scratch.path("out.wim")).expect("it can be removed");
+            bytes
+        });
+        assert!(outputs.iter().all(|bytes| *bytes == outputs[0]), "{what}: threads matter");
+        if (source, target) == ("lzx", "xpress") {
+            let hinted = outputs[0].len();
+            assert!(hinted <= searched, "{hinted} bytes by hints, {searched} without");
+        }
+        let mut damaged = fs::read(scratch.path("in.wim")).expect("it was made");
+        for eighth in 1..8 {
+            let at = damaged.len() * eighth / 8;
+            damaged[at] = !damaged[at];
+            fs::write(scratch.path("damaged.wim"), &damaged).expect("it can be written");
+            damaged[at] = !damaged[at];
+            let line = format!("export damaged.wim 1 out.wim --compress={target}");
+            let done = scratch.wimx(&line);
+            assert!([2, 28].contains(&done.code()), "{what}, {eighth}: {}", done.stderr);
+            let names = ["damaged.wim", "image 1: /file ", "image 1: /noise"];
+            let named = names.map(|name| done.stderr.contains(name));
+            assert!(named[0] && (named[1] || named[2]), "{what}, {eighth}: {}", done.stderr);
+        }
+        fs::remove_file(scratch.path("in.wim")).expect("it can be removed");
+    }
+    assert!(!scratch.names().contains(&"out.wim".to_owned()));
+}

@@ -163,7 +163,7 @@ impl<'r> Giant<'r> {
 }
 
 /// The chunks that hold the uncompressed bytes `range`, which begins at the start of a chunk.
-fn chunks_of(table: &ChunkTable<'_>, range: Range<u64>) -> Range<u64> {
+pub(crate) fn chunks_of(table: &ChunkTable<'_>, range: Range<u64>) -> Range<u64> {
     let chunk_size = u64::from(table.chunk_size());
     range.start / chunk_size..range.end.div_ceil(chunk_size)
 }
@@ -178,13 +178,8 @@ fn decode_chunks(
     decoders: &mut Decoders,
     jobs: &mut Jobs,
 ) -> Result<Option<Damage>, Damage> {
-    let first = table.get(chunks.start).map_err(Damage::Layout)?;
-    let last = table.get(chunks.end.saturating_sub(1)).map_err(Damage::Layout)?;
-    let end = last.offset + u64::from(last.compressed);
-    // Starts are in order only if the table is sound; `add` checks each chunk against the bytes.
-    let bytes = resource.bytes(first.offset, end.saturating_sub(first.offset))?;
     jobs.clear();
-    let len = jobs.add(resource, table, chunks, (bytes, first.offset), 0, 0)?;
+    let len = jobs.add_from(resource, table, chunks, 0, 0)?;
     let mut damage = None;
     jobs.decode(decoders, buffer.first(len)?, |_, found| {
         damage.get_or_insert(found);
@@ -339,13 +334,13 @@ pub(crate) fn read_small<'r>(
 }
 
 /// Where the bytes of a small blob are or will be.
-enum Place {
+pub(crate) enum Place {
     Decoded(Range<usize>),
     Stored(Bytes),
 }
 
 /// Adds the chunks of a small blob, of which `bytes` is the resource.
-fn place(
+pub(crate) fn place(
     resource: &Resource<'_>,
     bytes: Bytes,
     len: &mut usize,
@@ -370,7 +365,7 @@ fn place(
 }
 
 /// The resources of small blobs, neighbours read together.
-fn fetch(wim: &Wim, ids: &[BlobId]) -> Vec<Result<Bytes, Damage>> {
+pub(crate) fn fetch(wim: &Wim, ids: &[BlobId]) -> Vec<Result<Bytes, Damage>> {
     let mut fetched = Vec::with_capacity(ids.len());
     let mut rest = ids;
     while let Some(&first) = rest.first() {

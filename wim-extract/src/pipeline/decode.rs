@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use wim_format::resource::ChunkTable;
-use wim_format::{Codec, DecodeError, Decoder};
+use wim_format::{Codec, DecodeError, Decoder, Hints};
 
 use crate::blob::Resource;
 use crate::error::Damage;
@@ -82,6 +82,23 @@ impl Jobs {
         Ok(dst)
     }
 
+    /// Like [`add`](Self::add), and reads their bytes.
+    pub(crate) fn add_from(
+        &mut self,
+        resource: &Resource<'_>,
+        table: &ChunkTable<'_>,
+        chunks: Range<u64>,
+        dst: usize,
+        tag: usize,
+    ) -> Result<usize, Damage> {
+        let first = table.get(chunks.start).map_err(Damage::Layout)?;
+        let last = table.get(chunks.end.saturating_sub(1)).map_err(Damage::Layout)?;
+        let end = last.offset + u64::from(last.compressed);
+        // Starts are in order only if the table is sound; `add` checks each chunk against the bytes.
+        let bytes = resource.bytes(first.offset, end.saturating_sub(first.offset))?;
+        self.add(resource, table, chunks, (bytes, first.offset), dst, tag)
+    }
+
     /// Takes back the jobs of `tag`, which came last.
     pub(crate) fn retract(&mut self, tag: usize) {
         while self.jobs.last().is_some_and(|job| job.tag == tag) {
@@ -95,53 +112,73 @@ impl Jobs {
         &self,
         decoders: &mut Decoders,
         out: &mut [u8],
+        failed: impl FnMut(usize, Damage),
+    ) {
+        self.decode_with_hints(decoders, out, &mut [], failed);
+    }
+
+    /// Like [`decode`](Self::decode), and the matches of each chunk go to `hints`, in the order of the
+    /// jobs, if there are as many.
+    pub(crate) fn decode_with_hints(
+        &self,
+        decoders: &mut Decoders,
+        out: &mut [u8],
+        hints: &mut [&mut Hints],
         mut failed: impl FnMut(usize, Damage),
     ) {
         let mut coded = self.copy_raw(out);
         // Two are decoded at a time. With the longest first, both lanes run dry together.
-        coded.sort_by_key(|(job, _)| Reverse(job.src.len()));
+        coded.sort_by_key(|&(index, _)| Reverse(self.jobs[index].src.len()));
         let mut failures = Vec::new();
-        while let Some(coder) = coded.first().and_then(|(job, _)| job.coder) {
+        let wants_hints = !hints.is_empty();
+        let coder_of = |index: usize| self.jobs[index].coder;
+        while let Some(coder) = coded.first().and_then(|&(index, _)| coder_of(index)) {
             let (run, rest): (Vec<_>, _) =
-                coded.into_iter().partition(|(job, _)| job.coder == Some(coder));
+                coded.into_iter().partition(|&(index, _)| coder_of(index) == Some(coder));
             coded = rest;
-            let jobs: Vec<&Job> = run.iter().map(|&(job, _)| job).collect();
-            let mut conclude = |number: usize, result, dst: &mut [u8]| {
-                if let Err(source) = result {
+            let indices: Vec<usize> = run.iter().map(|&(index, _)| index).collect();
+            let mut conclude = |number: usize, result, dst: &mut [u8], found: &Hints| match result {
+                Ok(()) => {
+                    if let Some(hints) = hints.get_mut(indices[number]) {
+                        **hints = found.clone();
+                    }
+                }
+                Err(source) => {
                     dst.fill(0);
-                    failures.push((jobs[number], source));
+                    failures.push((indices[number], source));
                 }
             };
+            let chunks = run.into_iter().map(|(index, dst)| (self.src(&self.jobs[index]), dst));
             match decoders.get(coder) {
-                Ok(decoder) => {
-                    let chunks = run.into_iter().map(|(job, dst)| (self.src(job), dst));
-                    decoder.decode_many(chunks, conclude);
-                }
-                Err(error) => run
-                    .into_iter()
+                Ok(decoder) if wants_hints => decoder.decode_many_with_hints(chunks, conclude),
+                Ok(decoder) => decoder.decode_many(chunks, |number, result, dst| {
+                    conclude(number, result, dst, Hints::NONE);
+                }),
+                Err(error) => chunks
                     .enumerate()
-                    .for_each(|(number, (_, dst))| conclude(number, Err(error), dst)),
+                    .for_each(|(number, (_, dst))| conclude(number, Err(error), dst, Hints::NONE)),
             }
         }
-        failures.sort_by_key(|(job, _)| job.dst.start);
-        for (job, source) in failures {
+        failures.sort_unstable_by_key(|&(index, _)| index);
+        for (index, source) in failures {
+            let job = &self.jobs[index];
             failed(job.tag, Damage::Decode { chunk: job.chunk, offset: job.file_offset, source });
         }
     }
 
-    /// Copies the raw chunks to their places in `out` and gives the others with theirs.
-    fn copy_raw<'a>(&'a self, out: &'a mut [u8]) -> Vec<(&'a Job, &'a mut [u8])> {
+    /// Copies the raw chunks to their places in `out` and gives the others, by their index, with theirs.
+    fn copy_raw<'a>(&self, out: &'a mut [u8]) -> Vec<(usize, &'a mut [u8])> {
         let mut coded = Vec::with_capacity(self.jobs.len());
         let mut rest = out;
         let mut at = 0;
-        for job in &self.jobs {
+        for (index, job) in self.jobs.iter().enumerate() {
             let (_, after_gap) = rest.split_at_mut(job.dst.start - at);
             let (dst, after) = after_gap.split_at_mut(job.dst.len());
             rest = after;
             at = job.dst.end;
             match job.coder {
                 None => dst.copy_from_slice(self.src(job)),
-                Some(_) => coded.push((job, dst)),
+                Some(_) => coded.push((index, dst)),
             }
         }
         coded

@@ -142,7 +142,7 @@ impl<'r> Lane<'r> {
         let want = rest.min(chunk_size.max(LANE));
         let chunks = first..(self.offset + want).div_ceil(chunk_size);
         let start = *len;
-        self.step = match self.add(table, chunks, start, tag, jobs) {
+        self.step = match jobs.add_from(&self.resource, table, chunks, start, tag) {
             Ok(end) => {
                 *len = end;
                 Step::Decoded(start..end)
@@ -152,21 +152,6 @@ impl<'r> Lane<'r> {
                 self.lose(want, damage)
             }
         };
-    }
-
-    fn add(
-        &self,
-        table: &ChunkTable<'_>,
-        chunks: Range<u64>,
-        dst: usize,
-        tag: usize,
-        jobs: &mut Jobs,
-    ) -> Result<usize, Damage> {
-        let first = table.get(chunks.start).map_err(Damage::Layout)?;
-        let last = table.get(chunks.end - 1).map_err(Damage::Layout)?;
-        let end = last.offset + u64::from(last.compressed);
-        let bytes = self.resource.bytes(first.offset, end.saturating_sub(first.offset))?;
-        jobs.add(&self.resource, table, chunks, (bytes, first.offset), dst, tag)
     }
 
     fn lose(&mut self, len: u64, damage: Damage) -> Step {

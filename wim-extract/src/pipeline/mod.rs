@@ -23,12 +23,12 @@
 //! Memory in flight is a fixed stock of buffers ([`buffers`]), however large the blobs are. Which
 //! thread does what changes from run to run; what the [`Sink`] is told for each blob does not.
 
-mod batch;
+pub(crate) mod batch;
 pub(crate) mod buffers;
 pub(crate) mod decode;
 mod lanes;
 pub(crate) mod lock;
-mod ordered;
+pub(crate) mod ordered;
 mod plan;
 mod queue;
 mod tasks;

@@ -9,6 +9,7 @@ mod copy;
 pub mod cpu;
 mod e8;
 pub mod encode;
+mod hints;
 mod huffman;
 pub mod lzms;
 pub mod lzx;
@@ -24,6 +25,7 @@ pub mod xpress;
 use crate::DecodeError;
 pub use cpu::Cpu;
 pub use encode::{EncodeError, Encoder, LZMS_LIMIT, Level};
+pub use hints::Hints;
 
 /// A compression method. Numbers in the comments are the header flags of [`crate::header`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,6 +122,23 @@ impl Decoder {
                 for (number, (src, dst)) in chunks.into_iter().enumerate() {
                     done(number, d.decode(src, dst), dst);
                 }
+            }
+        }
+    }
+
+    /// Like [`decode_many`](Self::decode_many), and `done` is given the matches of each chunk, which
+    /// make it faster to encode it anew. Only LZX has any, and only chunks of up to 64 KiB.
+    pub fn decode_many_with_hints<'a>(
+        &mut self,
+        chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,
+        mut done: impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8], &Hints),
+    ) {
+        match &mut self.0 {
+            Inner::Lzx(d) => d.decode_many_with_hints(chunks, done),
+            Inner::Xpress(_) | Inner::Lzms(_) => {
+                self.decode_many(chunks, |number, outcome, chunk| {
+                    done(number, outcome, chunk, Hints::NONE);
+                });
             }
         }
     }

@@ -39,12 +39,12 @@ pub(crate) fn decode<C: Chunk>(
 }
 
 /// Decodes chunks, given by their compressed bytes and the place of the decoded ones, two at a time:
-/// when one ends, the next one takes its place. `done` is told of each as it ends: its number, the
-/// outcome, which is what [`decode`] would give, and the place.
+/// when one ends, the next one takes its place. `done` is told of each as it ends: what has decoded it, its
+/// number, the outcome, which is what [`decode`] would give, and the place.
 pub(crate) fn decode_many<'a, C: Chunk>(
     pair: &mut [C; 2],
     chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,
-    mut done: impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8]),
+    mut done: impl FnMut(&C, usize, Result<(), DecodeError>, &'a mut [u8]),
 ) {
     let mut waiting = chunks.into_iter().enumerate();
     let mut lanes = [None, None];
@@ -64,7 +64,7 @@ pub(crate) fn decode_many<'a, C: Chunk>(
             if let Err(error) = chunk.write(job.src, job.dst)
                 && let Some(job) = lane.take()
             {
-                done(job.number, Err(error), job.dst);
+                done(chunk, job.number, Err(error), job.dst);
             }
         }
     }
@@ -83,7 +83,7 @@ fn advance<'a, C: Chunk>(
     chunk: &mut C,
     lane: &mut Option<Job<'a>>,
     waiting: &mut impl Iterator<Item = (usize, (&'a [u8], &'a mut [u8]))>,
-    done: &mut impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8]),
+    done: &mut impl FnMut(&C, usize, Result<(), DecodeError>, &'a mut [u8]),
 ) -> Option<usize> {
     loop {
         let job = match lane.take() {
@@ -99,7 +99,7 @@ fn advance<'a, C: Chunk>(
                 *lane = Some(job);
                 return Some(rounds);
             }
-            outcome => done(job.number, outcome.map(drop), job.dst),
+            outcome => done(chunk, job.number, outcome.map(drop), job.dst),
         }
     }
 }

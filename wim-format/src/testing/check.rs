@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::blob_table::{BLOB_ENTRY_LEN, BlobPlace, BlobTable};
-use crate::codec::{Codec, Cpu, Decoder, Encoder, Level, decode_plainly};
+use crate::codec::{Codec, Cpu, Decoder, Encoder, Hints, Level, decode_plainly};
 use crate::header::{HEADER_LEN, Header, Layout, Version};
 use crate::hive::Hive;
 use crate::integrity::IntegrityTable;
@@ -298,7 +298,38 @@ pub fn encoded_chunks(codec: Codec, sizes: &[u32], input: &[u8]) {
         let outcome = decode_plainly(codec, chunk_size, &stream[..len], &mut decoded);
         assert_eq!(outcome, Ok(()));
         assert!(decoded == chunk, "something else has come back");
+        for hints in [hints(&chunk), hints(first), broken_hints(bytes)] {
+            let Some(len) = used.encode_with_hints(&chunk, &hints, &mut stream) else { continue };
+            decoded.fill(0);
+            let outcome = decode_plainly(codec, chunk_size, &stream[..len], &mut decoded);
+            assert_eq!(outcome, Ok(()));
+            assert!(decoded == chunk, "something else has come back by hints");
+        }
     }
+}
+
+/// The matches that a chunk has in LZX.
+fn hints(chunk: &[u8]) -> Hints {
+    let mut encoder = Encoder::new(Codec::Lzx, 1 << 16, Level::Usual).expect("a legal chunk size");
+    let mut stream = vec![0; chunk.len()];
+    let Some(len) = encoder.encode(chunk, &mut stream) else { return Hints::default() };
+    let (mut decoded, mut hints) = (vec![0; chunk.len()], Hints::default());
+    let mut decoder = Decoder::new(Codec::Lzx, 1 << 16).expect("a legal chunk size");
+    decoder.decode_many_with_hints([(&stream[..len], &mut decoded[..])], |_, outcome, _, found| {
+        assert_eq!(outcome, Ok(()));
+        hints = found.clone();
+    });
+    hints
+}
+
+/// What is found in any bytes until they turn out to be no LZX.
+fn broken_hints(bytes: &[u8]) -> Hints {
+    let (mut decoded, mut hints) = (vec![0; 1 << 16], Hints::default());
+    let mut decoder = Decoder::new(Codec::Lzx, 1 << 16).expect("a legal chunk size");
+    decoder.decode_many_with_hints([(bytes, &mut decoded[..])], |_, _, _, found| {
+        hints = found.clone();
+    });
+    hints
 }
 
 /// Any bytes as a registry hive.

@@ -1,10 +1,14 @@
 //! The blobs of an archive, decoded, to be packed anew.
+//!
+//! Where chunks keep their length, [`Chunkwise`] does that. All else comes from threads of its own, which
+//! decode solid resources and chunks of any length, ahead of those that encode.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use wim_format::blob_table::Blob;
 
+use super::chunkwise::Chunkwise;
 use super::{Batch, Begin, Packing, Piece, Supply, batch_len, is_large};
 use crate::archive::{BlobId, Wim};
 use crate::error::{Damage, Error};
@@ -48,6 +52,10 @@ pub(crate) fn repack_by(
     context: Context<'_>,
     pack: impl FnOnce(&mut dyn Supply) -> Result<u64, Error>,
 ) -> Result<u64, Error> {
+    let Context { threads, cancel, .. } = context;
+    if let Some(mut supply) = Chunkwise::new(wim, plans, references, packing, threads, cancel) {
+        return pack(&mut supply);
+    }
     // Where data is joined it is cut into chunks only then.
     let (grain, chunk_size) = match packing.solid {
         Some(_) => (1, 0),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use wim_format::Encoder;
+use wim_format::{Encoder, Hints};
 
 use super::{Batch, Packing, area};
 use crate::error::Error;
@@ -50,6 +50,8 @@ pub(super) struct Chunks<'e> {
 /// A stretch of a blob, whole chunks but for its end.
 struct Share<'b> {
     data: &'b [u8],
+    /// Of its chunks; or none.
+    hints: &'b [Hints],
     room: &'b mut [u8],
     sizes: &'b mut [u32],
 }
@@ -85,7 +87,7 @@ impl Encoders {
         let room = self.rooms.lock().pop();
         let room = room.map_or_else(|| area(batch.data.len()), Ok)?;
         let pieces = batch.pieces.iter().map(|piece| &batch.data[piece.range.clone()]);
-        let stored = self.compress(&pieces.collect::<Vec<_>>(), room)?;
+        let stored = self.compress(&pieces.collect::<Vec<_>>(), &batch.hints, room)?;
         Ok(Encoded { batch, stored: Some(stored) })
     }
 
@@ -104,14 +106,14 @@ impl Encoders {
         if self.packing.coding.codec.is_none() {
             return Ok(None);
         }
-        self.compress(&[data], area(data.len())?).map(Some)
+        self.compress(&[data], &[], area(data.len())?).map(Some)
     }
 
-    /// Compresses pieces into `room`, which is at least as long.
-    fn compress(&self, pieces: &[&[u8]], mut room: Area) -> Result<Stored, Error> {
+    /// Compresses pieces into `room`, which is at least as long, with hints of all their chunks or of none.
+    fn compress(&self, pieces: &[&[u8]], hints: &[Hints], mut room: Area) -> Result<Stored, Error> {
         let chunk_size = self.packing.coding.chunk_size as usize;
         let mut sizes = vec![0; pieces.iter().map(|data| data.len().div_ceil(chunk_size)).sum()];
-        let shares = self.shares(pieces, &mut room, &mut sizes);
+        let shares = self.shares(pieces, hints, &mut room, &mut sizes);
         // While the other thread waits for data, this one would keep a quarter of the batch to itself.
         let groups = grouped(shares).into_par_iter().with_max_len(1);
         groups.try_for_each(|group| self.encode_shares(group))?;
@@ -122,6 +124,7 @@ impl Encoders {
     fn shares<'b>(
         &self,
         pieces: &[&'b [u8]],
+        mut hints: &'b [Hints],
         mut room: &'b mut [u8],
         mut sizes: &'b mut [u32],
     ) -> Vec<Share<'b>> {
@@ -131,8 +134,9 @@ impl Encoders {
             let (own_room, more_room) = std::mem::take(&mut room).split_at_mut(data.len());
             let count = data.len().div_ceil(chunk_size);
             let (own_sizes, more_sizes) = std::mem::take(&mut sizes).split_at_mut(count);
-            (room, sizes) = (more_room, more_sizes);
-            Share { data, room: own_room, sizes: own_sizes }
+            let (own_hints, more_hints) = hints.split_at(count.min(hints.len()));
+            (room, sizes, hints) = (more_room, more_sizes, more_hints);
+            Share { data, hints: own_hints, room: own_room, sizes: own_sizes }
         });
         shares.collect()
     }
@@ -144,10 +148,11 @@ impl Encoders {
             return Ok(());
         };
         let chunk_size = self.packing.coding.chunk_size as usize;
-        for Share { data, room, sizes } in shares {
+        for Share { data, hints, room, sizes } in shares {
             let chunks = data.chunks(chunk_size).zip(room.chunks_mut(chunk_size)).zip(sizes);
-            for ((chunk, room), size) in chunks {
-                let len = encoder.encode(chunk, room).unwrap_or_else(|| {
+            for (number, ((chunk, room), size)) in chunks.enumerate() {
+                let hints = hints.get(number).unwrap_or(Hints::NONE);
+                let len = encoder.encode_with_hints(chunk, hints, room).unwrap_or_else(|| {
                     room.copy_from_slice(chunk);
                     chunk.len()
                 });

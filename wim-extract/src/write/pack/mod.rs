@@ -9,9 +9,13 @@
 //!
 //! What is written where depends on the order of the blobs alone, not on the threads.
 //!
+//! Where data comes from an archive, filling a batch is decoding, by the same threads
+//! ([`chunkwise`]) where chunks keep their length, else by others ([`decoded`]).
+//!
 //! Chunks that are larger than such a batch ([`is_large`]) are read, encoded and written in turn: what
 //! could be done at the same time would save little, and cost memory for two batches more.
 
+mod chunkwise;
 pub(crate) mod decoded;
 mod encode;
 pub(crate) mod order;
@@ -21,7 +25,7 @@ pub(crate) mod solid;
 use std::ops::Range;
 
 use wim_format::header::Layout;
-use wim_format::{Level, Sha1Hash};
+use wim_format::{Hints, Level, Sha1Hash};
 
 use self::encode::{Encoded, Encoders};
 use self::resource::{Frame, ResourceWriter};
@@ -76,6 +80,8 @@ pub(crate) struct Batch {
     pub(crate) data: Area,
     /// In the order in which they are written.
     pub(crate) pieces: Vec<Piece>,
+    /// Of the chunks of all pieces, one after the other; or none.
+    pub(crate) hints: Vec<Hints>,
     /// Pieces of blobs that are read side by side. Only data that is stored as it is, in a file of the
     /// normal layout, can be: there the place of each is known before it is all there.
     pub(crate) woven: Vec<Woven>,
@@ -255,7 +261,7 @@ impl Batch {
     }
 
     fn over(data: Area) -> Self {
-        Self { data, pieces: Vec::new(), woven: Vec::new(), ended: Vec::new() }
+        Self { data, pieces: Vec::new(), hints: Vec::new(), woven: Vec::new(), ended: Vec::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -269,6 +275,7 @@ impl Batch {
 
     fn emptied(mut self) -> Self {
         self.pieces.clear();
+        self.hints.clear();
         self.woven.clear();
         self.ended.clear();
         self

@@ -1,7 +1,7 @@
 //! Everything comes back, whatever it was.
 
 use super::{EncodeError, Encoder, LZMS_LIMIT, Level};
-use crate::codec::{Codec, Cpu, Decoder, decode_plainly};
+use crate::codec::{Codec, Cpu, Decoder, Hints, decode_plainly};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 
@@ -168,6 +168,100 @@ fn the_start_of_a_chunk_is_out_of_reach_of_its_end() {
     }
 }
 
+/// The matches of a chunk in LZX, as an encoder of this level chooses them.
+fn hints(chunk: &[u8], size: u32, level: Level) -> Hints {
+    let mut encoder = Encoder::new(Codec::Lzx, size, level).expect("a legal chunk size");
+    let mut stream = vec![0; chunk.len()];
+    let Some(len) = encoder.encode(chunk, &mut stream) else { return Hints::default() };
+    let (mut decoded, mut hints) = (vec![0; chunk.len()], Hints::default());
+    let mut decoder = Decoder::new(Codec::Lzx, size).expect("a legal chunk size");
+    // Twice, as two are decoded at a time.
+    for _ in 0..2 {
+        let twin = &mut decoded.clone()[..];
+        let chunks = [(&stream[..len], &mut decoded[..]), (&stream[..len], twin)];
+        decoder.decode_many_with_hints(chunks, |_, outcome, decoded, found| {
+            assert_eq!(outcome, Ok(()));
+            assert!(decoded == chunk);
+            hints = found.clone();
+        });
+    }
+    // What another call kept is not given again.
+    decoder.decode_many([(&stream[..len], &mut decoded[..])], |_, _, _| {});
+    hints
+}
+
+#[test]
+fn hints_say_what_repeats_what() {
+    // Without calls, which are translated before matches are sought.
+    let without_calls = |byte: u8| if byte == 0xE8 { 0xE9 } else { byte };
+    for size in [1 << 15, 1 << 16] {
+        let chunk: Vec<u8> = mixture(size as usize).into_iter().map(without_calls).collect();
+        for level in [Level::Fast, Level::Usual] {
+            let hints = hints(&chunk, size, level);
+            let (mut end, mut matched) = (0, 0);
+            for hint in hints.iter() {
+                let (range, offset) = (hint.range(), hint.offset());
+                assert!(range.start >= end && offset <= range.start, "{range:?} {offset}");
+                let before = range.start - offset..range.end - offset;
+                let is_same = chunk[range.clone()].iter().eq(&chunk[before]);
+                assert!(is_same, "{range:?} {offset}");
+                (end, matched) = (range.end, matched + range.len());
+            }
+            assert!(matched > chunk.len() / 2, "{matched} of {size}");
+            assert_eq!(hints.are_weighed(), level == Level::Usual);
+        }
+    }
+    let large = hints(&mixture(1 << 17), 1 << 17, Level::Usual);
+    assert_eq!(large.iter().count(), 0, "a large chunk");
+    let dense: Vec<u8> = mixture(1 << 15).into_iter().map(|byte| byte % 2 * 7).collect();
+    let kept = hints(&dense, 1 << 15, Level::Usual).iter().count();
+    assert!(kept <= dense.len() / 4, "{kept}");
+}
+
+/// XPRESS of a chunk at each choice of instructions, which all give the same.
+fn hinted(chunk: &[u8], size: u32, level: Level, hints: &Hints) -> Vec<u8> {
+    let streams = Cpu::choices().into_iter().map(|cpu| {
+        let mut encoder = Encoder::new(Codec::Xpress, size, level).expect("a legal chunk size");
+        encoder.set_cpu(cpu);
+        let mut stream = vec![0; chunk.len()];
+        match encoder.encode_with_hints(chunk, hints, &mut stream) {
+            Some(len) => stream.truncate(len),
+            None => stream.copy_from_slice(chunk),
+        }
+        stream
+    });
+    let mut streams: Vec<Vec<u8>> = streams.collect();
+    streams.dedup();
+    let [stream] = &mut streams[..] else { panic!("other instructions, other bytes") };
+    let mut decoded = chunk.to_vec();
+    if stream.len() < chunk.len() {
+        decoded.fill(0);
+        assert_eq!(decode_plainly(Codec::Xpress, size, stream, &mut decoded), Ok(()));
+    }
+    assert!(decoded == chunk, "something else comes back");
+    std::mem::take(stream)
+}
+
+#[test]
+fn hints_make_nothing_larger() {
+    // Text, and binary data of a kind: the same as 32-bit numbers.
+    let text = [&include_bytes!("tests.rs")[..], include_bytes!("../lzx/tests.rs")].concat();
+    let wide: Vec<u8> = text.iter().flat_map(|&byte| [byte, 0, byte >> 4, 0]).collect();
+    for (size, data) in [(1 << 15, &text), (1 << 16, &wide)] {
+        let chunk = data[..data.len().min(size as usize)].to_vec();
+        let weighed = hints(&chunk, size, Level::Usual);
+        let unweighed = hints(&chunk, size, Level::Fast);
+        for level in Level::ALL {
+            let plain = hinted(&chunk, size, level, Hints::NONE);
+            assert!(plain == hinted(&chunk, size, level, &unweighed), "{level:?}: not weighed");
+            let stream = hinted(&chunk, size, level, &weighed);
+            assert_eq!(plain != stream, level.takes_hints(Codec::Xpress), "{level:?}");
+            let (hinted, plain) = (stream.len(), plain.len());
+            assert!(hinted <= plain, "{level:?}: {hinted} for {plain}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_made_is_refused() {
     for (codec, size) in [(Codec::Lzx, 1 << 14), (Codec::Xpress, 1 << 17), (Codec::Lzx, 40_000)] {
@@ -220,6 +314,20 @@ fn chunks(len: usize) -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_chunk_comes_back_by_any_hints(
+        two in (chunks(1 << 16), chunks(1 << 16)),
+        size in prop::sample::select(vec![1u32 << 12, 1 << 15, 1 << 16]),
+    ) {
+        let hints = [hints(&two.0, 1 << 16, Level::Usual), hints(&two.1, 1 << 16, Level::Usual)];
+        for chunk in [&two.0, &two.1] {
+            let chunk = &chunk[..chunk.len().min(size as usize)];
+            for hints in &hints {
+                hinted(chunk, size, Level::Usual, hints);
+            }
+        }
+    }
 
     #[test]
     fn any_chunk_comes_back(

@@ -6,6 +6,7 @@ use super::symbols::{One, Records, Two};
 use super::tables::{DEFAULT_BLOCK_SIZE, MIN_ORDER, window_order};
 use crate::DecodeError;
 use crate::codec::cpu::{Cpu, Stage};
+use crate::codec::hints::{self, Hints};
 use crate::codec::pair::Chunk;
 use crate::codec::recent::Recent;
 use crate::codec::sequences::{Outcome, ROUNDS, Sequences};
@@ -34,6 +35,9 @@ pub(super) struct Stream {
     longest: usize,
     order: u32,
     cpu: Cpu,
+    /// The matches of the chunk so far, if they are kept.
+    hints: Hints,
+    keeps_hints: bool,
 }
 
 /// What a block header announces.
@@ -57,7 +61,19 @@ impl Stream {
             longest: chunk_size as usize,
             order,
             cpu,
+            hints: Hints::default(),
+            keeps_hints: false,
         }
+    }
+
+    /// Whether the matches of chunks are kept; those of large ones never are.
+    pub(super) fn keep_hints(&mut self, keep: bool) {
+        self.keeps_hints = keep && self.longest <= hints::LARGEST;
+    }
+
+    /// The matches of the chunk that was decoded last.
+    pub(super) fn hints(&self) -> &Hints {
+        &self.hints
     }
 
     /// Reads the header of the block that follows, and all of it if it is uncompressed.
@@ -147,6 +163,7 @@ impl Chunk for Stream {
         self.recent = Recent::START;
         self.at = 0;
         self.block_end = 0;
+        self.hints.clear(self.longest);
     }
 
     fn prepare(&mut self, src: &[u8], dst: &mut [u8]) -> Result<Option<usize>, DecodeError> {
@@ -195,7 +212,11 @@ impl Chunk for Stream {
         self.sequences.matches = self.sequences.matches.min(self.records.bad);
         self.resolve();
         let block = &mut dst[..self.block_end];
+        let recent = self.recent;
         let outcome = self.sequences.write(self.cpu, block, self.at, &mut self.recent)?;
+        if self.keeps_hints {
+            self.hints.extend(&self.sequences, outcome.matches, self.at, recent);
+        }
         self.at = outcome.at;
         if self.at == self.block_end {
             self.rewind(outcome, self.records.start)

@@ -29,6 +29,7 @@ mod tables;
 mod tests;
 
 use super::cpu::Cpu;
+use super::hints::Hints;
 use super::{e8, pair};
 use crate::DecodeError;
 use chunk::Stream;
@@ -56,6 +57,7 @@ impl Decoder {
     /// [`DecodeError::BadSize`] when `dst` is larger than the chunk size; the others when the
     /// stream is invalid.
     pub fn decode(&mut self, src: &[u8], dst: &mut [u8]) -> Result<(), DecodeError> {
+        self.keep_hints(false);
         pair::decode(&mut self.pair[0], src, dst)?;
         self.cpu.run(e8::Undo { chunk: dst });
         Ok(())
@@ -68,12 +70,38 @@ impl Decoder {
         chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,
         mut done: impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8]),
     ) {
+        self.keep_hints(false);
+        self.decode_pairs(chunks, |_, number, outcome, chunk| done(number, outcome, chunk));
+    }
+
+    /// Like [`decode_many`](Self::decode_many), with the matches of each chunk; see
+    /// [`codec::Decoder::decode_many_with_hints`](crate::codec::Decoder::decode_many_with_hints).
+    pub fn decode_many_with_hints<'a>(
+        &mut self,
+        chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,
+        mut done: impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8], &Hints),
+    ) {
+        self.keep_hints(true);
+        self.decode_pairs(chunks, |stream, number, outcome, chunk| {
+            done(number, outcome, chunk, stream.hints());
+        });
+    }
+
+    fn keep_hints(&mut self, keep: bool) {
+        self.pair.iter_mut().for_each(|stream| stream.keep_hints(keep));
+    }
+
+    fn decode_pairs<'a>(
+        &mut self,
+        chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,
+        mut done: impl FnMut(&Stream, usize, Result<(), DecodeError>, &'a mut [u8]),
+    ) {
         let Self { pair, cpu } = self;
-        pair::decode_many(pair, chunks, |number, outcome, chunk| {
+        pair::decode_many(pair, chunks, |stream, number, outcome, chunk| {
             if outcome.is_ok() {
                 cpu.run(e8::Undo { chunk: &mut *chunk });
             }
-            done(number, outcome, chunk);
+            done(stream, number, outcome, chunk);
         });
     }
 }

@@ -68,9 +68,11 @@ impl Decoder {
     pub fn decode_many<'a>(
         &mut self,
         chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,
-        done: impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8]),
+        mut done: impl FnMut(usize, Result<(), DecodeError>, &'a mut [u8]),
     ) {
-        pair::decode_many(&mut self.pair, chunks, done);
+        pair::decode_many(&mut self.pair, chunks, |_, number, outcome, chunk| {
+            done(number, outcome, chunk);
+        });
     }
 }
 

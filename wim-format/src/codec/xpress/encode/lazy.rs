@@ -19,11 +19,16 @@ const MARGIN: i32 = 1;
 
 /// How good a match is, in bits; 0 for none. One of three bytes is nearer than `far`.
 #[inline(always)]
-fn score(found: Found, far: usize) -> i32 {
+pub(super) fn score(found: Found, far: usize) -> i32 {
     if found.length < 3 || (found.length == 3 && found.offset >= far) {
         return 0;
     }
     BYTE * found.length as i32 - found.offset.ilog2() as i32
+}
+
+/// How near a match of three bytes of this chunk has to be.
+pub(super) fn far_for_three<R: Reach>(text: &Text<R>) -> usize {
+    if is_text(text.view(), text.len()) { FAR_FOR_THREE_OF_TEXT } else { FAR_FOR_THREE }
 }
 
 /// Cuts the chunk into `items`; matches of `nice` bytes are not put off.
@@ -47,8 +52,7 @@ impl<R: Reach, S: Source<R>> Stage for Parse<'_, R, S> {
 
 #[inline(always)]
 fn parse<R: Reach>(text: &Text<R>, source: &mut impl Source<R>, nice: usize, items: &mut Items) {
-    let (len, text) = (text.len(), text.view());
-    let far = if is_text(text, len) { FAR_FOR_THREE_OF_TEXT } else { FAR_FOR_THREE };
+    let (len, far, text) = (text.len(), far_for_three(text), text.view());
     let mut at = 0;
     while at + MIN_MATCH <= len {
         let mut best = source.longest(text, at, MIN_MATCH - 1, len - at);

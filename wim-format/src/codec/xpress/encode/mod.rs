@@ -1,5 +1,6 @@
 //! The XPRESS encoder.
 
+mod hinted;
 mod items;
 mod lazy;
 mod optimal;
@@ -11,8 +12,8 @@ use crate::codec::encode::Level;
 use crate::codec::encode::chains::{Chains, Effort};
 use crate::codec::encode::prefix::{Builder, each_codeword};
 use crate::codec::encode::text::{Near, Text};
+use crate::codec::hints::Hints;
 use items::{Item, Items, open_bits};
-use lazy::Parse;
 use optimal::Optimal;
 use writer::Writer;
 
@@ -94,8 +95,8 @@ impl Encoder {
         self.cpu = cpu;
     }
 
-    /// Encodes a chunk into `dst`; `None` when it does not fit.
-    pub(crate) fn encode(&mut self, src: &[u8], dst: &mut [u8]) -> Option<usize> {
+    /// Encodes a chunk into `dst`, with the matches of another encoding; `None` when it does not fit.
+    pub(crate) fn encode(&mut self, src: &[u8], hints: &Hints, dst: &mut [u8]) -> Option<usize> {
         if src.len() < MIN_CHUNK {
             return None;
         }
@@ -106,7 +107,10 @@ impl Encoder {
             Method::Lazy(chains) => {
                 chains.clear();
                 let (source, nice) = (chains.search(plan.effort), plan.effort.nice);
-                cpu.run(Parse { text, source, nice, items });
+                match hints.are_weighed() {
+                    true => cpu.run(hinted::Parse { text, source, nice, hints, items }),
+                    false => cpu.run(lazy::Parse { text, source, nice, items }),
+                }
                 chains.forget(text);
             }
             Method::Optimal(optimal) => {
