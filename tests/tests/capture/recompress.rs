@@ -181,15 +181,19 @@ fn damaged_sources_make_no_archive() {
     }
 }
 
+/// Numbers that are always the same.
+fn numbers(mut state: u64) -> impl FnMut() -> usize {
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize
+    }
+}
+
 /// Words, numbers and noise, so much of each that chunks are of every kind.
 fn content(seed: u64, len: usize) -> Vec<u8> {
     const WORDS: [&str; 8] =
         ["image ", "resource ", "chunk ", "a blob\r\n", "0x0000", "\0\0\0\0", "offset", " of "];
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as usize
-    };
+    let mut next = numbers(seed);
     let mut bytes = Vec::with_capacity(len + 100);
     while bytes.len() < len {
         match next() % 12 {
@@ -220,8 +224,8 @@ fn blobs_of_every_length_keep_their_chunks() {
     for (seed, len) in (1..).zip(lengths.into_iter().chain(large)) {
         fs::write(tree.join(format!("file {len}")), content(seed, len)).expect("a file");
     }
-    let noise: Vec<u8> =
-        (0..600_000u64).map(|i| (i * i * i >> 7) as u8 ^ (i * 77 >> 3) as u8).collect();
+    let mut next = numbers(99);
+    let noise: Vec<u8> = (0..600_000).map(|_| next() as u8).collect();
     fs::write(tree.join("noise"), noise).expect("a file");
     let seen_tree = seen(&tree);
     scratch.wimx("capture tree none.wim --compress=none --quiet").ok();
