@@ -4,6 +4,7 @@ use std::fs;
 
 use osupg_tests::capture::{Captures, Effort, Kind};
 use osupg_tests::corpus;
+use wim_format::blob_table::{Blob, BlobPlace};
 
 use crate::{Scratch, seen};
 
@@ -224,9 +225,13 @@ fn blobs_of_every_length_keep_their_chunks() {
     for (seed, len) in (1..).zip(lengths.into_iter().chain(large)) {
         fs::write(tree.join(format!("file {len}")), content(seed, len)).expect("a file");
     }
-    let mut next = numbers(99);
-    let noise: Vec<u8> = (0..600_000).map(|_| next() as u8).collect();
-    fs::write(tree.join("noise"), noise).expect("a file");
+    // A chunk of these saves some 300 bytes, and the table takes more: in no batch are they worth it.
+    for seed in 99..102 {
+        let mut next = numbers(seed);
+        let mut noise: Vec<u8> = (0..3 << 20).map(|_| next() as u8).collect();
+        noise[5000..5580].fill(0);
+        fs::write(tree.join(format!("noise {seed}")), noise).expect("a file");
+    }
     let seen_tree = seen(&tree);
     scratch.wimx("capture tree none.wim --compress=none --quiet").ok();
     scratch.wimx("export none.wim 1 searched.wim --compress=xpress --quiet").ok();
@@ -251,13 +256,22 @@ fn blobs_of_every_length_keep_their_chunks() {
             scratch.verifies("out.wim");
             let bytes = scratch.read("out.wim");
             scratch.holds("out.wim", 1, &seen_tree);
+            if target == "xpress" && !source.contains("pipable") {
+                let wim = scratch.open("out.wim");
+                let blobs = wim.parts()[0].blobs.blobs.iter().filter(|blob| blob.size == 3 << 20);
+                let is_raw = |blob: &Blob| match blob.place {
+                    BlobPlace::Resource(resource) => !resource.is_compressed(),
+                    BlobPlace::Solid { .. } => false,
+                };
+                assert_eq!(blobs.map(is_raw).collect::<Vec<_>>(), [true; 3], "{what}");
+            }
             fs::remove_file(scratch.path("out.wim")).expect("it can be removed");
             bytes
         });
         assert!(outputs.iter().all(|bytes| *bytes == outputs[0]), "{what}: threads matter");
         if (source, target) == ("lzx", "xpress") {
             let hinted = outputs[0].len();
-            assert!(hinted <= searched, "{hinted} bytes by hints, {searched} without");
+            assert!(hinted < searched, "{hinted} bytes by hints, {searched} without");
         }
         let mut damaged = fs::read(scratch.path("in.wim")).expect("it was made");
         for eighth in [2, 5, 7] {

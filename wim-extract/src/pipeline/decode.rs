@@ -117,8 +117,8 @@ impl Jobs {
         self.decode_with_hints(decoders, out, &mut [], failed);
     }
 
-    /// Like [`decode`](Self::decode), and the matches of each chunk go to `hints`, in the order of the
-    /// jobs, if there are as many.
+    /// Like [`decode`](Self::decode), and the matches of each chunk go to `hints`, which are as many as the
+    /// jobs and in their order, or none. Those that an encoder would not use are left out.
     pub(crate) fn decode_with_hints(
         &self,
         decoders: &mut Decoders,
@@ -130,6 +130,7 @@ impl Jobs {
         // Two are decoded at a time. With the longest first, both lanes run dry together.
         coded.sort_by_key(|&(index, _)| Reverse(self.jobs[index].src.len()));
         let mut failures = Vec::new();
+        debug_assert!(hints.is_empty() || hints.len() == self.jobs.len());
         let wants_hints = !hints.is_empty();
         let coder_of = |index: usize| self.jobs[index].coder;
         while let Some(coder) = coded.first().and_then(|&(index, _)| coder_of(index)) {
@@ -139,7 +140,10 @@ impl Jobs {
             let indices: Vec<usize> = run.iter().map(|&(index, _)| index).collect();
             let mut conclude = |number: usize, result, dst: &mut [u8], found: &Hints| match result {
                 Ok(()) => {
-                    if let Some(hints) = hints.get_mut(indices[number]) {
+                    // Others are of no use.
+                    if found.are_weighed()
+                        && let Some(hints) = hints.get_mut(indices[number])
+                    {
                         **hints = found.clone();
                     }
                 }

@@ -29,7 +29,7 @@ pub(crate) mod decode;
 mod lanes;
 pub(crate) mod lock;
 pub(crate) mod ordered;
-mod plan;
+pub(crate) mod plan;
 mod queue;
 mod tasks;
 pub(crate) mod team;

@@ -54,8 +54,8 @@ impl Hints {
     /// None.
     pub const NONE: &Self = &Self { matches: Vec::new(), pairs: 0, most: 0 };
 
-    /// Forgets all, for a chunk of no more than `len` bytes. With a match for every four of them there is
-    /// nothing to gain, and much to keep.
+    /// Forgets all, for a chunk of `len` bytes. With a match for every four of them there is nothing to
+    /// gain, and much to keep.
     pub(crate) fn clear(&mut self, len: usize) {
         self.matches.clear();
         self.pairs = 0;
@@ -95,11 +95,46 @@ impl Hints {
     /// longest, and puts it off for what is longer, takes no pair with a new offset: neither do
     /// wimlib's levels up to 34 and our fast one. All others have, in 19 of 20 chunks, more than one
     /// in 450 matches.
-    pub(crate) fn are_weighed(&self) -> bool {
+    #[must_use]
+    pub fn are_weighed(&self) -> bool {
         !self.matches.is_empty() && self.pairs * A_PAIR_IN >= self.matches.len()
+    }
+
+    /// These, of which so much may be wrong as there is.
+    #[cfg(test)]
+    pub(crate) fn of(matches: &[(u16, u16, u16)]) -> Self {
+        let hint = |&(place, length, offset)| Hint { place, length, offset };
+        let matches: Vec<Hint> = matches.iter().map(hint).collect();
+        Self { pairs: matches.len(), most: matches.len(), matches }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Hint> {
         self.matches.iter().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_a_match_for_four_bytes_is_not_kept() {
+        let mut sequences = Sequences::new();
+        for match_ in 0..200 {
+            sequences.ends[match_] = 2 * match_ as u16 + 1;
+            sequences.lengths[match_] = 3;
+            sequences.offsets[match_] = 1 + match_ as u32;
+        }
+        let mut hints = Hints::default();
+        hints.clear(1600);
+        hints.extend(&sequences, 200, 0, Recent::START);
+        assert_eq!(hints.iter().count(), 200);
+        let last = hints.iter().last().expect("the last");
+        assert_eq!((last.range(), last.offset()), (797..800, 200));
+        hints.extend(&sequences, 200, 800, Recent::START);
+        assert_eq!(hints.iter().count(), 400);
+        hints.extend(&sequences, 1, 1600, Recent::START);
+        hints.extend(&sequences, 1, 1604, Recent::START);
+        assert_eq!(hints.iter().count(), 0, "too many, then and later");
     }
 }

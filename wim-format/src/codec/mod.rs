@@ -127,7 +127,8 @@ impl Decoder {
     }
 
     /// Like [`decode_many`](Self::decode_many), and `done` is given the matches of each chunk, which
-    /// make it faster to encode it anew. Only LZX has any, and only chunks of up to 64 KiB.
+    /// make it faster to encode it anew. Only LZX has any, and only chunks of up to 64 KiB; after an error
+    /// they are those up to there. They are of the chunk before calls are translated back.
     pub fn decode_many_with_hints<'a>(
         &mut self,
         chunks: impl IntoIterator<Item = (&'a [u8], &'a mut [u8])>,

@@ -298,7 +298,11 @@ pub fn encoded_chunks(codec: Codec, sizes: &[u32], input: &[u8]) {
         let outcome = decode_plainly(codec, chunk_size, &stream[..len], &mut decoded);
         assert_eq!(outcome, Ok(()));
         assert!(decoded == chunk, "something else has come back");
-        for hints in [hints(&chunk), hints(first), broken_hints(bytes)] {
+        if codec != Codec::Xpress {
+            continue;
+        }
+        let other = &first[..first.len().min(1 << 16)];
+        for hints in [hints(&chunk), hints(other), broken_hints(bytes)] {
             let Some(len) = used.encode_with_hints(&chunk, &hints, &mut stream) else { continue };
             decoded.fill(0);
             let outcome = decode_plainly(codec, chunk_size, &stream[..len], &mut decoded);

@@ -1,4 +1,4 @@
-//! Blobs whose chunks become chunks of the same length.
+//! Blobs whose chunks become chunks of the same length, or that have none.
 //!
 //! The threads that encode decode them, too: a batch while the one before is encoded. With each chunk goes
 //! what its decoder has learnt of it and the encoder can use, its matches.
@@ -19,6 +19,7 @@ use crate::pipeline::batch::{Place, chunks_of, fetch, place};
 use crate::pipeline::decode::{Decoders, Jobs};
 use crate::pipeline::lock::Lock;
 use crate::pipeline::ordered::check;
+use crate::pipeline::plan::BATCH_BLOBS;
 use crate::pipeline::{Plan, Threads};
 
 /// Bytes that a thread decodes at a time, and hashes if they are all there is of a blob.
@@ -78,6 +79,12 @@ enum What<'b, 'a> {
     Part(&'b Large<'a>, Range<u64>),
 }
 
+/// Why something was not read.
+enum Failure {
+    Damaged(BlobId, Damage),
+    Cancelled(Error),
+}
+
 impl<'a> Chunkwise<'a> {
     /// `None` where chunks change their length, or are too large to be decoded while others are encoded.
     pub(super) fn new(
@@ -118,8 +125,8 @@ impl<'a> Chunkwise<'a> {
         })
     }
 
-    /// Chooses what comes into a batch with so much room.
-    fn choose(&mut self, room: usize) -> Result<Vec<Chosen<'a>>, Error> {
+    /// Chooses what comes into a batch with so much room, up to a blob that cannot be read at all.
+    fn choose(&mut self, room: usize) -> (Vec<Chosen<'a>>, Result<(), Failure>) {
         let wim = self.reader.wim;
         let (mut chosen, mut at) = (Vec::new(), 0);
         loop {
@@ -141,8 +148,10 @@ impl<'a> Chunkwise<'a> {
                 let references = (self.references)(blob);
                 begins = Some(Begin { size, references, hash: Some(hash) });
                 if !is_small {
-                    let opened = Large::open(wim, blob);
-                    large = Some(opened.map_err(|damage| wim.damaged(blob, damage))?);
+                    match Large::open(wim, blob) {
+                        Ok(opened) => large = Some(opened),
+                        Err(damage) => return (chosen, Err(Failure::Damaged(blob, damage))),
+                    }
                 }
             }
             if let Some(large) = &mut large {
@@ -156,7 +165,7 @@ impl<'a> Chunkwise<'a> {
                 break;
             }
         }
-        Ok(chosen)
+        (chosen, Ok(()))
     }
 
     /// Shares `data` and `hints` out, which are for all that was chosen.
@@ -195,6 +204,7 @@ impl<'a> Chunkwise<'a> {
             while let Some((next, others)) = rest.split_first()
                 && next.large.is_none()
                 && len + next.piece.range.len() <= share_len
+                && blobs.len() < BATCH_BLOBS
             {
                 blobs.push(next.blob);
                 len += next.piece.range.len();
@@ -209,29 +219,40 @@ impl<'a> Chunkwise<'a> {
 
 impl Supply for Chunkwise<'_> {
     fn fill(&mut self, batch: &mut Batch) -> Result<(), Error> {
-        let mut chosen = self.choose(batch.data.len())?;
+        let (mut chosen, opened) = self.choose(batch.data.len());
         if self.takes_hints {
             let chunks = chosen.iter().map(|chosen| chosen.chunks(self.reader.chunk_size)).sum();
             batch.hints.resize_with(chunks, Hints::default);
         }
         let shares = self.shares(&chosen, &mut batch.data, &mut batch.hints);
         let read = shares.into_par_iter().with_max_len(1).map(|share| self.reader.read(share));
-        // What is reported does not depend on who comes first.
-        read.collect::<Vec<_>>().into_iter().collect::<Result<(), Error>>()?;
+        let read =
+            read.collect::<Vec<_>>().into_iter().collect::<Result<(), Failure>>().and(opened);
         let data = &batch.data;
         let open = chosen.iter_mut().filter_map(|Chosen { piece, large, .. }| {
             Some((&mut large.as_mut()?.sha1, &data[piece.range.clone()]))
         });
         open.collect::<Vec<_>>().par_chunks_mut(FEW).for_each(update_many);
+        let wim = self.reader.wim;
+        let damaged = match read {
+            Ok(()) => None,
+            Err(Failure::Damaged(blob, damage)) => Some((blob, damage)),
+            Err(Failure::Cancelled(error)) => return Err(error),
+        };
         for Chosen { blob, piece, large } in chosen {
+            // Of damaged blobs the first is named, whoever comes first and however much is read at a time.
+            if damaged.as_ref().is_some_and(|damaged| damaged.0 == blob) {
+                break;
+            }
             match (large, piece.ends) {
-                (Some(large), Some(hash)) => check(hash, large.sha1.finish())
-                    .map_err(|damage| self.reader.wim.damaged(blob, damage))?,
+                (Some(large), Some(hash)) => {
+                    check(hash, large.sha1.finish()).map_err(|damage| wim.damaged(blob, damage))?
+                }
                 (large, _) => self.open = large,
             }
             batch.pieces.push(piece);
         }
-        Ok(())
+        damaged.map_or(Ok(()), |(blob, damage)| Err(wim.damaged(blob, damage)))
     }
 }
 
@@ -253,17 +274,17 @@ impl<'a> Large<'a> {
 
 impl Reader<'_> {
     /// Decodes a share, and checks blobs that are all there.
-    fn read(&self, share: Share<'_, '_>) -> Result<(), Error> {
-        self.cancel.check()?;
+    fn read(&self, share: Share<'_, '_>) -> Result<(), Failure> {
+        self.cancel.check().map_err(Failure::Cancelled)?;
         let mut decoders = self.idle.lock().pop().unwrap_or_default();
         let Share { what, out, hints } = share;
-        match what {
-            What::Whole(blobs) => self.read_whole(&blobs, out, hints, &mut decoders)?,
+        let read = match what {
+            What::Whole(blobs) => self.read_whole(&blobs, out, hints, &mut decoders),
             What::Part(large, range) => read_part(large, range, out, hints, &mut decoders)
-                .map_err(|damage| self.wim.damaged(large.blob, damage))?,
-        }
+                .map_err(|damage| Failure::Damaged(large.blob, damage)),
+        };
         self.idle.lock().push(decoders);
-        Ok(())
+        read
     }
 
     fn read_whole(
@@ -272,33 +293,34 @@ impl Reader<'_> {
         out: &mut [u8],
         hints: &mut [Hints],
         decoders: &mut Decoders,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Failure> {
         let wim = self.wim;
         let mut jobs = Jobs::default();
         let (mut of_jobs, mut hints) = (Vec::new(), hints.iter_mut());
+        let mut damaged: Vec<Option<Damage>> = vec![None; blobs.len()];
         let mut end = 0;
         for (tag, (&blob, bytes)) in blobs.iter().zip(fetch(wim, blobs)).enumerate() {
             let (start, len) = (end, wim.blob(blob).size as usize);
             end += len;
             let resource = wim.resource(blob);
-            let at = &mut start.clone();
-            let place = bytes.and_then(|bytes| place(&resource, bytes, at, tag, &mut jobs));
+            let mut at = start;
+            let place = bytes.and_then(|bytes| place(&resource, bytes, &mut at, tag, &mut jobs));
             let own = hints.by_ref().take(len.div_ceil(self.chunk_size));
-            match place.map_err(|damage| wim.damaged(blob, damage))? {
-                Place::Decoded(_) => of_jobs.extend(own),
-                Place::Stored(bytes) => {
+            match place {
+                Ok(Place::Decoded(_)) => of_jobs.extend(own),
+                Ok(Place::Stored(bytes)) => {
                     own.for_each(drop);
                     out[start..end].copy_from_slice(&bytes);
                 }
+                Err(damage) => {
+                    own.for_each(drop);
+                    damaged[tag] = Some(damage);
+                }
             }
         }
-        let mut first = None;
         jobs.decode_with_hints(decoders, out, &mut of_jobs, |tag, damage| {
-            first.get_or_insert((tag, damage));
+            damaged[tag].get_or_insert(damage);
         });
-        if let Some((tag, damage)) = first {
-            return Err(wim.damaged(blobs[tag], damage));
-        }
         let mut rest = &*out;
         let messages = blobs.iter().map(|&blob| {
             let (message, others) = rest.split_at(wim.blob(blob).size as usize);
@@ -307,8 +329,9 @@ impl Reader<'_> {
         });
         let mut hashes = Vec::new();
         sha1_many(&messages.collect::<Vec<_>>(), &mut hashes);
-        blobs.iter().zip(hashes).try_for_each(|(&blob, hash)| {
-            check(wim.blob(blob).hash, hash).map_err(|damage| wim.damaged(blob, damage))
+        blobs.iter().zip(hashes).zip(damaged).try_for_each(|((&blob, hash), damage)| {
+            let checked = damage.map_or_else(|| check(wim.blob(blob).hash, hash), Err);
+            checked.map_err(|damage| Failure::Damaged(blob, damage))
         })
     }
 }

@@ -80,7 +80,7 @@ impl Encoders {
     ///
     /// # Errors
     /// [`Error::Memory`], [`Error::Unsupported`].
-    pub(super) fn encode(&self, batch: Batch) -> Result<Encoded, Error> {
+    pub(super) fn encode(&self, mut batch: Batch) -> Result<Encoded, Error> {
         if self.packing.coding.codec.is_none() {
             return Ok(Encoded { batch, stored: None });
         }
@@ -88,6 +88,7 @@ impl Encoders {
         let room = room.map_or_else(|| area(batch.data.len()), Ok)?;
         let pieces = batch.pieces.iter().map(|piece| &batch.data[piece.range.clone()]);
         let stored = self.compress(&pieces.collect::<Vec<_>>(), &batch.hints, room)?;
+        batch.hints = Vec::new();
         Ok(Encoded { batch, stored: Some(stored) })
     }
 

@@ -80,7 +80,8 @@ pub(crate) struct Batch {
     pub(crate) data: Area,
     /// In the order in which they are written.
     pub(crate) pieces: Vec<Piece>,
-    /// Of the chunks of all pieces, one after the other; or none.
+    /// Of the chunks of all pieces, one after the other; or none. They take half of what the data takes, in the
+    /// worst case one and a half times as much, until they are used.
     pub(crate) hints: Vec<Hints>,
     /// Pieces of blobs that are read side by side. Only data that is stored as it is, in a file of the
     /// normal layout, can be: there the place of each is known before it is all there.

@@ -11,6 +11,8 @@
 //! turn comes, the hash too, so that nothing is written but at the end. A solid resource is written as
 //! if all that is in it were one blob; which blobs those are says the blob table alone.
 
+use std::io;
+
 use bytes::Bytes;
 use wim_format::Sha1Hash;
 use wim_format::blob_table::{Blob, BlobPlace, SolidResource};
@@ -22,7 +24,8 @@ use wim_format::resource::{
 use super::encode::{Chunks, Encoded};
 use super::{Batch, Begin, Piece, Run, Woven};
 use crate::blob::Coding;
-use crate::error::Error;
+use crate::error::{Action, Error};
+use crate::pipeline::decode::decode_one;
 use crate::progress::Amount;
 use crate::write::execute::too_large;
 use crate::write::layout::{Draft, Item, Segment};
@@ -219,12 +222,11 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
         let size = chunks_start - start + len;
         let place = if self.coding.codec.is_none() {
             ResourceHeader { size, flags: ResourceFlags::empty(), offset: start, uncompressed_size }
-        } else if len == uncompressed_size {
-            // Nothing got smaller. What is stored raw has no table.
-            self.copy_within(chunks_start, len, start)?;
-            self.gathered_at = start + len;
+        } else if size >= uncompressed_size {
+            self.unpack(chunks_start, &sizes, start, uncompressed_size)?;
+            self.gathered_at = start + uncompressed_size;
             ResourceHeader {
-                size: len,
+                size: uncompressed_size,
                 flags: ResourceFlags::empty(),
                 offset: start,
                 uncompressed_size,
@@ -309,6 +311,30 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
 
     fn write_at(&self, bytes: &[u8], at: u64) -> Result<(), Error> {
         self.run.out.write_at(bytes, at)
+    }
+
+    /// Stores chunks that were written from `from` on as what they hold, `size` bytes, from `to` on. With the
+    /// table between them they are no shorter, so that no chunk is overwritten before it is read.
+    fn unpack(&self, mut from: u64, sizes: &[u32], mut to: u64, size: u64) -> Result<(), Error> {
+        let Coding { codec, chunk_size } = self.coding;
+        let coder = codec.map(|codec| (codec, chunk_size));
+        let (mut decoder, mut rest) = (None, size);
+        let (mut chunk, mut data) = (vec![0; chunk_size as usize], vec![0; chunk_size as usize]);
+        for &len in sizes {
+            self.run.cancel.check()?;
+            let chunk = &mut chunk[..len as usize];
+            let data = &mut data[..rest.min(chunk_size.into()) as usize];
+            self.run.out.read_at(chunk, from)?;
+            decode_one(&mut decoder, coder, chunk, data).map_err(|error| {
+                let error = io::Error::new(io::ErrorKind::InvalidData, error);
+                Error::io(Action::Read, self.run.out.name())(error)
+            })?;
+            self.write_at(data, to)?;
+            from += u64::from(len);
+            to += data.len() as u64;
+            rest -= data.len() as u64;
+        }
+        Ok(())
     }
 
     /// Copies bytes of the file to another place, which is in front of them or far away.

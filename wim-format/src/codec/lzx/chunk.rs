@@ -163,12 +163,15 @@ impl Chunk for Stream {
         self.recent = Recent::START;
         self.at = 0;
         self.block_end = 0;
-        self.hints.clear(self.longest);
+        self.hints.clear(0);
     }
 
     fn prepare(&mut self, src: &[u8], dst: &mut [u8]) -> Result<Option<usize>, DecodeError> {
         if dst.len() > self.longest {
             return Err(DecodeError::BadSize);
+        }
+        if self.at == 0 && self.keeps_hints {
+            self.hints.clear(dst.len());
         }
         while self.at == self.block_end {
             if self.at == dst.len() {

@@ -3,7 +3,7 @@
 //! Where these were weighed, most of them are as good here. XPRESS pays more for what is at a recent offset or
 //! short, so that another match is looked for where one begins, but none where there is none, and none is put
 //! off. Of a long one the first positions are entered, which is where others begin as well. Against the
-//! [`lazy`](super::lazy) choice this takes four fifths of the time and gives 0.4 to 0.6 % less (`NOTES.md`, "Hints").
+//! [`lazy`](super::lazy) choice this takes four fifths of the time and gives up to 0.6 % less (`NOTES.md`, "Hints").
 
 use super::items::Items;
 use super::lazy::{far_for_three, score};
@@ -16,6 +16,9 @@ use crate::codec::xpress::MIN_MATCH;
 
 /// Of the positions within a match so many are entered.
 const ENTERED: usize = 16;
+
+/// So far behind a match, others are looked for even where there was none.
+const LONE: usize = 64;
 
 /// Cuts the chunk into `items`; where there is a match of `nice` bytes, no other is looked for.
 #[derive(Debug)]
@@ -49,12 +52,13 @@ fn parse<R: Reach>(
     let mut hints = hints.iter();
     let mut next = || hints.next().map_or((len..len, 0), |hint| (hint.range(), hint.offset()));
     let (mut range, mut offset) = next();
-    let mut at = 0;
+    let (mut at, mut end) = (0, 0);
     while at + MIN_MATCH <= len {
         while range.end <= at {
             (range, offset) = next();
         }
-        if at < range.start {
+        let is_hinted = range.start <= at;
+        if !is_hinted && at - end < LONE {
             source.skip(text, at, 1);
             items.literal(text.byte(at));
             at += 1;
@@ -62,7 +66,7 @@ fn parse<R: Reach>(
         }
         // Also what is left of it, behind another match or a translated call.
         let mut best = Found::default();
-        if (1..=at).contains(&offset) {
+        if is_hinted && (1..=at).contains(&offset) {
             best = Found { length: text.common(at - offset, at, 0, len - at), offset };
         }
         if best.length < nice {
@@ -78,6 +82,9 @@ fn parse<R: Reach>(
             items.matched(best.length, best.offset);
             source.skip(text, at + 1, (best.length - 1).min(ENTERED));
             at += best.length;
+            if is_hinted {
+                end = at;
+            }
         } else {
             items.literal(text.byte(at));
             at += 1;
