@@ -9,6 +9,9 @@ use super::sequences::Sequences;
 pub(crate) const LARGEST: usize = 1 << 16;
 /// Of so many matches one is a pair, at least, where an encoder has weighed what each costs.
 const A_PAIR_IN: usize = 512;
+/// What is so far behind a match is searched even if there was none: nothing says that all that can be found has
+/// been.
+const FAR: usize = 64;
 
 /// Where the matches of a chunk began and how far back they led when it was encoded before.
 ///
@@ -25,9 +28,11 @@ pub struct Hints {
     pairs: usize,
     /// How many may be kept, or none.
     most: usize,
+    /// Where the last one ends.
+    end: usize,
 }
 
-/// A match.
+/// A match; at no distance a stretch far behind one, of which nothing is known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hint {
     place: u16,
@@ -43,7 +48,7 @@ impl Hint {
         place..place + usize::from(self.length)
     }
 
-    /// How far back it leads.
+    /// How far back it leads, or 0.
     #[inline(always)]
     pub(crate) fn offset(self) -> usize {
         self.offset.into()
@@ -52,13 +57,13 @@ impl Hint {
 
 impl Hints {
     /// None.
-    pub const NONE: &Self = &Self { matches: Vec::new(), pairs: 0, most: 0 };
+    pub const NONE: &Self = &Self { matches: Vec::new(), pairs: 0, most: 0, end: 0 };
 
     /// Forgets all, for a chunk of `len` bytes. With a match for every four of them there is nothing to
     /// gain, and much to keep.
     pub(crate) fn clear(&mut self, len: usize) {
         self.matches.clear();
-        self.pairs = 0;
+        (self.pairs, self.end) = (0, 0);
         self.most = len / 4;
     }
 
@@ -76,19 +81,31 @@ impl Hints {
             self.most = 0;
         }
         let matches = matches.min(self.most);
+        // Of the literals, among which a match has a byte.
         let mut end = None;
-        let ends = &sequences.ends[..matches];
-        let sources = sequences.sources[..matches].iter().zip(&sequences.offsets[..matches]);
-        let hints = ends.iter().zip(&sequences.lengths[..matches]).zip(sources);
-        self.matches.extend(hints.map(|((&own, &length), (&source, &offset))| {
-            // A match has a byte among the literals.
-            let before = end.replace(usize::from(own)).map_or(0, |end| end + 1);
-            let place = at + usize::from(own) - before;
+        for i in 0..matches {
+            let own = usize::from(sequences.ends[i]);
+            let place = at + own - end.replace(own).map_or(0, |end| end + 1);
+            if place > self.end + FAR {
+                self.push(self.end + FAR..place, 0);
+            }
+            let (source, length) = (sequences.sources[i], sequences.lengths[i]);
             at = place + length as usize;
+            self.push(place..at, recent.next(source, sequences.offsets[i]));
             self.pairs += usize::from(length == 2 && source == NEW);
-            let offset = recent.next(source, offset);
-            Hint { place: place as u16, length: length as u16, offset: offset as u16 }
-        }));
+            self.end = at;
+        }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, range: Range<usize>, offset: u32) {
+        let (place, length) = (range.start as u16, range.len() as u16);
+        self.matches.push(Hint { place, length, offset: offset as u16 });
+    }
+
+    /// From where on there are none.
+    pub(crate) fn rest(&self) -> usize {
+        self.end + FAR
     }
 
     /// Whether an encoder that weighs what matches cost has chosen them. One that takes what is
@@ -105,7 +122,8 @@ impl Hints {
     pub(crate) fn of(matches: &[(u16, u16, u16)]) -> Self {
         let hint = |&(place, length, offset)| Hint { place, length, offset };
         let matches: Vec<Hint> = matches.iter().map(hint).collect();
-        Self { pairs: matches.len(), most: matches.len(), matches }
+        let end = matches.last().map_or(0, |hint| hint.range().end);
+        Self { pairs: matches.len(), most: matches.len(), end, matches }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Hint> {

@@ -17,9 +17,6 @@ use crate::codec::xpress::MIN_MATCH;
 /// Of the positions within a match so many are entered.
 const ENTERED: usize = 16;
 
-/// So far behind a match, others are looked for even where there was none.
-const LONE: usize = 64;
-
 /// Cuts the chunk into `items`; where there is a match of `nice` bytes, no other is looked for.
 #[derive(Debug)]
 pub(super) struct Parse<'a, R: Reach, S: Source<R>> {
@@ -49,16 +46,16 @@ fn parse<R: Reach>(
     items: &mut Items,
 ) {
     let (len, far, text) = (text.len(), far_for_three(text), text.view());
+    let rest = (hints.rest().min(len)..len, 0);
     let mut hints = hints.iter();
-    let mut next = || hints.next().map_or((len..len, 0), |hint| (hint.range(), hint.offset()));
+    let mut next = || hints.next().map_or(rest.clone(), |hint| (hint.range(), hint.offset()));
     let (mut range, mut offset) = next();
-    let (mut at, mut end) = (0, 0);
+    let mut at = 0;
     while at + MIN_MATCH <= len {
         while range.end <= at {
             (range, offset) = next();
         }
-        let is_hinted = range.start <= at;
-        if !is_hinted && at - end < LONE {
+        if at < range.start {
             source.skip(text, at, 1);
             items.literal(text.byte(at));
             at += 1;
@@ -66,7 +63,7 @@ fn parse<R: Reach>(
         }
         // Also what is left of it, behind another match or a translated call.
         let mut best = Found::default();
-        if is_hinted && (1..=at).contains(&offset) {
+        if (1..=at).contains(&offset) {
             best = Found { length: text.common(at - offset, at, 0, len - at), offset };
         }
         if best.length < nice {
@@ -82,9 +79,6 @@ fn parse<R: Reach>(
             items.matched(best.length, best.offset);
             source.skip(text, at + 1, (best.length - 1).min(ENTERED));
             at += best.length;
-            if is_hinted {
-                end = at;
-            }
         } else {
             items.literal(text.byte(at));
             at += 1;
