@@ -182,32 +182,13 @@ fn damaged_sources_make_no_archive() {
     }
 }
 
-/// Numbers that are always the same.
-fn numbers(mut state: u64) -> impl FnMut() -> usize {
-    move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as usize
-    }
-}
-
-/// Words, numbers and noise, so much of each that chunks are of every kind.
+/// Words, and noise in every fifth stretch.
 fn content(seed: u64, len: usize) -> Vec<u8> {
-    const WORDS: [&str; 8] =
-        ["image ", "resource ", "chunk ", "a blob\r\n", "0x0000", "\0\0\0\0", "offset", " of "];
-    let mut next = numbers(seed);
-    let mut bytes = Vec::with_capacity(len + 100);
-    while bytes.len() < len {
-        match next() % 12 {
-            0 if bytes.len() / 100_000 % 5 == 4 => bytes.extend((0..50).map(|_| next() as u8)),
-            0 if bytes.len() > 1000 => {
-                let from = bytes.len() - 1 - next() % 1000;
-                bytes.extend_from_within(from..(from + next() % 60).min(bytes.len()));
-            }
-            1 => bytes.extend((next() as u16).to_le_bytes()),
-            word => bytes.extend(WORDS[word % 8].bytes()),
-        }
+    const STRETCH: usize = 100_000;
+    let mut bytes = corpus::text(len, seed);
+    for stretch in bytes.chunks_mut(STRETCH).skip(4).step_by(5) {
+        stretch.copy_from_slice(&corpus::noise(stretch.len(), seed));
     }
-    bytes.truncate(len);
     bytes
 }
 
@@ -227,8 +208,7 @@ fn blobs_of_every_length_keep_their_chunks() {
     }
     // A chunk of these saves some 300 bytes, and the table takes more: in no batch are they worth it.
     for seed in 99..102 {
-        let mut next = numbers(seed);
-        let mut noise: Vec<u8> = (0..3 << 20).map(|_| next() as u8).collect();
+        let mut noise = corpus::noise(3 << 20, seed);
         noise[5000..5580].fill(0);
         fs::write(tree.join(format!("noise {seed}")), noise).expect("a file");
     }

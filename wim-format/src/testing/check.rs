@@ -302,7 +302,8 @@ pub fn encoded_chunks(codec: Codec, sizes: &[u32], input: &[u8]) {
             continue;
         }
         let other = &first[..first.len().min(1 << 16)];
-        for hints in [hints(&chunk), hints(other), broken_hints(bytes)] {
+        let of = |chunk| hints(chunk, 1 << 16, Level::Usual);
+        for hints in [of(&chunk), of(other), broken_hints(bytes)] {
             let Some(len) = used.encode_with_hints(&chunk, &hints, &mut stream) else { continue };
             decoded.fill(0);
             let outcome = decode_plainly(codec, chunk_size, &stream[..len], &mut decoded);
@@ -312,16 +313,25 @@ pub fn encoded_chunks(codec: Codec, sizes: &[u32], input: &[u8]) {
     }
 }
 
-/// The matches that a chunk has in LZX.
-fn hints(chunk: &[u8]) -> Hints {
-    let mut encoder = Encoder::new(Codec::Lzx, 1 << 16, Level::Usual).expect("a legal chunk size");
+/// The matches of a chunk in LZX, as an encoder of this level chooses them.
+pub(crate) fn hints(chunk: &[u8], size: u32, level: Level) -> Hints {
+    let mut encoder = Encoder::new(Codec::Lzx, size, level).expect("a legal chunk size");
     let mut stream = vec![0; chunk.len()];
     let Some(len) = encoder.encode(chunk, &mut stream) else { return Hints::default() };
     let (mut decoded, mut hints) = (vec![0; chunk.len()], Hints::default());
-    let mut decoder = Decoder::new(Codec::Lzx, 1 << 16).expect("a legal chunk size");
-    decoder.decode_many_with_hints([(&stream[..len], &mut decoded[..])], |_, outcome, _, found| {
+    let mut decoder = Decoder::new(Codec::Lzx, size).expect("a legal chunk size");
+    // Beside another one, which is shorter.
+    let zeros = [0; 2000];
+    let mut short = [0; 2000];
+    let short_len = encoder.encode(&zeros, &mut short).expect("zeros get smaller");
+    let mut twin = [1; 2000];
+    let chunks = [(&short[..short_len], &mut twin[..]), (&stream[..len], &mut decoded[..])];
+    decoder.decode_many_with_hints(chunks, |number, outcome, decoded, found| {
         assert_eq!(outcome, Ok(()));
-        hints = found.clone();
+        if number == 1 {
+            assert!(decoded == chunk);
+            hints = found.clone();
+        }
     });
     hints
 }

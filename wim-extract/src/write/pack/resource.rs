@@ -220,28 +220,19 @@ impl<'d, 'r> ResourceWriter<'d, 'r> {
         }
         self.flush()?;
         let size = chunks_start - start + len;
-        let place = if self.coding.codec.is_none() {
-            ResourceHeader { size, flags: ResourceFlags::empty(), offset: start, uncompressed_size }
+        let (size, flags) = if self.coding.codec.is_none() {
+            (size, ResourceFlags::empty())
         } else if size >= uncompressed_size {
             self.unpack(chunks_start, &sizes, start, uncompressed_size)?;
             self.gathered_at = start + uncompressed_size;
-            ResourceHeader {
-                size: uncompressed_size,
-                flags: ResourceFlags::empty(),
-                offset: start,
-                uncompressed_size,
-            }
+            (uncompressed_size, ResourceFlags::empty())
         } else {
             let table = write_chunk_table(&sizes, uncompressed_size).map_err(too_large)?;
             self.write_at(&table, start)?;
-            ResourceHeader {
-                size,
-                flags: ResourceFlags::COMPRESSED,
-                offset: start,
-                uncompressed_size,
-            }
+            (size, ResourceFlags::COMPRESSED)
         };
-        let place = self.settle(place)?;
+        let place =
+            self.settle(ResourceHeader { size, flags, offset: start, uncompressed_size })?;
         self.enter(place, hash, begin);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::{EncodeError, Encoder, LZMS_LIMIT, Level};
 use crate::codec::{Codec, Cpu, Decoder, Hints, decode_plainly};
+use crate::testing::check::hints;
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 
@@ -166,29 +167,6 @@ fn the_start_of_a_chunk_is_out_of_reach_of_its_end() {
             }
         }
     }
-}
-
-/// The matches of a chunk in LZX, as an encoder of this level chooses them.
-fn hints(chunk: &[u8], size: u32, level: Level) -> Hints {
-    let mut encoder = Encoder::new(Codec::Lzx, size, level).expect("a legal chunk size");
-    let mut stream = vec![0; chunk.len()];
-    let Some(len) = encoder.encode(chunk, &mut stream) else { return Hints::default() };
-    let (mut decoded, mut hints) = (vec![0; chunk.len()], Hints::default());
-    let mut decoder = Decoder::new(Codec::Lzx, size).expect("a legal chunk size");
-    // Beside another one, which is shorter.
-    let zeros = [0; 2000];
-    let mut short = [0; 2000];
-    let short_len = encoder.encode(&zeros, &mut short).expect("zeros get smaller");
-    let mut twin = [1; 2000];
-    let chunks = [(&short[..short_len], &mut twin[..]), (&stream[..len], &mut decoded[..])];
-    decoder.decode_many_with_hints(chunks, |number, outcome, decoded, found| {
-        assert_eq!(outcome, Ok(()));
-        if number == 1 {
-            assert!(decoded == chunk);
-            hints = found.clone();
-        }
-    });
-    hints
 }
 
 #[test]
