@@ -25,13 +25,21 @@ pub(super) enum From {
     Ways,
 }
 
+/// Costs by slot, then by length less two. Each row starts with the lanes of a register, so that no load of
+/// these spans two cache lines.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Rows(pub(super) [[u32; ROW]; ROWS]);
+
+const _: () = assert!(ROW % LANES == 0);
+
 /// Costs in the upper half of a number, as nodes have them.
 #[derive(Debug)]
 pub(super) struct Costs {
     /// Of each literal.
     pub(super) literal: [u32; LITERALS],
     /// By slot, then by length less two: the cost, and the length as part of a step.
-    pub(super) rows: Box<[[u32; ROW]; ROWS]>,
+    pub(super) rows: Box<Rows>,
     /// Whether the last three bits of an offset have costs of their own.
     is_aligned: bool,
     /// Of the last three bits of an offset, less three bits.
@@ -40,10 +48,9 @@ pub(super) struct Costs {
 
 impl Costs {
     pub(super) fn new() -> Self {
-        let rows = vec![[0; ROW]; ROWS].into_boxed_slice().try_into();
         Self {
             literal: [0; LITERALS],
-            rows: rows.unwrap_or_else(|_| unreachable!("there are MAX_SLOTS rows")),
+            rows: Box::new(Rows([[0; ROW]; ROWS])),
             is_aligned: false,
             aligned: [0; 2 * ALIGNED_SYMBOLS],
         }
@@ -64,7 +71,7 @@ impl Costs {
         }
         let slots = (symbols - LITERALS) / LENGTH_HEADERS;
         let mains = main[LITERALS..].chunks_exact(LENGTH_HEADERS);
-        for (slot, (row, main)) in self.rows.iter_mut().zip(mains).take(slots).enumerate() {
+        for (slot, (row, main)) in self.rows.0.iter_mut().zip(mains).take(slots).enumerate() {
             set_row(row, main, &length, extra_bits(slot) * BIT);
         }
         self.set_aligned(frequencies);

@@ -197,16 +197,15 @@ impl<R: Reach> Place<'_, R> {
     #[inline(always)]
     fn try_recent(&mut self, ahead: &mut impl Ahead, recent: Recent) -> usize {
         let (at, max) = (self.at, self.max);
-        if max < MIN_MATCH {
+        // Everywhere else the recent offsets lead to what is in the chunk: they are from before.
+        if max < MIN_MATCH || at == 0 {
             return 0;
         }
         // One branch for all three is seldom guessed wrongly.
         let text = self.text;
         let pair = text.pair(at);
-        let starts_at = |offset: u32| {
-            let offset = offset as usize;
-            u32::from(text.pair(at.wrapping_sub(offset)) == pair) & u32::from(offset <= at)
-        };
+        let starts_at =
+            |offset: u32| u32::from(text.pair(at.wrapping_sub(offset as usize)) == pair);
         let [first, second, third] = recent.all().map(starts_at);
         let mut slots = first | second << 1 | third << 2;
         let mut longest = 0;
@@ -251,7 +250,7 @@ impl<R: Reach> Place<'_, R> {
     /// Tries all lengths of a match up to `length`.
     #[inline(always)]
     fn try_match(&mut self, ahead: &mut impl Ahead, length: usize, slot: usize, step: u32) {
-        let row = &self.costs.rows[slot % ROWS];
+        let row = &self.costs.rows.0[slot % ROWS];
         ahead.relax(&mut self.nodes[MIN_MATCH..], row, step, length - 1);
     }
 
@@ -265,12 +264,12 @@ impl<R: Reach> Place<'_, R> {
         }
         let max = (self.end - again).min(MAX_MATCH);
         let more = text.common(again - offset, again, MIN_MATCH, max);
-        let first = self.costs.rows[slot % ROWS][(length - MIN_MATCH) % (MAX_MATCH - 1)];
+        let first = self.costs.rows.0[slot % ROWS][(length - MIN_MATCH) % (MAX_MATCH - 1)];
         let literal = self.costs.literal[usize::from(text.byte(again - 1))];
         let step =
             step.wrapping_add(first).wrapping_add(literal).wrapping_add(GAP + (1 << LENGTH_SHIFT));
         let nodes = &mut self.nodes[length + 1 + MIN_MATCH..];
-        relax(nodes, &self.costs.rows[0], step, more - 1);
+        relax(nodes, &self.costs.rows.0[0], step, more - 1);
     }
 }
 
