@@ -38,7 +38,8 @@ const READ: u64 = 4 << 20;
 /// one thread. On others (ext4, tmpfs) the kernel's copy is a loop that keeps one core busy, and two
 /// threads that read and write take 0.75 of its time. (That loop in steps of 1 MiB by one thread costs
 /// half of their processor time, but makes export, split and join take 1.1 to 1.2 times as long where both
-/// cores are free; by two threads they wait for each other.)
+/// cores are free; by two threads they wait for each other. One thread that reads and one that writes what it has
+/// read take a fifth less processor time, but wake each other for every buffer: 1.08 to 1.2 times as long.)
 pub(super) fn copy(
     drafted: &Drafted,
     threads: Threads,
