@@ -31,7 +31,7 @@ pub(super) enum From {
 #[repr(align(64))]
 pub(super) struct Rows(pub(super) [[u32; ROW]; ROWS]);
 
-const _: () = assert!(ROW % LANES == 0);
+const _: () = assert!(ROW.is_multiple_of(LANES));
 
 /// Costs in the upper half of a number, as nodes have them.
 #[derive(Debug)]
