@@ -11,8 +11,8 @@ use std::arch::x86_64::{
     _mm256_set1_epi32, _mm256_setr_epi32, _mm256_storeu_si256,
 };
 
-/// Registers. Of ten matches that are tried, nine end within these, and six within the first; with four
-/// of them LZX usual takes 1.01 to 1.02 times as long.
+/// Registers. Of ten matches that are tried, nine end within these, and eight within the first; with four
+/// of them LZX usual takes 1.01 times as long.
 const COUNT: usize = 2;
 /// Nodes in registers.
 const NODES: usize = COUNT * LANES;

@@ -25,8 +25,8 @@ pub(super) enum From {
     Ways,
 }
 
-/// Costs by slot, then by length less two. Each row starts with the lanes of a register, so that no load of
-/// these spans two cache lines.
+/// A row of costs for each slot. Each starts at a multiple of what a register holds, so that no load spans two
+/// cache lines.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Rows(pub(super) [[u32; ROW]; ROWS]);
