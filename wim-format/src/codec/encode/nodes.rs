@@ -17,16 +17,34 @@ const LOW: u32 = 0x2000 << STEP_BITS;
 /// No way costs as much; such nodes have not been reached.
 const UNREACHED: u32 = 0xF000 << STEP_BITS;
 
-/// Hides the lanes behind the last.
-static MASK: [u32; 2 * LANES] = {
-    let mut mask = [0; 2 * LANES];
-    let mut i = LANES;
-    while i < 2 * LANES {
-        mask[i] = FAR;
-        i += 1;
+/// Numbers that lie beside those of nodes, from the start of a cache line on, so that no load of a register
+/// spans two of them.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Row<const LEN: usize>(pub(crate) [u32; LEN]);
+
+impl<const LEN: usize> Default for Row<LEN> {
+    fn default() -> Self {
+        Self([0; LEN])
     }
-    mask
-};
+}
+
+/// For each number of lanes from none to all, what hides those behind them.
+pub(crate) const fn masks<const LANES: usize, const NUMBERS: usize>() -> [Row<LANES>; NUMBERS] {
+    let mut masks = [Row([0; LANES]); NUMBERS];
+    let mut count = 0;
+    while count < NUMBERS {
+        let mut lane = count;
+        while lane < LANES {
+            masks[count].0[lane] = FAR;
+            lane += 1;
+        }
+        count += 1;
+    }
+    masks
+}
+
+static MASKS: [Row<LANES>; LANES + 1] = masks();
 
 /// Takes, for each of the first `count` nodes (at least 1), the way that costs `base` and its part of
 /// `row` where it is cheaper. Both have `LANES` elements more than that.
@@ -36,7 +54,7 @@ pub(crate) fn relax(nodes: &mut [u32], row: &[u32], base: u32, count: usize) {
     let (nodes, _) = nodes.as_chunks_mut::<LANES>();
     let (row, _) = row.as_chunks::<LANES>();
     for (nodes, row) in nodes.iter_mut().zip(row) {
-        let Some(mask) = MASK[LANES - left.min(LANES)..].first_chunk::<LANES>() else { return };
+        let Row(mask) = &MASKS[left.min(LANES)];
         // All lanes are read before any is written, so that they become one vector.
         let mut lanes = *nodes;
         for i in 0..LANES {

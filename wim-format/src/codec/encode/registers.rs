@@ -4,7 +4,7 @@
 //! reached the cache; what stays in registers has not.
 #![allow(unsafe_code)]
 
-use super::nodes::{Ahead, FAR, LANES, relax};
+use super::nodes::{Ahead, FAR, LANES, Row, masks, relax};
 use std::arch::x86_64::{
     __m256i, _mm_cvtsi128_si32, _mm256_add_epi32, _mm256_blend_epi32, _mm256_castsi256_si128,
     _mm256_loadu_si256, _mm256_min_epu32, _mm256_or_si256, _mm256_permutevar8x32_epi32,
@@ -17,23 +17,7 @@ const COUNT: usize = 2;
 /// Nodes in registers.
 const NODES: usize = COUNT * LANES;
 
-/// For each number of lanes what hides those behind them, each in a cache line of its own.
-#[repr(align(64))]
-struct Masks([[u32; NODES]; NODES + 1]);
-
-static MASKS: Masks = {
-    let mut masks = [[0; NODES]; NODES + 1];
-    let mut count = 0;
-    while count <= NODES {
-        let mut lane = count;
-        while lane < NODES {
-            masks[count][lane] = FAR;
-            lane += 1;
-        }
-        count += 1;
-    }
-    Masks(masks)
-};
+static MASKS: [Row<NODES>; NODES + 1] = masks();
 
 /// The nearest nodes ahead in registers, all others in memory. The cheapest way to a node is the
 /// cheaper of both.
@@ -61,7 +45,7 @@ fn load(lanes: &[u32; LANES]) -> __m256i {
 impl Ahead for InRegisters {
     #[inline(always)]
     fn relax(&mut self, nodes: &mut [u32], row: &[u32], base: u32, count: usize) {
-        let (masks, _) = MASKS.0[count.min(NODES)].as_chunks::<LANES>();
+        let (masks, _) = MASKS[count.min(NODES)].0.as_chunks::<LANES>();
         let (rows, _) = row[..NODES].as_chunks::<LANES>();
         // SAFETY: `new` has made this where the processor has AVX2.
         unsafe {

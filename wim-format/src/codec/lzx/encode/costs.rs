@@ -7,7 +7,8 @@ use super::super::tables::{
 use super::block::Frequencies;
 use super::matches::{MAX_MATCH, extra_bits};
 use crate::codec::encode::entropy::{self, BIT};
-use crate::codec::encode::nodes::{LANES, STEP_BITS};
+use crate::codec::encode::nodes::{LANES, Row, STEP_BITS};
+use crate::codec::encode::text::boxed;
 
 /// Lengths 2 to 257 and lanes behind them.
 pub(super) const ROW: usize = MAX_MATCH - 1 + LANES;
@@ -25,21 +26,13 @@ pub(super) enum From {
     Ways,
 }
 
-/// A row of costs for each slot. Each starts at a multiple of what a register holds, so that no load spans two
-/// cache lines.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(super) struct Rows(pub(super) [[u32; ROW]; ROWS]);
-
-const _: () = assert!(ROW.is_multiple_of(LANES));
-
 /// Costs in the upper half of a number, as nodes have them.
 #[derive(Debug)]
 pub(super) struct Costs {
     /// Of each literal.
     pub(super) literal: [u32; LITERALS],
     /// By slot, then by length less two: the cost, and the length as part of a step.
-    pub(super) rows: Box<Rows>,
+    pub(super) rows: Box<[Row<ROW>; ROWS]>,
     /// Whether the last three bits of an offset have costs of their own.
     is_aligned: bool,
     /// Of the last three bits of an offset, less three bits.
@@ -50,7 +43,7 @@ impl Costs {
     pub(super) fn new() -> Self {
         Self {
             literal: [0; LITERALS],
-            rows: Box::new(Rows([[0; ROW]; ROWS])),
+            rows: boxed(),
             is_aligned: false,
             aligned: [0; 2 * ALIGNED_SYMBOLS],
         }
@@ -71,7 +64,7 @@ impl Costs {
         }
         let slots = (symbols - LITERALS) / LENGTH_HEADERS;
         let mains = main[LITERALS..].chunks_exact(LENGTH_HEADERS);
-        for (slot, (row, main)) in self.rows.0.iter_mut().zip(mains).take(slots).enumerate() {
+        for (slot, (Row(row), main)) in self.rows.iter_mut().zip(mains).take(slots).enumerate() {
             set_row(row, main, &length, extra_bits(slot) * BIT);
         }
         self.set_aligned(frequencies);

@@ -10,7 +10,7 @@ use super::costs::{Costs, LENGTH_SHIFT, ROWS};
 use super::matches::{MAX_MATCH, Match, Recent, slot_of};
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::matches::{Lists, Matches, unpack};
-use crate::codec::encode::nodes::{Ahead, FAR, LANES, is_high, lower, relax};
+use crate::codec::encode::nodes::{Ahead, FAR, LANES, Row, is_high, lower, relax};
 use crate::codec::encode::text::{Reach, Text, View};
 use crate::codec::encode::walk::Walk;
 
@@ -250,7 +250,7 @@ impl<R: Reach> Place<'_, R> {
     /// Tries all lengths of a match up to `length`.
     #[inline(always)]
     fn try_match(&mut self, ahead: &mut impl Ahead, length: usize, slot: usize, step: u32) {
-        let row = &self.costs.rows.0[slot % ROWS];
+        let Row(row) = &self.costs.rows[slot % ROWS];
         ahead.relax(&mut self.nodes[MIN_MATCH..], row, step, length - 1);
     }
 
@@ -264,12 +264,12 @@ impl<R: Reach> Place<'_, R> {
         }
         let max = (self.end - again).min(MAX_MATCH);
         let more = text.common(again - offset, again, MIN_MATCH, max);
-        let first = self.costs.rows.0[slot % ROWS][(length - MIN_MATCH) % (MAX_MATCH - 1)];
+        let first = self.costs.rows[slot % ROWS].0[(length - MIN_MATCH) % (MAX_MATCH - 1)];
         let literal = self.costs.literal[usize::from(text.byte(again - 1))];
         let step =
             step.wrapping_add(first).wrapping_add(literal).wrapping_add(GAP + (1 << LENGTH_SHIFT));
         let nodes = &mut self.nodes[length + 1 + MIN_MATCH..];
-        relax(nodes, &self.costs.rows.0[0], step, more - 1);
+        relax(nodes, &self.costs.rows[0].0, step, more - 1);
     }
 }
 

@@ -7,8 +7,8 @@ use crate::codec::cpu::Cpu;
 use crate::codec::encode::chains::Found;
 use crate::codec::encode::entropy::{self, BIT};
 use crate::codec::encode::matches::{Fill, Lists, MAX_LENGTH, Matches, unpack};
-use crate::codec::encode::nodes::{Ahead, FAR, LANES, STEP_BITS, is_high, lower};
-use crate::codec::encode::text::{Near, Text, View};
+use crate::codec::encode::nodes::{Ahead, FAR, LANES, Row, STEP_BITS, is_high, lower};
+use crate::codec::encode::text::{Near, Text, View, boxed};
 use crate::codec::encode::tree::Trees;
 use crate::codec::encode::walk::{Walk, Walking};
 use crate::codec::xpress::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS};
@@ -48,19 +48,15 @@ struct Costs {
     literal: [u32; LITERALS],
     /// By the bits that the offset leaves open, then by length less three: the cost, and the length
     /// as part of a step.
-    rows: Box<[[u32; ROW]; ROWS]>,
+    rows: Box<[Row<ROW>; ROWS]>,
 }
 
 impl Optimal {
     pub(super) fn new(chunk_size: usize) -> Self {
-        let rows = vec![[0; ROW]; ROWS].into_boxed_slice().try_into();
         Self {
             trees: Trees::new(),
             found: Matches::new(chunk_size),
-            costs: Costs {
-                literal: [0; LITERALS],
-                rows: rows.unwrap_or_else(|_| unreachable!("there are ROWS rows")),
-            },
+            costs: Costs { literal: [0; LITERALS], rows: boxed() },
             nodes: vec![FAR; chunk_size + SLACK],
             matches: Vec::with_capacity(chunk_size / MIN_MATCH + 1),
         }
@@ -107,7 +103,7 @@ impl Costs {
             *cost = u32::from(own) << STEP_BITS;
         }
         let rows = self.rows.iter_mut().zip(matches.chunks_exact(LONG_LENGTH + 1));
-        for (offset_bits, (row, symbols)) in rows.enumerate() {
+        for (offset_bits, (Row(row), symbols)) in rows.enumerate() {
             let lengths = row[..=MAX_LENGTH - MIN_MATCH].iter_mut().enumerate();
             for (length, cost) in lengths {
                 let own = u32::from(symbols[length.min(LONG_LENGTH)]);
@@ -194,7 +190,7 @@ impl Walk for Forward<'_> {
                 }
                 let step = base + 1 + i as u32;
                 let nodes = &mut nodes[at + MIN_MATCH..];
-                ahead.relax(nodes, &rows[bits], step, length + 1 - MIN_MATCH);
+                ahead.relax(nodes, &rows[bits].0, step, length + 1 - MIN_MATCH);
             }
             if longest < nice {
                 at += 1;
