@@ -1,4 +1,5 @@
-//! Read-only memory maps of files, handed out as [`Bytes`], and memory straight from the system.
+//! Read-only memory maps of files, handed out as [`Bytes`]; windows to write files through; and memory
+//! straight from the system.
 //!
 //! This is the only module that maps memory. A slice of a map costs nothing to make and keeps the
 //! map alive for as long as anyone holds it.
@@ -23,12 +24,14 @@ use std::{
     collections::TryReserveError,
     fs::File,
     io,
-    ops::{Deref, DerefMut},
+    ops::{Deref, DerefMut, Range},
     sync::Arc,
 };
 
 use bytes::Bytes;
-use memmap2::{Mmap, MmapMut};
+use memmap2::{Mmap, MmapMut, MmapOptions};
+
+use crate::source::read_exact_at;
 
 /// A whole file mapped for reading.
 #[derive(Debug, Clone)]
@@ -117,6 +120,56 @@ fn advise(mapping: &Mmap, what: Expect, start: usize, len: usize) {
 #[cfg(not(unix))]
 fn advise(_: &Mmap, _: Expect, _: usize, _: usize) {}
 
+/// A part of a file that is mapped to be written. What is written through it does not wait for others who
+/// write to the file, as they do for each other.
+#[derive(Debug)]
+pub(crate) struct Window(MmapMut);
+
+impl Window {
+    /// Maps `len` bytes of `file` from `offset`, which it has.
+    ///
+    /// # Errors
+    /// Those of `mmap(2)`; [`io::ErrorKind::UnexpectedEof`] where the file is too short.
+    pub(crate) fn new(file: &File, offset: u64, len: usize) -> io::Result<Self> {
+        if file.metadata()?.len().checked_sub(offset).is_none_or(|rest| rest < len as u64) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // SAFETY: the bytes are only made a slice in `read`, for the system to read into, and not looked at
+        // by this process. Where another one shrinks the file, the system says that it cannot read.
+        let map = unsafe { MmapOptions::new().offset(offset).len(len).map_mut(file)? };
+        Ok(Self(map))
+    }
+
+    /// Reads the bytes of `from` at `from_at` into those at `range`. `false` says that it did not: there is no
+    /// room for them, or no way to know that before they are written.
+    ///
+    /// # Errors
+    /// Those of reading, [`io::ErrorKind::UnexpectedEof`] among them.
+    pub(crate) fn read(
+        &mut self,
+        range: Range<usize>,
+        from: &File,
+        from_at: u64,
+    ) -> io::Result<bool> {
+        if !populate(&self.0, &range) {
+            return Ok(false);
+        }
+        read_exact_at(from, &mut self.0[range], from_at)?;
+        Ok(true)
+    }
+}
+
+/// Has the system make all pages at `range`. Whether it could.
+#[cfg(target_os = "linux")]
+fn populate(map: &MmapMut, range: &Range<usize>) -> bool {
+    map.advise_range(memmap2::Advice::PopulateWrite, range.start, range.len()).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn populate(_: &MmapMut, _: &Range<usize>) -> bool {
+    false
+}
+
 /// A large buffer, of zeros at first. The system has it back as soon as it is dropped; an allocator
 /// keeps what a thread gives back for that thread, and it counts as taken to the end.
 #[derive(Debug)]
@@ -173,6 +226,27 @@ mod tests {
             area.fill(7);
             assert!(area.iter().all(|&byte| byte == 7));
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_window_takes_what_there_is_room_for() {
+        let (mut from, to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        from.write_all(&[7; 9000]).unwrap();
+        to.set_len(10_000).unwrap();
+        assert_eq!(Window::new(&to, 999, 9002).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let mut window = Window::new(&to, 999, 9001).unwrap();
+        assert!(window.read(1..9001, &from, 0).unwrap());
+        let error = window.read(0..9001, &from, 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        // A page that is not there any more cannot be made, as on a full disk.
+        to.set_len(3000).unwrap();
+        assert!(!window.read(1..9001, &from, 0).unwrap());
+        assert!(window.read(1..2000, &from, 0).unwrap());
+        drop(window);
+        let map = Map::new(&to).unwrap();
+        assert!(map.bytes()[..999].iter().all(|&byte| byte == 0));
+        assert!(map.bytes()[1000..].iter().all(|&byte| byte == 7) && map.bytes().len() == 3000);
     }
 
     #[test]

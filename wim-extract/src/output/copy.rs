@@ -5,10 +5,13 @@
 //! So that it gets the chance, a range whose two offsets lie equally within a block is split into
 //! the partial blocks at its ends and the whole ones between. Where the kernel declines, bytes are
 //! read and written in large pieces.
+//!
+//! Copies of two threads to one file wait for each other, unless one of them goes through a window.
 
 use std::{fs::File, io};
 
 use super::write_all_at;
+use crate::map::Window;
 use crate::source::{FileExtent, read_exact_at};
 
 /// The unit in which file systems share blocks; all that can clone use it or a divisor.
@@ -17,21 +20,31 @@ const BLOCK: u64 = 4096;
 const STEP: u64 = 64 << 20;
 /// Bytes read and written at once where the kernel does not copy: they stay in the cache between.
 const BUFFER: usize = 256 << 10;
+/// Bytes mapped at once: to map them and no longer takes all threads a moment.
+const WINDOW: u64 = 4 << 20;
 
 /// How many bytes went which way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Copied {
     /// Cloned or copied inside the kernel.
     pub in_kernel: u64,
-    /// Read into memory and written.
+    /// Read into memory and written, or into a window.
     pub through_memory: u64,
+}
+
+/// How bytes get from file to file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Kernel,
+    Window,
+    Memory,
 }
 
 /// Copies ranges of files. Keep one for a whole operation: it remembers what the file systems
 /// decline, and holds the buffer.
 #[derive(Debug)]
 pub struct Copier {
-    kernel_copies: bool,
+    way: Way,
     buffer: Vec<u8>,
     copied: Copied,
 }
@@ -45,13 +58,17 @@ impl Default for Copier {
 impl Copier {
     /// A copier that has copied nothing.
     pub fn new() -> Copier {
-        let kernel_copies = cfg!(any(target_os = "linux", target_os = "android"));
-        Copier { kernel_copies, buffer: Vec::new(), copied: Copied::default() }
+        Copier { way: Way::Kernel, buffer: Vec::new(), copied: Copied::default() }
     }
 
     /// A copier that reads and writes even where the kernel could copy.
     pub fn through_memory() -> Copier {
-        Copier { kernel_copies: false, ..Copier::new() }
+        Copier { way: Way::Memory, ..Copier::new() }
+    }
+
+    /// A copier that reads into the mapped file, where that is possible and the file has its length already.
+    pub fn through_window() -> Copier {
+        Copier { way: Way::Window, ..Copier::new() }
     }
 
     /// What was copied so far.
@@ -98,26 +115,30 @@ impl Copier {
         let mut done = 0;
         while done < len {
             let want = (len - done).min(STEP);
-            let copied = match self.kernel_copies {
-                true => kernel_copy(from, from_at + done, to, to_at + done, want)?,
-                false => None,
+            let (from_at, to_at) = (from_at + done, to_at + done);
+            let copied = match self.way {
+                Way::Kernel => kernel_copy(from, from_at, to, to_at, want)?,
+                Way::Window => window_copy(from, from_at, to, to_at, want)?,
+                Way::Memory => {
+                    let want = want.min(BUFFER as u64) as usize;
+                    self.buffer.resize(BUFFER, 0);
+                    read_exact_at(from, &mut self.buffer[..want], from_at)?;
+                    write_all_at(to, &self.buffer[..want], to_at)?;
+                    Some(want as u64)
+                }
             };
             let copied = match copied {
                 Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Some(copied) => {
-                    self.copied.in_kernel += copied;
-                    copied
-                }
+                Some(copied) => copied,
                 None => {
-                    self.kernel_copies = false;
-                    let want = want.min(BUFFER as u64) as usize;
-                    self.buffer.resize(BUFFER, 0);
-                    read_exact_at(from, &mut self.buffer[..want], from_at + done)?;
-                    write_all_at(to, &self.buffer[..want], to_at + done)?;
-                    self.copied.through_memory += want as u64;
-                    want as u64
+                    self.way = Way::Memory;
+                    continue;
                 }
             };
+            match self.way {
+                Way::Kernel => self.copied.in_kernel += copied,
+                Way::Window | Way::Memory => self.copied.through_memory += copied,
+            }
             done += copied;
             step(copied)?;
         }
@@ -136,6 +157,28 @@ fn split_at_blocks(from: u64, at: u64, len: u64) -> impl Iterator<Item = (u64, u
     };
     let pieces = [(0, cuts[0]), (cuts[0], cuts[1] - cuts[0]), (cuts[1], len - cuts[1])];
     pieces.into_iter().filter(|&(_, len)| len > 0)
+}
+
+/// Copies up to `len` bytes through a window; gives how many it did, or `None` where it cannot.
+fn window_copy(
+    from: &File,
+    from_at: u64,
+    to: &File,
+    to_at: u64,
+    len: u64,
+) -> io::Result<Option<u64>> {
+    let len = len.min(WINDOW) as usize;
+    let Ok(mut window) = Window::new(to, to_at, len) else { return Ok(None) };
+    let mut done = 0;
+    while done < len {
+        let step = done..len.min(done + BUFFER);
+        let end = step.end;
+        if !window.read(step, from, from_at + done as u64)? {
+            break;
+        }
+        done = end;
+    }
+    Ok((done > 0).then_some(done as u64))
 }
 
 /// Lets the kernel copy up to `len` bytes; gives how many it did (0 at the end of the file), or
@@ -181,6 +224,9 @@ mod tests {
         Arc::new(file)
     }
 
+    const COPIERS: [fn() -> Copier; 3] =
+        [Copier::new, Copier::through_memory, Copier::through_window];
+
     fn content_of(mut file: &File) -> Vec<u8> {
         let mut content = Vec::new();
         file.rewind().unwrap();
@@ -206,7 +252,8 @@ mod tests {
         fn a_copy_equals_the_ranges(
             ranges in proptest::collection::vec((0usize..2, 0u64..50_000, 1u64..50_000), 1..6),
             at in 0u64..20_000,
-            in_kernel: bool,
+            way in 0usize..3,
+            has_its_length: bool,
         ) {
             let contents = [3u32, 5].map(|factor| {
                 (0..25_000u32).flat_map(|i| (i * factor).to_le_bytes()).collect::<Vec<u8>>()
@@ -219,7 +266,10 @@ mod tests {
                 extents.push(FileExtent { file: files[which].clone(), offset, len });
             }
             let to = tempfile::tempfile().unwrap();
-            let mut copier = if in_kernel { Copier::new() } else { Copier::through_memory() };
+            if has_its_length {
+                to.set_len(expected.len() as u64).unwrap();
+            }
+            let mut copier = COPIERS[way]();
             let mut told = 0;
             copier.copy(&extents, &to, at, &mut |bytes| { told += bytes; Ok(()) }).unwrap();
             prop_assert_eq!(told, expected.len() as u64 - at);
@@ -231,9 +281,11 @@ mod tests {
 
     #[test]
     fn a_source_that_ends_early_is_an_error() {
-        for mut copier in [Copier::new(), Copier::through_memory()] {
+        for copier in COPIERS {
             let extent = FileExtent { file: file_of(b"short"), offset: 2, len: 4 };
             let to = tempfile::tempfile().unwrap();
+            to.set_len(4).unwrap();
+            let mut copier = copier();
             let error = copier.copy(&[extent], &to, 0, &mut |_| Ok(())).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }

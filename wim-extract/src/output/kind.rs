@@ -25,8 +25,7 @@ pub fn shares_blocks(file: &File) -> bool {
 }
 
 /// Whether files are kept in memory alone.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn is_memory(file: &File) -> bool {
+pub(crate) fn is_memory(file: &File) -> bool {
     magic(file) == Some(TMPFS)
 }
 

@@ -8,6 +8,7 @@ mod lock;
 mod replace;
 mod space;
 
+pub(crate) use self::kind::is_memory;
 pub use self::{
     atomic::AtomicFile,
     copy::{Copied, Copier},
@@ -48,7 +49,7 @@ pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
 /// [`io::ErrorKind::StorageFull`] and the like; that the operation is not supported is no error.
 pub fn reserve(file: &File, len: u64) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    if len > 0 && !kind::is_memory(file) {
+    if len > 0 && !is_memory(file) {
         use rustix::{
             fs::{FallocateFlags, fallocate},
             io::{Errno, retry_on_intr},
