@@ -1,10 +1,14 @@
 //! Writes bits into 16-bit little-endian words, the most significant bit of each word first.
 
-/// Bits on their way into a slice. What does not fit is counted, not written.
+/// Bits on their way into a slice. What does not fit is not written.
 #[derive(Debug)]
 pub(crate) struct BitWriter<'a> {
-    dst: &'a mut [u8],
-    at: usize,
+    /// What is not written yet.
+    rest: &'a mut [u8],
+    /// Bytes in all.
+    room: usize,
+    /// Whether something did not fit.
+    is_full: bool,
     /// The last `held` bits, at most [`REST`] after a flush.
     buffer: u64,
     held: u32,
@@ -17,7 +21,7 @@ pub(crate) const ROOM: u32 = 63 - REST;
 
 impl<'a> BitWriter<'a> {
     pub(crate) fn new(dst: &'a mut [u8]) -> Self {
-        Self { dst, at: 0, buffer: 0, held: 0 }
+        Self { room: dst.len(), rest: dst, is_full: false, buffer: 0, held: 0 }
     }
 
     /// Writes the lowest `count` bits of `bits`, all others of which are zero; at most 32.
@@ -46,33 +50,36 @@ impl<'a> BitWriter<'a> {
     /// lies behind them is written, too, and written again by the next flush.
     #[inline(always)]
     pub(crate) fn flush(&mut self) {
-        let bits = self.buffer << 1 << (63 - self.held);
+        // Where none are held, what is written means nothing, as behind the last full word.
+        let bits = self.buffer.wrapping_shl(64 - self.held);
         let halves = bits.rotate_left(32);
         let low = 0x0000_FFFF_0000_FFFF;
-        self.store((halves >> 16 & low | (halves & low) << 16).to_le_bytes());
-        self.at += (self.held / 16 * 2) as usize;
+        let bytes = &(halves >> 16 & low | (halves & low) << 16).to_le_bytes();
+        let full = (self.held >> 3 & 6) as usize;
         self.held %= 16;
-    }
-
-    #[inline(always)]
-    fn store(&mut self, bytes: [u8; 8]) {
-        match self.dst.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut::<8>) {
-            Some(slot) => *slot = bytes,
-            None => self.store_last(&bytes),
+        if let Some(slot) = self.rest.first_chunk_mut::<8>() {
+            slot.copy_from_slice(bytes);
+            self.rest = &mut std::mem::take(&mut self.rest)[full..];
+        } else {
+            self.store_last(bytes, full);
         }
     }
 
     #[cold]
-    fn store_last(&mut self, bytes: &[u8; 8]) {
-        let rest = self.dst.get_mut(self.at..).unwrap_or_default();
+    fn store_last(&mut self, bytes: &[u8], full: usize) {
+        let rest = std::mem::take(&mut self.rest);
         rest.iter_mut().zip(bytes).for_each(|(slot, &byte)| *slot = byte);
+        let fits = full.min(rest.len());
+        self.is_full |= fits < full;
+        self.rest = &mut rest[fits..];
     }
 
     /// Fills the last word with zeros and gives the number of bytes, if they all fit.
     pub(crate) fn finish(mut self) -> Option<usize> {
         self.flush();
-        self.at += if self.held > 0 { 2 } else { 0 };
-        (self.at <= self.dst.len()).then_some(self.at)
+        let last = if self.held > 0 { 2 } else { 0 };
+        let fits = !self.is_full && last <= self.rest.len();
+        fits.then(|| self.room - self.rest.len() + last)
     }
 }
 

@@ -6,6 +6,7 @@ use super::split::Splitter;
 use crate::codec::cpu::Stage;
 use crate::codec::encode::source::Source;
 use crate::codec::encode::text::{Reach, Text, View, is_text};
+use std::hint::cold_path;
 
 /// Three bytes from further away cost more than three literals.
 const FAR_FOR_THREE: usize = 1 << 13;
@@ -17,6 +18,11 @@ const GOOD_RECENT: usize = 12;
 const BYTE: i32 = 6;
 /// How much better a match has to be than one that starts a byte earlier, in bits.
 const MARGIN: i32 = 3;
+/// Where a chunk has had no match for this long, it looks like noise, and less of it is searched: of each lap
+/// that is, so many times as much is passed over, neither searched nor entered.
+const PATIENCE: usize = 512;
+const LAP: usize = 64;
+const MAX_PASSED: usize = 4;
 /// Shortest room for a match: offsets that reach the chunk's start from nearer to its end than this
 /// have no slot.
 const MIN_ROOM: usize = 3;
@@ -102,9 +108,9 @@ impl<R: Reach, S: Source<R>> Stage for Parse<'_, R, S> {
 }
 
 #[inline(always)]
-fn parse<R: Reach>(
+fn parse<R: Reach, S: Source<R>>(
     text: &Text<R>,
-    source: &mut impl Source<R>,
+    source: &mut S,
     nice: usize,
     matches: &mut Vec<Match>,
     splitter: &mut Splitter,
@@ -118,6 +124,15 @@ fn parse<R: Reach>(
         if best.length == 0 {
             at += 1;
             splitter.literal(text.byte(at - 1), at, matches.len());
+            if S::SEARCHES && at % LAP == 0 {
+                cold_path();
+                let quiet = at - matches.last().map_or(0, Match::end);
+                let passed = (quiet / PATIENCE).min(MAX_PASSED) * LAP;
+                for _ in 0..passed.min(len - at) {
+                    at += 1;
+                    splitter.literal(text.byte(at - 1), at, matches.len());
+                }
+            }
             continue;
         }
         let mut entered = at + 1;
