@@ -16,7 +16,7 @@ use crate::pipeline::Threads;
 use crate::progress::Progress;
 pub use crate::write::Pipable;
 use crate::write::place::Locked;
-use crate::write::session::{Context, Session, parameter};
+use crate::write::session::{Context, Done, Session, parameter};
 
 /// How to rebuild.
 #[derive(Debug, Clone, Default)]
@@ -52,9 +52,11 @@ pub struct Outcome {
     pub copied: u64,
     /// Bytes decoded.
     pub decoded: u64,
+    /// Whether the file was left alone, since it is what it would become.
+    pub is_unchanged: bool,
 }
 
-/// Writes the archive at `path` anew.
+/// Writes the archive at `path` anew, unless it is already what it would become.
 ///
 /// # Errors
 /// Those of [`Old::open`] and [`Old::rebuild`].
@@ -87,7 +89,7 @@ impl Old {
         &self.0.wim
     }
 
-    /// Writes it anew.
+    /// Writes it anew, unless it is already what it would become.
     ///
     /// # Errors
     /// Damaged metadata or data that has to be decoded; those of writing; [`Error::Cancelled`]. Unless
@@ -126,7 +128,8 @@ fn rebuild(
     remove_images(&mut session, &options.without).map_err(parameter)?;
     let before = wim.parts()[0].source.len();
     let done = session.finish(options.integrity, options.verification, context)?;
-    Ok(Outcome { before, after: done.len, copied: done.copied, decoded: done.decoded })
+    let Done { len: after, copied, decoded, is_unchanged, .. } = done;
+    Ok(Outcome { before, after, copied, decoded, is_unchanged })
 }
 
 /// Whether all data that something refers to is copied as it is.

@@ -7,14 +7,15 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use support::noise;
 use wim_extract::capture::{self, SourceTree};
-use wim_extract::export::Compression;
+use wim_extract::export::{Compression, IntegrityTable, Verification};
 use wim_extract::pipeline::Threads;
 use wim_extract::{Cancel, Silent, rebuild};
-use wim_format::header::{HEADER_LEN, Header};
+use wim_format::header::{HEADER_LEN, Header, HeaderFlags};
 
 /// What is done to a blob table.
 type Change = &'static dyn Fn(&mut Vec<u8>);
@@ -109,4 +110,41 @@ fn a_wrong_blob_table_changes_nothing() {
             assert!(found == expected, "{what}, {threads} threads");
         }
     }
+}
+
+#[test]
+fn what_is_optimal_already_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path());
+    let optimal = rebuilt(folder.path(), &archive, 2);
+    let path = folder.path().join("again.wim");
+    let rebuild = |archive: &[u8], options: &rebuild::Options| {
+        fs::write(&path, archive).unwrap();
+        let before = fs::metadata(&path).unwrap().ino();
+        let outcome = rebuild::run(&path, options, &Silent, &Cancel::new()).unwrap();
+        let is_same = fs::metadata(&path).unwrap().ino() == before;
+        assert_eq!(outcome.is_unchanged, is_same);
+        assert_eq!(outcome.after, fs::metadata(&path).unwrap().len());
+        is_same
+    };
+    let plain = rebuild::Options::default();
+    assert!(rebuild(&optimal, &plain));
+    assert!(fs::read(&path).unwrap() == optimal);
+    // What stands behind the end, and what the header says of a change that was interrupted, has to go.
+    let longer = [&optimal[..], b"x"].concat();
+    let mut header = Header::parse(&optimal).unwrap();
+    header.flags |= HeaderFlags::WRITE_IN_PROGRESS;
+    let marked = [&header.to_bytes()[..], &optimal[HEADER_LEN..]].concat();
+    for other in [longer, marked, with_table(&archive, |_| {})] {
+        assert!(!rebuild(&other, &plain));
+        assert!(fs::read(&path).unwrap() == optimal);
+    }
+    // A table of hashes is made anew, data is looked at where it is asked for.
+    let with_integrity =
+        rebuild::Options { integrity: IntegrityTable::Write, ..rebuild::Options::default() };
+    assert!(!rebuild(&optimal, &with_integrity));
+    let checked =
+        rebuild::Options { verification: Verification::Check, ..rebuild::Options::default() };
+    assert!(!rebuild(&optimal, &checked));
+    assert!(fs::read(&path).unwrap() == optimal);
 }

@@ -52,6 +52,8 @@ pub(super) struct Input {
     pub(super) exported: PathBuf,
     pub(super) exported_on_disk: Option<PathBuf>,
     pub(super) exported_bytes: u64,
+    /// It without image 1, whose data is still there, in memory.
+    pub(super) deleted: PathBuf,
     /// It, split into parts, in memory.
     pub(super) parts: Vec<PathBuf>,
     /// Bytes of all blobs, uncompressed.
@@ -133,6 +135,7 @@ fn prepare(
     fs::copy(original, &path).with_context(|| format!("copying {}", original.display()))?;
     let main = matches!(name, "lzx" | "wim");
     let exported = places.memory.join(format!("{name}-exported.wim"));
+    let deleted = places.memory.join(format!("{name}-deleted.wim"));
     let (mut on_disk, mut exported_on_disk, mut exported_bytes) = (None, None, 0);
     let mut parts = Vec::new();
     if main {
@@ -145,6 +148,8 @@ fn prepare(
         fs::copy(&exported, &copies[1])?;
         let [wim, export] = copies;
         (on_disk, exported_on_disk) = (Some(wim), Some(export));
+        fs::copy(&path, &deleted)?;
+        time(&Line::new(&programs.wimlib).words("delete --quiet --soft").arg(&deleted).arg("1"))?;
         let folder = places.memory.join(format!("{name}-parts"));
         fs::create_dir(&folder)?;
         let split = Line::new(&programs.wimlib).words("split --quiet").arg(&path);
@@ -166,6 +171,7 @@ fn prepare(
         exported,
         exported_on_disk,
         exported_bytes,
+        deleted,
         parts,
         unique_bytes: facts.unique_bytes,
         image_bytes: facts.image_bytes,

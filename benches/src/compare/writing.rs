@@ -1,5 +1,7 @@
 //! Rows about making and changing WIMs.
 
+use std::path::Path;
+
 use super::inputs::{Input, Inputs, PART_SIZE, Trees};
 use super::measure::Line;
 use super::rows::{Contender, Goal, Pace, Row, Table};
@@ -40,7 +42,10 @@ pub(super) fn rows(table: &Table<'_>, inputs: &Inputs) -> Vec<Row> {
             _ => {}
         }
         if input.main {
-            rows.push(optimize(table, input));
+            let (name, title) = ("optimize", "optimize, raw copy, one image deleted");
+            rows.push(optimize(table, input, name, title, &input.deleted));
+            let (name, title) = ("optimize-again", "optimize what is optimal");
+            rows.push(optimize(table, input, name, title, &input.path));
             rows.push(split(table, input));
             rows.push(join(table, input));
             rows.extend(inputs.trees.as_ref().map(|trees| append(table, input, trees)));
@@ -115,26 +120,27 @@ fn recode(table: &Table<'_>, input: &Input, compression: &str) -> Row {
 }
 
 /// Both commands change the file that they are given; `cp` makes another, and leaves out what it takes
-/// the system to get rid of the old one, which moving the copy there shows.
-fn optimize(table: &Table<'_>, input: &Input) -> Row {
+/// the system to get rid of the old one, which moving the copy there shows. An archive that has lost an image
+/// has data to be left out; another one is left as it is by wimx.
+fn optimize(table: &Table<'_>, input: &Input, name: &str, title: &str, original: &Path) -> Row {
     let target = table.out.join("out.wim");
     let mut contenders = table.both("optimize --quiet", |line| {
-        line.arg(&target).changes(input.path.clone(), target.clone())
+        line.arg(&target).changes(original.to_owned(), target.clone())
     });
-    contenders.push(cp(input, table));
+    contenders.push(cp(original, table));
     let copy_over = r#"cp --reflink=never "$1" "$2" && mv -f "$2" "$3""#;
-    let line = Line::new("sh").arg("-c").arg(copy_over).arg("sh").arg(&input.path);
+    let line = Line::new("sh").arg("-c").arg(copy_over).arg("sh").arg(original);
     let line = line.arg(table.out.join("copy")).arg(&target);
-    let line = line.changes(input.path.clone(), target);
+    let line = line.changes(original.to_owned(), target);
     contenders.push(Contender { name: "cp, mv over it", line });
-    raw("optimize", "optimize, raw copy", contenders, input)
+    raw(name, title, contenders, input)
 }
 
 fn split(table: &Table<'_>, input: &Input) -> Row {
     let target = table.out.join("part.swm");
     let mut contenders =
         table.both("split --quiet", |line| line.arg(&input.path).arg(&target).arg(PART_SIZE));
-    contenders.push(cp(input, table));
+    contenders.push(cp(&input.path, table));
     raw("split", "split into parts of 100 MiB", contenders, input)
 }
 
@@ -143,12 +149,12 @@ fn join(table: &Table<'_>, input: &Input) -> Row {
     let mut contenders = table.both("join --quiet", |line| {
         input.parts.iter().fold(line.arg(&target), |line, part| line.arg(part))
     });
-    contenders.push(cp(input, table));
+    contenders.push(cp(&input.path, table));
     raw("join", "join parts of 100 MiB", contenders, input)
 }
 
-fn cp(input: &Input, table: &Table<'_>) -> Contender {
-    let line = Line::new("cp").arg("--reflink=never").arg(&input.path).arg(table.out.join("copy"));
+fn cp(original: &Path, table: &Table<'_>) -> Contender {
+    let line = Line::new("cp").arg("--reflink=never").arg(original).arg(table.out.join("copy"));
     Contender { name: "cp", line }
 }
 

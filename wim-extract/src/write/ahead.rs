@@ -42,7 +42,12 @@ impl Ahead {
         if !has_room || shares_blocks(file.file()) {
             return None;
         }
-        let copy = InPlace { runs: expected(old), source: Some(Arc::clone(&source)) };
+        let runs = expected(old);
+        if runs.iter().all(|run| run.at == run.offset) {
+            // Most likely it will be left as it is.
+            return None;
+        }
+        let copy = InPlace { runs, source: Some(Arc::clone(&source)) };
         let (runs, file, stop) = (copy.runs.clone(), Arc::clone(file.file()), cancel.child());
         let until = stop.clone();
         let work = move || copy_runs(&runs, &*source, &file, &until);

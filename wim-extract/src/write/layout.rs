@@ -163,6 +163,26 @@ impl Drafted {
         Ok(())
     }
 
+    /// Whether `source` is this file already, byte for byte. What is known only when it is written counts as
+    /// different.
+    pub(crate) fn is(&self, source: &Arc<dyn Source>) -> bool {
+        let has = |at: u64, bytes: &[u8]| {
+            source.bytes(at, bytes.len()).is_ok_and(|found| found[..] == *bytes)
+        };
+        source.len() == self.len
+            && self.before.is_none()
+            && self.head().is_some_and(|head| has(0, &head))
+            && self.segments.iter().all(|&(at, ref segment)| match segment {
+                Segment::Copy { source: from, offset, .. } => {
+                    *offset == at && Arc::ptr_eq(&self.sources[*from], source)
+                }
+                Segment::Literal(bytes) => has(at, bytes),
+                Segment::Decoded { .. } | Segment::Written { .. } | Segment::Integrity { .. } => {
+                    false
+                }
+            })
+    }
+
     /// Length of the whole file.
     pub(crate) fn len(&self) -> u64 {
         self.len

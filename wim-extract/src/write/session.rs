@@ -73,6 +73,8 @@ pub(crate) struct Done {
     pub(crate) carried: u64,
     /// Bytes of new file data, as they are stored.
     pub(crate) stored: u64,
+    /// Whether the file was what it was to be, and so was left alone.
+    pub(crate) is_unchanged: bool,
 }
 
 /// What all steps of an operation share.
@@ -247,7 +249,8 @@ impl<'a> Session<'a> {
         pack::pack_bytes(packing, metadata, sha1(metadata), self.draft.layout(), threads)
     }
 
-    /// Writes what is laid out, makes it durable, and makes the file what it is to be.
+    /// Writes what is laid out, makes it durable, and makes the file what it is to be. An archive that is that
+    /// already is left alone, unless its data is to be checked.
     pub(crate) fn finish(
         mut self,
         table: IntegrityTable,
@@ -274,8 +277,13 @@ impl<'a> Session<'a> {
         if let (Some(old), Some(start)) = (old, behind) {
             drafted.keep(old, start)?;
         }
-        place.require_space(drafted.len().saturating_sub(in_place.len()))?;
-        place.cut(drafted.len())?;
+        let len = drafted.len();
+        let is_same = |old: &Wim| behind.is_none() && drafted.is(&old.parts()[0].source);
+        if verification == Verification::Trust && old.is_some_and(is_same) {
+            return Ok(Done { len, is_unchanged: true, ..Done::default() });
+        }
+        place.require_space(len.saturating_sub(in_place.len()))?;
+        place.cut(len)?;
         drafted.in_place = in_place;
         place.reserve(drafted.to_reserve())?;
         let job = execute::Job { inputs, drafted: &drafted, threads, verification };
@@ -285,14 +293,14 @@ impl<'a> Session<'a> {
             Output::Parts(_) => {}
             out @ Output::Pipe(pipe) => {
                 execute::check(&job, progress, cancel)?;
-                progress.begin(Phase::Write, Amount::new(drafted.len() - pipe.at(), 0));
+                progress.begin(Phase::Write, Amount::new(len - pipe.at(), 0));
                 let (segments, sources) = (&drafted.segments, &drafted.sources);
                 stream::write(segments, sources, pipe.at(), out, progress, cancel)?;
                 progress.end(Phase::Write);
             }
         }
         place.commit(&drafted)?;
-        Ok(Done { len: drafted.len(), ..done })
+        Ok(Done { len, ..done })
     }
 }
 

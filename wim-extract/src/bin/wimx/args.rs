@@ -806,7 +806,8 @@ Examples:
 JSON: {\"wim\", \"order\": [former index], \"warnings\": [text]}.";
 
 const OPTIMIZE_HELP: &str = "\
-The new file takes the place of the old one when it is complete. Without --recompress, --compress,
+The new file takes the place of the old one when it is complete; a file that is just what it would
+become is left as it is, unless --verify has its data checked. Without --recompress, --compress,
 --chunk-size or --solid data is copied as it is. An ESD stays one unless --compress names another
 compression than LZMS. For old scripts --unsafe-compact is accepted, where nothing is compressed anew.
 

@@ -67,7 +67,11 @@ pub(crate) fn run(args: &OptimizeArgs, global: &Global) -> Result<(), Failure> {
         old.rebuild(&options, &bar, &cancel)?
     };
     let (wim, warnings) = (args.wim.display().to_string(), bar.warnings());
-    let verb = if args.dry_run { "Would optimize" } else { "Optimized" };
+    let verb = match args.dry_run {
+        true => "Would optimize",
+        false if done.is_unchanged => "Nothing to optimize in",
+        false => "Optimized",
+    };
     Lengths {
         wim,
         before: done.before,

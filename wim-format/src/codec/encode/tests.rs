@@ -148,6 +148,20 @@ fn literals_between_the_last_matches() {
     }
 }
 
+/// The fast level searches less of it, and finds what comes behind it, or comes again.
+#[test]
+fn noise_hides_nothing_for_long() {
+    let (half, most) = (1 << 14, 1 << 9);
+    let (noise, text) = (Noise(5).bytes(half), mixture(half));
+    let mut encoder = Encoder::new(Codec::Lzx, 1 << 15, Level::Fast).expect("a legal chunk size");
+    let mut size = |chunk: &[u8]| round_trip(Codec::Lzx, 1 << 15, Level::Fast, &mut encoder, chunk);
+    let text_alone = size(&text);
+    assert_eq!(size(&noise), half);
+    assert!(size(&[&noise[..], &text].concat()) < half + text_alone + most);
+    assert!(size(&[&noise[..], &noise].concat()) < half + most);
+    assert!(size(&[&text[..], &noise].concat()) < half + text_alone + most);
+}
+
 #[test]
 fn the_start_of_a_chunk_is_out_of_reach_of_its_end() {
     for (codec, size) in kinds() {
