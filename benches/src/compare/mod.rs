@@ -49,7 +49,8 @@ pub struct Options {
     /// Only the rows whose name begins so, separated by commas: verify-KIND, apply-KIND (lzx, xpress,
     /// none, lzms-solid), decode-KIND (with the feature libwim), export, export-disk, export-check,
     /// extract-large, extract-small, info, dir, capture-KIND (lzx, lzx-fast, xpress, none), append,
-    /// recode-to-KIND (lzx, xpress), optimize, split, join, threads-VERB (verify, apply, capture).
+    /// recode-to-KIND (lzx, xpress), optimize, optimize-again, split, join, threads-VERB (verify,
+    /// apply, capture).
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     rows: Vec<String>,
     /// Where inputs and outputs in memory lie: a tmpfs with about 8 GB free for the large corpus.
